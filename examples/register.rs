@@ -1,0 +1,250 @@
+//! Provisions a device, shows what happens on standard error, and prints the result.
+//!
+//! With nothing set it starts a simulated service inside the process (feature `simulator-server`) and provisions a device
+//! against that, over TLS. With the variables of the official samples it provisions against a real scope:
+//! `PROVISIONING_HOST` (default: the global endpoint), `PROVISIONING_IDSCOPE`, `PROVISIONING_REGISTRATION_ID`,
+//! `PROVISIONING_SYMMETRIC_KEY`, and `PROVISIONING_CA_CERT` for a service with a certificate authority of its own.
+
+use std::error::Error;
+use std::io::{IsTerminal, Write};
+use std::iter::successors;
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+use std::{env, fs};
+
+use azure_iot_dps::{
+    Assignment, DeviceId, DeviceKey, Endpoint, Event, HostName, HttpsTransport, IdScope, Pause, ProvisioningClient,
+    Proxy, RegistrationId, Roots, Substatus, WaitReason,
+};
+use clap::Parser;
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+/// Provisions a device with the Azure IoT Hub Device Provisioning Service.
+///
+/// The device's key comes from PROVISIONING_SYMMETRIC_KEY or --key-file, never from an argument: arguments show in
+/// process lists. With nothing set, a simulated service is started inside the process and used.
+#[derive(Parser)]
+struct Arguments {
+    /// The service's host name, with a port if need be [default: global.azure-devices-provisioning.net]
+    #[arg(long, env = "PROVISIONING_HOST")]
+    host: Option<String>,
+    /// The ID scope of the DPS instance
+    #[arg(long, env = "PROVISIONING_IDSCOPE")]
+    id_scope: Option<String>,
+    /// The registration ID of the device
+    #[arg(long, env = "PROVISIONING_REGISTRATION_ID")]
+    registration_id: Option<String>,
+    /// A file with the device's key in base64
+    #[arg(long, value_name = "FILE")]
+    key_file: Option<PathBuf>,
+    /// What to tell a custom allocation policy
+    #[arg(long, value_name = "JSON")]
+    payload: Option<String>,
+    /// A PEM file with certificate authorities to trust in addition
+    #[arg(long, value_name = "FILE", env = "PROVISIONING_CA_CERT")]
+    ca_cert: Option<PathBuf>,
+    /// How long the registration may take in all
+    #[arg(long, value_name = "SECONDS", default_value_t = 900)]
+    deadline: u64,
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+const KEY_VARIABLE: &str = "PROVISIONING_SYMMETRIC_KEY";
+
+/// The device and the service that it asks.
+struct Device {
+    endpoint: Endpoint,
+    id_scope: IdScope,
+    registration_id: RegistrationId,
+    key: DeviceKey,
+    transport: HttpsTransport,
+    /// Keeps a simulated service running.
+    _service: Option<Box<dyn std::any::Any>>,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match provision(&arguments) {
+        Ok(text) => print!("{text}"),
+        Err(error) => {
+            let sentence: Vec<String> =
+                successors(Some(&*error), |&error| error.source()).map(ToString::to_string).collect();
+            eprintln!("error: {}", sentence.join(": "));
+            return ExitCode::FAILURE;
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+fn provision(arguments: &Arguments) -> Result<String, Box<dyn Error>> {
+    let device = device(arguments)?;
+    let key_length = device.key.length();
+    eprintln!("{} registers at {}", device.registration_id, device.endpoint);
+    let mut client = ProvisioningClient::builder(device.id_scope, device.registration_id, device.key)
+        .endpoint(device.endpoint)
+        .transport(device.transport)
+        .deadline(Duration::from_secs(arguments.deadline))
+        .observer(show_event)
+        .wait(show_wait);
+    if let Some(payload) = &arguments.payload {
+        client = client.payload_json(payload)?;
+    }
+    let result = client.build()?.register();
+    if let Err(error) = &result
+        && error.http_status() == Some(401)
+        && key_length == 64
+    {
+        eprintln!(
+            "hint: this key has 64 bytes. If it is an enrollment group's, the device's must be derived from it first."
+        );
+    }
+    let assignment = result?;
+    if arguments.json { as_json(&assignment) } else { Ok(as_words(&assignment)) }
+}
+
+/// From the arguments, or the simulated one if nothing is set at all.
+fn device(arguments: &Arguments) -> Result<Device, Box<dyn Error>> {
+    let key = match &arguments.key_file {
+        Some(file) => Some(fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?),
+        None => env::var(KEY_VARIABLE).ok(),
+    };
+    let Arguments { host, id_scope, registration_id, ca_cert, .. } = arguments;
+    let (Some(id_scope), Some(registration_id), Some(key)) = (id_scope, registration_id, &key) else {
+        if host.is_none() && id_scope.is_none() && registration_id.is_none() && key.is_none() {
+            return simulated_device();
+        }
+        let missing = [
+            (id_scope.is_none(), "PROVISIONING_IDSCOPE (or --id-scope)"),
+            (registration_id.is_none(), "PROVISIONING_REGISTRATION_ID (or --registration-id)"),
+            (key.is_none(), "PROVISIONING_SYMMETRIC_KEY (or --key-file)"),
+        ];
+        return Err(not_set(missing.into_iter().filter_map(|(missing, name)| missing.then_some(name))));
+    };
+    let roots = match ca_cert {
+        Some(file) => {
+            let pem = fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?;
+            Roots::bundled_and_pem(&pem)?
+        }
+        None => Roots::bundled(),
+    };
+    Ok(Device {
+        endpoint: host.as_deref().map_or(Ok(Endpoint::GLOBAL), str::parse)?,
+        id_scope: IdScope::new(id_scope)?,
+        registration_id: RegistrationId::new(registration_id)?,
+        key: DeviceKey::from_base64(key)?,
+        transport: HttpsTransport::builder().roots(roots).proxy(Proxy::from_environment()).build(),
+        _service: None,
+    })
+}
+
+fn not_set<'a>(names: impl Iterator<Item = &'a str>) -> Box<dyn Error> {
+    format!("not set: {}", names.collect::<Vec<_>>().join(", ")).into()
+}
+
+#[cfg(feature = "simulator-server")]
+fn simulated_device() -> Result<Device, Box<dyn Error>> {
+    use azure_iot_dps::simulator::Simulator;
+
+    eprintln!("Nothing is set, so this registers with a simulated service inside this process. For a real one, set");
+    eprintln!("PROVISIONING_IDSCOPE, PROVISIONING_REGISTRATION_ID and PROVISIONING_SYMMETRIC_KEY.");
+    let sim = Simulator::builder().assigning_polls(1).retry_after(Duration::from_secs(1)).build();
+    let server = sim.serve()?;
+    let registration_id = RegistrationId::new("simulated-device-1")?;
+    Ok(Device {
+        endpoint: server.endpoint(),
+        id_scope: sim.id_scope(),
+        key: sim.device_key(&registration_id).ok_or("the simulator has no key for the device")?,
+        registration_id,
+        transport: HttpsTransport::builder().roots(Roots::pem(server.ca_pem().as_bytes())?).build(),
+        _service: Some(Box::new(server)),
+    })
+}
+
+#[cfg(not(feature = "simulator-server"))]
+fn simulated_device() -> Result<Device, Box<dyn Error>> {
+    eprintln!("To try it against a simulated service, run it with `--features simulator-server`.");
+    Err(not_set(["PROVISIONING_IDSCOPE", "PROVISIONING_REGISTRATION_ID", KEY_VARIABLE].into_iter()))
+}
+
+fn show_event(event: Event) {
+    match event {
+        Event::Registering { request: 1 } => eprintln!("connecting"),
+        Event::Registering { .. } => eprintln!("registering again"),
+        Event::Waiting { duration, reason } => {
+            let seconds = duration.as_secs_f32().ceil();
+            match reason {
+                WaitReason::Assigning => eprintln!("assigning, next poll in {seconds} s"),
+                WaitReason::Refused { status } => eprintln!("refused with status {status}, next try in {seconds} s"),
+                WaitReason::UnexpectedAnswer { status } => {
+                    eprintln!("an answer that is not the service's (status {status}), next try in {seconds} s");
+                }
+                WaitReason::Unanswered { kind } => eprintln!("{kind}, next try in {seconds} s"),
+                _ => eprintln!("next try in {seconds} s"),
+            }
+        }
+        Event::ClockCorrected { service_time } => {
+            eprintln!("the clock is wrong: the service says it is {service_time}")
+        }
+        Event::Assigned => eprintln!("assigned"),
+        _ => {}
+    }
+}
+
+/// Counts the seconds down, for somebody who watches.
+fn show_wait(pause: &Pause) -> ControlFlow<()> {
+    let mut terminal = std::io::stderr();
+    if terminal.is_terminal() {
+        let left = pause.duration();
+        let _ = write!(terminal, "\r{:4} s ", left.as_secs_f32().ceil());
+        if left <= Duration::from_secs(1) {
+            let _ = write!(terminal, "\r       \r");
+        }
+    }
+    ControlFlow::Continue(())
+}
+
+fn as_words(assignment: &Assignment) -> String {
+    let mut text = format!("assigned hub: {}\ndevice ID:    {}\n", assignment.hub(), assignment.device_id());
+    if let Some(substatus) = assignment.substatus() {
+        text += &format!("substatus:    {substatus}\n");
+    }
+    if let Some(payload) = assignment.payload_json() {
+        text += &format!("payload:      {payload}\n");
+    }
+    text
+}
+
+/// As the service names the fields.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Output<'a> {
+    registration_id: &'a RegistrationId,
+    assigned_hub: &'a HostName,
+    device_id: &'a DeviceId,
+    status: &'a str,
+    substatus: Option<&'a str>,
+    created_date_time_utc: Option<&'a str>,
+    last_updated_date_time_utc: Option<&'a str>,
+    etag: Option<&'a str>,
+    payload: Option<&'a RawValue>,
+}
+
+fn as_json(assignment: &Assignment) -> Result<String, Box<dyn Error>> {
+    let json = serde_json::to_string(&Output {
+        registration_id: assignment.registration_id(),
+        assigned_hub: assignment.hub(),
+        device_id: assignment.device_id(),
+        status: "assigned",
+        substatus: assignment.substatus().map(Substatus::as_str),
+        created_date_time_utc: assignment.created_at(),
+        last_updated_date_time_utc: assignment.updated_at(),
+        etag: assignment.etag(),
+        payload: assignment.payload()?,
+    })?;
+    Ok(json + "\n")
+}

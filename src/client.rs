@@ -1,0 +1,310 @@
+//! The blocking client: a loop around the state machine.
+
+use alloc::boxed::Box;
+use core::fmt;
+use core::ops::ControlFlow;
+use core::time::Duration;
+
+use serde::Serialize;
+
+use crate::assignment::{Assignment, PayloadError};
+use crate::error::Error;
+use crate::identity::{Endpoint, IdScope, Product, RegistrationId};
+use crate::key::Signer;
+use crate::registration::{Backoff, Event, Observer, Pause, Registration, RegistrationSettings, RetryPolicy, Step};
+use crate::time::Clock;
+#[cfg(feature = "std")]
+use crate::time::{Now, UnixTime};
+use crate::transport::Transport;
+
+/// The longest that the client sleeps without asking the wait hook.
+const SLICE: Duration = Duration::from_secs(1);
+
+type WaitHook = Box<dyn FnMut(&Pause) -> ControlFlow<()> + Send>;
+
+/// Registers a device and blocks until it has its hub.
+///
+/// ```no_run
+/// use azure_iot_dps::{DeviceKey, IdScope, ProvisioningClient, RegistrationId};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let device_key = "";
+/// let mut client = ProvisioningClient::new(
+///     IdScope::new("0ne00002193")?,
+///     RegistrationId::new("sn-007-888-abc-mac-a1-b2-c3-d4-e5-f6")?,
+///     DeviceKey::from_base64(device_key)?,
+/// )?;
+/// let assignment = client.register()?;
+/// println!("{} at {}", assignment.device_id(), assignment.hub());
+/// # Ok(())
+/// # }
+/// ```
+pub struct ProvisioningClient {
+    settings: RegistrationSettings,
+    signer: Box<dyn Signer + Send>,
+    transport: Box<dyn Transport + Send>,
+    clock: Box<dyn Clock + Send>,
+    wait: Option<WaitHook>,
+    observer: Option<Box<Observer<'static>>>,
+    backoff: Backoff,
+}
+
+impl ProvisioningClient {
+    /// For this device, with the defaults that the methods of the builder name.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`ProvisioningClientBuilder::build`].
+    #[cfg(feature = "https")]
+    pub fn new(
+        id_scope: IdScope,
+        registration_id: RegistrationId,
+        signer: impl Signer + Send + 'static,
+    ) -> Result<Self, BuildError> {
+        Self::builder(id_scope, registration_id, signer).build()
+    }
+
+    /// To choose more than the device and its key.
+    pub fn builder(
+        id_scope: IdScope,
+        registration_id: RegistrationId,
+        signer: impl Signer + Send + 'static,
+    ) -> ProvisioningClientBuilder {
+        ProvisioningClientBuilder {
+            settings: RegistrationSettings::new(id_scope, registration_id),
+            signer: Box::new(signer),
+            transport: None,
+            clock: None,
+            wait: None,
+            observer: None,
+        }
+    }
+
+    /// Registers the device and waits until it is assigned to a hub.
+    ///
+    /// Takes no longer than the deadline. May be called as often as need be: each call is a registration of its own, but
+    /// goes on with the backoff that the last one had reached if it ended in a transient failure.
+    ///
+    /// # Errors
+    ///
+    /// Why the device has no hub. [`Error::is_transient`] tells whether another call can help, [`Error::retry_after`] when.
+    pub fn register(&mut self) -> Result<Assignment, Error> {
+        let Self { settings, signer, transport, clock, wait, observer, backoff } = self;
+        let mut registration = Registration::resume(settings, &**signer, *backoff);
+        if let Some(observer) = observer {
+            registration = registration.observer(&mut **observer);
+        }
+        let result = drive(&mut registration, transport, clock, wait);
+        *backoff = registration.backoff();
+        result
+    }
+}
+
+fn drive(
+    registration: &mut Registration<'_, dyn Signer + Send>,
+    transport: &mut dyn Transport,
+    clock: &mut dyn Clock,
+    wait: &mut Option<WaitHook>,
+) -> Result<Assignment, Error> {
+    loop {
+        match registration.step(clock.now())? {
+            Step::Send(request) => {
+                let answer = transport.send(&request);
+                registration.receive(answer, clock.now())?;
+            }
+            Step::Wait(pause) => {
+                if wait.as_mut().is_some_and(|hook| hook(&pause).is_break()) {
+                    return Err(Error::Cancelled);
+                }
+                clock.sleep(pause.duration().min(SLICE));
+            }
+            Step::Done(assignment) => return Ok(assignment),
+        }
+    }
+}
+
+impl fmt::Debug for ProvisioningClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProvisioningClient").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+/// Chooses how a [`ProvisioningClient`] registers.
+pub struct ProvisioningClientBuilder {
+    settings: RegistrationSettings,
+    signer: Box<dyn Signer + Send>,
+    transport: Option<Box<dyn Transport + Send>>,
+    clock: Option<Box<dyn Clock + Send>>,
+    wait: Option<WaitHook>,
+    observer: Option<Box<Observer<'static>>>,
+}
+
+impl ProvisioningClientBuilder {
+    /// Which service to ask. Default [`Endpoint::GLOBAL`].
+    #[must_use]
+    pub fn endpoint(self, endpoint: Endpoint) -> Self {
+        Self { settings: self.settings.endpoint(endpoint), ..self }
+    }
+
+    /// What to tell the service's custom allocation policy: anything that is JSON. Default nothing.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`RegistrationSettings::payload`].
+    pub fn payload<T: Serialize + ?Sized>(self, payload: &T) -> Result<Self, PayloadError> {
+        Ok(Self { settings: self.settings.payload(payload)?, ..self })
+    }
+
+    /// The same from JSON text, which is sent as it is.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`RegistrationSettings::payload_json`].
+    pub fn payload_json(self, json: &str) -> Result<Self, PayloadError> {
+        Ok(Self { settings: self.settings.payload_json(json)?, ..self })
+    }
+
+    /// How to wait after failures. Default [`RetryPolicy::DEFAULT`].
+    #[must_use]
+    pub fn retry(self, retry: RetryPolicy) -> Self {
+        Self { settings: self.settings.retry(retry), ..self }
+    }
+
+    /// How long one [`register`](ProvisioningClient::register) may take in all. Default 15 min.
+    #[must_use]
+    pub fn deadline(self, deadline: Duration) -> Self {
+        Self { settings: self.settings.deadline(deadline), ..self }
+    }
+
+    /// How long a token is good for. Default 1 h; see [`RegistrationSettings::token_lifetime`].
+    #[must_use]
+    pub fn token_lifetime(self, token_lifetime: Duration) -> Self {
+        Self { settings: self.settings.token_lifetime(token_lifetime), ..self }
+    }
+
+    /// Whether to go by the service's time where the device's clock proves wrong. Default on.
+    #[must_use]
+    pub fn clock_correction(self, clock_correction: bool) -> Self {
+        Self { settings: self.settings.clock_correction(clock_correction), ..self }
+    }
+
+    /// What the device calls itself in the `User-Agent` header. Default nothing.
+    #[must_use]
+    pub fn product(self, product: &Product) -> Self {
+        Self { settings: self.settings.product(product), ..self }
+    }
+
+    /// The network stack. Default an `HttpsTransport` (feature `https`).
+    #[must_use]
+    pub fn transport(self, transport: impl Transport + Send + 'static) -> Self {
+        Self { transport: Some(Box::new(transport)), ..self }
+    }
+
+    /// The clock. Default the system's (feature `std`).
+    #[must_use]
+    pub fn clock(self, clock: impl Clock + Send + 'static) -> Self {
+        Self { clock: Some(Box::new(clock)), ..self }
+    }
+
+    /// The wait hook: called before every second or less of waiting, with what is left of the wait and why. It may feed a
+    /// watchdog, show progress, or end the registration with [`ControlFlow::Break`], as [`Error::Cancelled`]. It need not
+    /// sleep: the clock does.
+    ///
+    /// Between two calls lies at most a second of waiting or one request, whose time limit is 70 s. Default none.
+    #[must_use]
+    pub fn wait(self, hook: impl FnMut(&Pause) -> ControlFlow<()> + Send + 'static) -> Self {
+        Self { wait: Some(Box::new(hook)), ..self }
+    }
+
+    /// Whom to tell what happens. Default nobody.
+    #[must_use]
+    pub fn observer(self, observer: impl FnMut(Event) + Send + 'static) -> Self {
+        Self { observer: Some(Box::new(observer)), ..self }
+    }
+
+    /// The client. Nothing is sent yet.
+    ///
+    /// # Errors
+    ///
+    /// Without the feature `https` there is no default transport, without `std` no default clock: they must be given.
+    pub fn build(self) -> Result<ProvisioningClient, BuildError> {
+        let Self { settings, signer, transport, clock, wait, observer } = self;
+        Ok(ProvisioningClient {
+            settings,
+            signer,
+            transport: transport.or_else(default_transport).ok_or(BuildError::NoTransport)?,
+            clock: clock.or_else(default_clock).ok_or(BuildError::NoClock)?,
+            wait,
+            observer,
+            backoff: Backoff::default(),
+        })
+    }
+}
+
+impl fmt::Debug for ProvisioningClientBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProvisioningClientBuilder").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+fn default_transport() -> Option<Box<dyn Transport + Send>> {
+    #[cfg(feature = "https")]
+    return Some(Box::new(crate::transport::https::HttpsTransport::new()));
+    #[cfg(not(feature = "https"))]
+    None
+}
+
+fn default_clock() -> Option<Box<dyn Clock + Send>> {
+    #[cfg(feature = "std")]
+    return Some(Box::new(SystemClock::new()));
+    #[cfg(not(feature = "std"))]
+    None
+}
+
+/// Why no client could be built.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// There is no default transport without the feature `https`.
+    #[error("no transport was given, and without the feature `https` there is no default one")]
+    NoTransport,
+    /// There is no default clock without the feature `std`.
+    #[error("no clock was given, and without the feature `std` there is no default one")]
+    NoClock,
+}
+
+/// The system's clocks, and a thread's sleep.
+#[cfg(feature = "std")]
+#[derive(Clone, Debug)]
+pub struct SystemClock {
+    started: std::time::Instant,
+}
+
+#[cfg(feature = "std")]
+impl SystemClock {
+    /// Its uptime counts from here on.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { started: std::time::Instant::now() }
+    }
+}
+
+#[cfg(feature = "std")]
+impl Default for SystemClock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(feature = "std")]
+impl Clock for SystemClock {
+    fn now(&mut self) -> Now {
+        // Before 1970 is as good as not knowing the time.
+        let unix = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).ok();
+        Now { unix: unix.map(|since| UnixTime::from_secs(since.as_secs())), uptime: self.started.elapsed() }
+    }
+
+    fn sleep(&mut self, pause: Duration) {
+        std::thread::sleep(pause);
+    }
+}

@@ -1,0 +1,402 @@
+//! Keys: the group key of an enrollment group, the device key that is derived from it, and whatever else can sign.
+//!
+//! Everything here is HMAC-SHA256 (RFC 2104, FIPS 180-4) by the `hmac` and `sha2` crates. All that is secret is wiped
+//! when dropped, and none of it is shown by `Debug`.
+
+use alloc::boxed::Box;
+use core::fmt;
+use core::str::FromStr;
+
+use hmac::{Hmac, KeyInit, Mac};
+use serde::de::{self, Deserialize, Deserializer};
+use sha2::Sha256;
+use zeroize::Zeroizing;
+
+use crate::encoding::{KeyBytes, MAC, MAX_KEY_BASE64, base64_into};
+use crate::identity::RegistrationId;
+
+/// An HMAC-SHA256 that has taken its key: a clone of it saves the two compressions that taking a key costs.
+#[derive(Clone)]
+struct KeyedMac(Hmac<Sha256>);
+
+impl KeyedMac {
+    #[expect(clippy::expect_used, reason = "no key is refused")]
+    fn new(key: &[u8]) -> Self {
+        Self(Hmac::new_from_slice(key).expect("HMAC takes keys of every length (RFC 2104, section 2)"))
+    }
+
+    fn mac(&self, message: &[u8]) -> Zeroizing<[u8; MAC]> {
+        let mut mac = self.0.clone();
+        mac.update(message);
+        Zeroizing::new(mac.finalize().into_bytes().into())
+    }
+
+    /// Compares in constant time.
+    fn verify(&self, message: &[&[u8]], signature: &[u8; MAC]) -> bool {
+        let mut mac = self.0.clone();
+        for part in message {
+            mac.update(part);
+        }
+        mac.verify_slice(signature).is_ok()
+    }
+}
+
+/// Something that signs with a device's key: a [`DeviceKey`] in memory, a secure element, a TPM, a PSA keystore.
+///
+/// ```
+/// use azure_iot_dps::{Signer, SignerError};
+///
+/// /// The key lies in slot 3 of a chip and never leaves it.
+/// struct SecureElement;
+/// # impl SecureElement {
+/// #     fn hmac_sha256(&self, _slot: u8, _message: &[u8]) -> Result<[u8; 32], core::fmt::Error> { Ok([0; 32]) }
+/// # }
+///
+/// impl Signer for SecureElement {
+///     fn sign(&self, message: &[u8]) -> Result<[u8; 32], SignerError> {
+///         self.hmac_sha256(3, message).map_err(SignerError::new)
+///     }
+/// }
+/// ```
+///
+/// A driver that needs `&mut` to talk to its chip goes into a `RefCell` or a mutex.
+pub trait Signer {
+    /// The HMAC-SHA256 of `message` under the device's key.
+    ///
+    /// # Errors
+    ///
+    /// Whatever kept the signer from signing. It ends a registration: a broken chip is not mended by waiting.
+    fn sign(&self, message: &[u8]) -> Result<[u8; 32], SignerError>;
+}
+
+impl<S: Signer + ?Sized> Signer for &S {
+    fn sign(&self, message: &[u8]) -> Result<[u8; 32], SignerError> {
+        (**self).sign(message)
+    }
+}
+
+impl<S: Signer + ?Sized> Signer for Box<S> {
+    fn sign(&self, message: &[u8]) -> Result<[u8; 32], SignerError> {
+        (**self).sign(message)
+    }
+}
+
+/// A signer could not sign; the reason is the `source()`.
+#[derive(Debug, thiserror::Error)]
+#[error("the device's key could not sign")]
+pub struct SignerError {
+    source: Box<dyn core::error::Error + Send + Sync>,
+}
+
+impl SignerError {
+    /// From the error of a driver, or a text.
+    pub fn new(source: impl Into<Box<dyn core::error::Error + Send + Sync>>) -> Self {
+        Self { source: source.into() }
+    }
+}
+
+/// The key of an enrollment group, also called its master key: it makes the keys of all devices of the group.
+///
+/// It can do nothing but that: it signs no token, so it cannot stand in for a [`DeviceKey`] by mistake. It belongs in
+/// the factory or the back office and never on a device (see [`KeyDerivation`]).
+///
+/// ```compile_fail
+/// use azure_iot_dps::{GroupKey, IdScope, ProvisioningClient, RegistrationId};
+///
+/// let key: GroupKey = "8isrFI1sGsIlvvFSSFRiMfCNzv21fjbE/+ah/lSh3lF8e2YG1Te7w1KpZhJFFXJrqYKi9yegxkqIChbqOS9Egw==".parse().unwrap();
+/// // A group key is no device key: this does not compile.
+/// ProvisioningClient::new(IdScope::new("0ne00002193").unwrap(), RegistrationId::new("my-device").unwrap(), key);
+/// ```
+#[derive(Clone)]
+pub struct GroupKey(KeyBytes);
+
+/// Derives the keys of an enrollment group's devices from the group's key.
+///
+/// `device key = HMAC-SHA256(group key, registration ID)`; the registration ID counts exactly as written.
+/// Source: Microsoft, "How to provision devices using symmetric key enrollment groups".
+///
+/// This belongs where devices are made or managed: a factory line, a back office. It does **not** belong into a
+/// device's image: whoever reads a group key out of one device can speak for every device of the group.
+///
+/// Ready to be shared between threads; each derivation costs two compressions of SHA-256 and no allocation.
+///
+/// ```
+/// use azure_iot_dps::{GroupKey, KeyDerivation, RegistrationId};
+///
+/// let group_key = GroupKey::from_base64("8isrFI1sGsIlvvFSSFRiMfCNzv21fjbE/+ah/lSh3lF8e2YG1Te7w1KpZhJFFXJrqYKi9yegxkqIChbqOS9Egw==")?;
+/// let device_key = KeyDerivation::new(&group_key).derive_base64(&RegistrationId::new("sn-007-888-abc-mac-a1-b2-c3-d4-e5-f6")?);
+/// assert_eq!(device_key.as_str(), "Jsm0lyGpjaVYVP2g3FnmnmG9dI/9qU24wNoykUmermc=");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct KeyDerivation(KeyedMac);
+
+impl KeyDerivation {
+    /// Takes the group's key.
+    #[must_use]
+    pub fn new(group_key: &GroupKey) -> Self {
+        Self(KeyedMac::new(group_key.0.as_bytes()))
+    }
+
+    /// The key of a device, to sign with.
+    #[must_use]
+    pub fn derive(&self, registration_id: &RegistrationId) -> DeviceKey {
+        DeviceKey::from_mac(&self.0.mac(registration_id.as_str().as_bytes()))
+    }
+
+    /// The key of a device as base64, to burn into the device: what `az iot dps enrollment-group compute-device-key` prints.
+    #[must_use]
+    pub fn derive_base64(&self, registration_id: &RegistrationId) -> Base64Key {
+        Base64Key::new(&self.0.mac(registration_id.as_str().as_bytes())[..])
+    }
+}
+
+/// The key of one device: derived from a group's key, or an individual enrollment's own.
+///
+/// ```
+/// use azure_iot_dps::{DeviceKey, KeyError};
+///
+/// assert!(DeviceKey::from_base64("Jsm0lyGpjaVYVP2g3FnmnmG9dI/9qU24wNoykUmermc=\n").is_ok());
+/// assert_eq!(DeviceKey::from_base64("Jsm0lyGpjaVYVP2g3FnmnmG9dI/9qU24wNoykUmermc").unwrap_err(), KeyError::PaddingMissing);
+/// ```
+#[derive(Clone)]
+pub struct DeviceKey {
+    bytes: KeyBytes,
+    mac: KeyedMac,
+}
+
+impl DeviceKey {
+    fn from_key_bytes(bytes: KeyBytes) -> Self {
+        let mac = KeyedMac::new(bytes.as_bytes());
+        Self { bytes, mac }
+    }
+
+    fn from_mac(mac: &[u8; MAC]) -> Self {
+        Self { bytes: KeyBytes::of_mac(mac), mac: KeyedMac::new(mac) }
+    }
+
+    /// The key in base64, as the portal shows it and as a connection string holds it.
+    #[must_use]
+    pub fn to_base64(&self) -> Base64Key {
+        Base64Key::new(self.bytes.as_bytes())
+    }
+
+    /// The length of the key in bytes. A derived key has 32, a key that the service made up has 64.
+    #[must_use]
+    pub fn length(&self) -> usize {
+        self.bytes.as_bytes().len()
+    }
+
+    /// Whether `signature` is the HMAC-SHA256 of the message's parts, in a time that does not tell how much of it is.
+    pub(crate) fn verify(&self, message: &[&[u8]], signature: &[u8; MAC]) -> bool {
+        self.mac.verify(message, signature)
+    }
+}
+
+impl Signer for DeviceKey {
+    fn sign(&self, message: &[u8]) -> Result<[u8; 32], SignerError> {
+        Ok(*self.mac.mac(message))
+    }
+}
+
+/// The ways to make a key from outside, the same for both kinds.
+macro_rules! key {
+    ($Key:ident, $make:expr) => {
+        impl $Key {
+            /// From the key's bytes, 16 to 64 of them.
+            ///
+            /// # Errors
+            ///
+            /// The length is wrong.
+            pub fn from_bytes(key: &[u8]) -> Result<Self, KeyError> {
+                KeyBytes::new(key).map($make)
+            }
+
+            /// From standard padded base64, as the portal shows it. White space around it is allowed, nothing else is.
+            ///
+            /// # Errors
+            ///
+            /// What is wrong with the text, without any of it.
+            pub fn from_base64(key: &str) -> Result<Self, KeyError> {
+                KeyBytes::from_base64(key).map($make)
+            }
+        }
+
+        impl FromStr for $Key {
+            type Err = KeyError;
+
+            fn from_str(key: &str) -> Result<Self, KeyError> {
+                Self::from_base64(key)
+            }
+        }
+
+        impl TryFrom<&str> for $Key {
+            type Error = KeyError;
+
+            fn try_from(key: &str) -> Result<Self, KeyError> {
+                Self::from_base64(key)
+            }
+        }
+
+        impl TryFrom<&[u8]> for $Key {
+            type Error = KeyError;
+
+            fn try_from(key: &[u8]) -> Result<Self, KeyError> {
+                Self::from_bytes(key)
+            }
+        }
+
+        /// From base64 text.
+        impl<'de> Deserialize<'de> for $Key {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                deserializer.deserialize_str(KeyVisitor).map($make)
+            }
+        }
+
+        impl fmt::Debug for $Key {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(concat!(stringify!($Key), "(<hidden>)"))
+            }
+        }
+    };
+}
+
+key!(GroupKey, GroupKey);
+key!(DeviceKey, DeviceKey::from_key_bytes);
+
+impl fmt::Debug for KeyDerivation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("KeyDerivation(<hidden>)")
+    }
+}
+
+/// Takes a key from borrowed text, and tells nothing of what it was given instead: it may be a key all the same.
+struct KeyVisitor;
+
+impl de::Visitor<'_> for KeyVisitor {
+    type Value = KeyBytes;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key in base64")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<KeyBytes, E> {
+        KeyBytes::from_base64(text).map_err(E::custom)
+    }
+}
+
+/// A key in base64: wiped when dropped, hidden from `Debug`, and without `Display`, so that printing one is on purpose.
+#[derive(Clone)]
+pub struct Base64Key {
+    text: Zeroizing<[u8; MAX_KEY_BASE64]>,
+    length: usize,
+}
+
+impl Base64Key {
+    fn new(key: &[u8]) -> Self {
+        let mut text = Zeroizing::new([0; MAX_KEY_BASE64]);
+        let length = base64_into(key, &mut text[..]).len();
+        Self { text, length }
+    }
+
+    /// The secret itself, for a file, a flash page or a programming tool.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.text.get(..self.length).and_then(|text| core::str::from_utf8(text).ok()).unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for Base64Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Base64Key(<hidden>)")
+    }
+}
+
+/// Why something is not a key. Tells positions and lengths, never a byte of what was given.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum KeyError {
+    /// Nothing there, or white space alone.
+    #[error("the key is empty")]
+    Empty,
+    /// Fewer than 16 bytes.
+    #[error("a key has 16 to 64 bytes; this one has {length}")]
+    TooShort {
+        /// The number of bytes.
+        length: usize,
+    },
+    /// More than 64 bytes.
+    #[error("a key has 16 to 64 bytes; this one has {length}")]
+    TooLong {
+        /// The number of bytes.
+        length: usize,
+    },
+    /// A quotation mark: the tool that printed the key printed it as JSON.
+    #[error("the key is in quotation marks, which are not part of it (one is at position {position})")]
+    Quoted {
+        /// Where, in bytes from 0.
+        position: usize,
+    },
+    /// A `-` or `_`, which are of the URL-safe alphabet; DPS keys are in the standard one, with `+` and `/`.
+    #[error("the key is in URL-safe base64, but standard base64 is expected (position {position})")]
+    UrlSafe {
+        /// Where, in bytes from 0.
+        position: usize,
+    },
+    /// A character that base64 does not have.
+    #[error("the key is not base64: the character at position {position} does not belong there")]
+    Character {
+        /// Where, in bytes from 0.
+        position: usize,
+    },
+    /// The `=` at the end are missing, or one of two is.
+    #[error("the key's base64 lacks its padding: one or two \"=\" at the end")]
+    PaddingMissing,
+    /// The number of symbols is one that base64 cannot have, or there are too many `=`: a part of the key was lost.
+    #[error("the key's base64 is cut off or has a surplus \"=\": it has {length} symbols")]
+    Truncated {
+        /// The number of symbols before the padding.
+        length: usize,
+    },
+    /// The last symbol holds bits that belong to no byte: a part of the key was lost or changed.
+    #[error("the key's base64 is damaged: its last symbol holds bits that belong to no byte")]
+    TrailingBits,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // RFC 4231, sections 4.2 to 4.8, against the inner MAC, which takes keys of every length.
+    #[test]
+    fn the_inner_mac_gives_every_answer_of_rfc_4231() {
+        let cases: [(&[u8], &[u8], &str); 7] = [
+            (&[0x0b; 20], b"Hi There", "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7"),
+            (b"Jefe", b"what do ya want for nothing?", "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"),
+            (&[0xaa; 20], &[0xdd; 50], "773ea91e36800e46854db8ebd09181a72959098b3ef8c122d9635514ced565fe"),
+            (
+                &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25],
+                &[0xcd; 50],
+                "82558a389a443c0ea4cc819899f2083a85f0faa3e578f8077a2e3ff46729665b",
+            ),
+            // Truncated to 128 bits in the RFC.
+            (&[0x0c; 20], b"Test With Truncation", "a3b6167473100ee06e0c796c2955552b"),
+            (
+                &[0xaa; 131],
+                b"Test Using Larger Than Block-Size Key - Hash Key First",
+                "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54",
+            ),
+            (
+                &[0xaa; 131],
+                b"This is a test using a larger than block-size key and a larger than block-size data. The key needs to be hashed before being used by the HMAC algorithm.",
+                "9b09ffa71b942fcb27635fbcd5b0e944bfdc63644f0713938a7f51535c3a35e2",
+            ),
+        ];
+        for (key, message, expected) in cases {
+            let mac = KeyedMac::new(key).mac(message);
+            let hex: alloc::string::String = mac.iter().map(|byte| alloc::format!("{byte:02x}")).collect();
+            assert!(hex.starts_with(expected), "{hex} is not {expected}");
+            assert!(KeyedMac::new(key).verify(&[message], &mac));
+        }
+    }
+}

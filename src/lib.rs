@@ -1,0 +1,42 @@
+//! wip
+#![no_std]
+#![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+extern crate alloc;
+#[cfg(any(feature = "std", test))]
+extern crate std;
+
+mod assignment;
+mod client;
+mod encoding;
+mod error;
+mod identity;
+mod key;
+mod protocol;
+mod registration;
+mod sas;
+#[cfg(feature = "simulator")]
+pub mod simulator;
+mod time;
+mod transport;
+
+pub use assignment::{Assignment, JsonError, PayloadError, Substatus};
+#[cfg(feature = "std")]
+pub use client::SystemClock;
+pub use client::{BuildError, ProvisioningClient, ProvisioningClientBuilder};
+pub use error::{DeadlineExceeded, Error, Refusal, ServiceError, TransportError, TransportErrorKind, UnexpectedAnswer};
+pub use identity::{
+    DeviceId, DeviceIdError, Endpoint, EndpointError, HostName, HostNameError, IdScope, IdScopeError, ModuleId,
+    Product, ProductError, RegistrationId, RegistrationIdError,
+};
+pub use key::{Base64Key, DeviceKey, GroupKey, KeyDerivation, KeyError, Signer, SignerError};
+pub use protocol::{Operation, Request, Response, RetryAfter};
+pub use registration::{
+    Backoff, Event, Observer, Pause, Registration, RegistrationSettings, RetryPolicy, Step, WaitReason,
+};
+pub use sas::{Resource, SasToken, SasTokenError};
+pub use time::{Clock, Now, UnixTime};
+#[cfg(feature = "https")]
+pub use transport::https::{HttpsTransport, HttpsTransportBuilder, Proxy, ProxyError, Roots, RootsError};
+pub use transport::{FnTransport, Transport};

@@ -1,0 +1,157 @@
+//! What comes back, as data: status, body, and the headers that matter.
+
+use alloc::borrow::Cow;
+use core::fmt;
+use core::time::Duration;
+
+use crate::protocol::date::parse_http_date;
+use crate::time::UnixTime;
+
+/// The complete answer to one request, whatever its status.
+///
+/// The body may borrow the transport's buffer or be owned.
+///
+/// ```
+/// use azure_iot_dps::Response;
+///
+/// // As a transport over a modem makes one: hand in every header, those that matter are kept.
+/// let body = br#"{"operationId":"5.3","status":"assigning"}"#;
+/// let response = Response::new(202, &body[..]).header("Retry-After", "3").header("Server", "Kestrel");
+/// assert_eq!(response.status(), 202);
+/// ```
+#[derive(Clone)]
+pub struct Response<'b> {
+    status: u16,
+    body: Cow<'b, [u8]>,
+    retry_after: Option<RetryAfter>,
+    date: Option<UnixTime>,
+    request_id: Option<Cow<'b, str>>,
+    content_type: Option<Cow<'b, str>>,
+}
+
+/// A `Retry-After`: seconds, or a date as RFC 9110 allows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RetryAfter {
+    /// That long from the answer on.
+    Delay(Duration),
+    /// Not before this time, by the clock of whoever answered.
+    Date(UnixTime),
+}
+
+impl<'b> Response<'b> {
+    /// From the HTTP status and the body. Over MQTT, the status is the one in the topic of the answer.
+    #[must_use]
+    pub fn new(status: u16, body: impl Into<Cow<'b, [u8]>>) -> Self {
+        Self { status, body: body.into(), retry_after: None, date: None, request_id: None, content_type: None }
+    }
+
+    /// Takes a header if it is one that matters (`Retry-After`, `Date`, `x-ms-request-id`, `Content-Type`), in any case.
+    ///
+    /// A value that makes no sense is as good as none.
+    #[must_use]
+    pub fn header(mut self, name: &str, value: impl Into<Cow<'b, str>>) -> Self {
+        let value = value.into();
+        if name.eq_ignore_ascii_case("retry-after") {
+            self.retry_after = RetryAfter::parse(&value);
+        } else if name.eq_ignore_ascii_case("date") {
+            self.date = parse_http_date(&value);
+        } else if name.eq_ignore_ascii_case("x-ms-request-id") {
+            self.request_id = Some(value);
+        } else if name.eq_ignore_ascii_case("content-type") {
+            self.content_type = Some(value);
+        }
+        self
+    }
+
+    /// Sets how long the service asks to wait: the `retry-after` of an MQTT answer's topic, for one.
+    #[must_use]
+    pub fn retry_after(mut self, retry_after: RetryAfter) -> Self {
+        self.retry_after = Some(retry_after);
+        self
+    }
+
+    /// The HTTP status.
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// The body.
+    #[must_use]
+    pub fn body(&self) -> &[u8] {
+        &self.body
+    }
+
+    /// The time at which the service says that it answered.
+    #[must_use]
+    pub fn date(&self) -> Option<UnixTime> {
+        self.date
+    }
+
+    /// How long the service asks to wait. A date counts from the answer's own `Date`, and without one not at all.
+    #[must_use]
+    pub fn delay(&self) -> Option<Duration> {
+        match self.retry_after? {
+            RetryAfter::Delay(delay) => Some(delay),
+            RetryAfter::Date(then) => Some(then.saturating_duration_since(self.date?)),
+        }
+    }
+
+    pub(crate) fn request_id(&self) -> Option<&str> {
+        self.request_id.as_deref()
+    }
+
+    pub(crate) fn content_type(&self) -> Option<&str> {
+        self.content_type.as_deref()
+    }
+}
+
+/// Without the body: a service may repeat in it what it was sent.
+impl fmt::Debug for Response<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Response")
+            .field("status", &self.status)
+            .field("body_length", &self.body.len())
+            .field("retry_after", &self.retry_after)
+            .field("date", &self.date)
+            .finish_non_exhaustive()
+    }
+}
+
+impl RetryAfter {
+    /// Reads the header's value; `None` for what is neither seconds nor a date. More seconds than fit count as the most.
+    fn parse(text: &str) -> Option<Self> {
+        let text = text.trim_ascii();
+        if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Some(Self::Delay(Duration::from_secs(text.parse().unwrap_or(u64::MAX))));
+        }
+        parse_http_date(text).map(Self::Date)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date_and_junk_is_nothing() {
+        let delay = |value: &'static str| {
+            let response = Response::new(429, &b""[..]).header("Date", "Sun, 06 Nov 1994 08:49:37 GMT");
+            response.header("RETRY-AFTER", value).delay().map(|delay| delay.as_secs())
+        };
+        assert_eq!(delay("3"), Some(3));
+        assert_eq!(delay(" 0 "), Some(0));
+        assert_eq!(delay("99999999999999999999999"), Some(u64::MAX));
+        assert_eq!(delay("Sun, 06 Nov 1994 08:50:07 GMT"), Some(30));
+        assert_eq!(delay("Sun, 06 Nov 1994 08:00:00 GMT"), Some(0));
+        for junk in ["", "-1", "+3", "3.5", "soon", "3 s", "0x10", "٣"] {
+            assert_eq!(delay(junk), None, "{junk:?}");
+        }
+    }
+
+    #[test]
+    fn a_retry_after_date_without_a_date_to_count_from_is_nothing() {
+        let response = Response::new(429, &b""[..]).header("Retry-After", "Sun, 06 Nov 1994 08:50:07 GMT");
+        assert_eq!(response.delay(), None);
+    }
+}

@@ -1,0 +1,170 @@
+//! The JSON of the device API, both ways. Unknown fields are ignored; every field may be missing or null.
+
+use alloc::borrow::Cow;
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+/// A string of an answer, borrowed unless it had to be unescaped.
+#[derive(Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Text<'a>(#[serde(borrow)] pub(crate) Cow<'a, str>);
+
+/// Any body that the service sends: an operation status, or an error.
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct Body<'a> {
+    #[serde(borrow)]
+    pub(crate) operation_id: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub(crate) status: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub(crate) registration_state: Option<RegistrationState<'a>>,
+
+    pub(crate) error_code: Option<u32>,
+    #[serde(borrow)]
+    pub(crate) tracking_id: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub(crate) message: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub(crate) timestamp_utc: Option<Text<'a>>,
+}
+
+/// The result of a registration.
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct RegistrationState<'a> {
+    #[serde(borrow)]
+    pub(crate) assigned_hub: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub(crate) device_id: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub(crate) status: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub(crate) substatus: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub(crate) created_date_time_utc: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub(crate) last_updated_date_time_utc: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub(crate) etag: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub(crate) payload: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(crate) symmetric_key: Option<SymmetricKey<'a>>,
+    pub(crate) error_code: Option<u32>,
+    #[serde(borrow)]
+    pub(crate) error_message: Option<Text<'a>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct SymmetricKey<'a> {
+    #[serde(borrow)]
+    pub(crate) enrollment_group_id: Option<Text<'a>>,
+}
+
+impl<'a> Body<'a> {
+    pub(crate) fn parse(bytes: &'a [u8]) -> Option<Self> {
+        serde_json::from_slice(bytes).ok()
+    }
+
+    /// The status of the registration, wherever it stands.
+    pub(crate) fn status(&self) -> Option<Status> {
+        let inner = || self.registration_state.as_ref()?.status.as_ref();
+        self.status.as_ref().or_else(inner).map(|text| Status::parse(&text.0))
+    }
+}
+
+/// How far a registration has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Status {
+    Unassigned,
+    Assigning,
+    Assigned,
+    Failed,
+    Disabled,
+    /// One that came after this was written.
+    Unknown,
+}
+
+impl Status {
+    fn parse(text: &str) -> Self {
+        match text {
+            "unassigned" => Self::Unassigned,
+            "assigning" => Self::Assigning,
+            "assigned" => Self::Assigned,
+            "failed" => Self::Failed,
+            "disabled" => Self::Disabled,
+            _ => Self::Unknown,
+        }
+    }
+}
+
+/// The body of a register request.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Register<'a> {
+    pub(crate) registration_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) payload: Option<&'a RawValue>,
+}
+
+impl Register<'_> {
+    /// As bytes. Strings and raw JSON always serialize; an empty body would be refused by the service.
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_of_nulls_is_a_body_without_fields() {
+        let body = Body::parse(
+            br#"{"operationId":null,"status":null,"registrationState":null,"errorCode":null,"message":null}"#,
+        );
+        let body = body.expect("parses");
+        assert!(body.operation_id.is_none() && body.status().is_none() && body.error_code.is_none());
+        let body = Body::parse(
+            br#"{"registrationState":{"status":null,"payload":null,"symmetricKey":null,"assignedHub":null}}"#,
+        );
+        let state = body.expect("parses").registration_state.expect("is there");
+        assert!(state.status.is_none() && state.payload.is_none() && state.symmetric_key.is_none());
+    }
+
+    #[test]
+    fn all_five_statuses_are_known_and_another_is_told_apart() {
+        for (text, status) in [
+            ("unassigned", Status::Unassigned),
+            ("assigning", Status::Assigning),
+            ("assigned", Status::Assigned),
+            ("failed", Status::Failed),
+            ("disabled", Status::Disabled),
+            ("suspended", Status::Unknown),
+        ] {
+            let json = alloc::format!(r#"{{"status":"{text}"}}"#);
+            assert_eq!(Body::parse(json.as_bytes()).and_then(|body| body.status()), Some(status));
+        }
+    }
+
+    #[test]
+    fn text_is_borrowed_from_the_answer_unless_it_is_escaped() {
+        let body = Body::parse(br#"{"operationId":"5.3","status":"assign\u0065d"}"#).expect("parses");
+        assert!(matches!(body.operation_id, Some(Text(Cow::Borrowed("5.3")))));
+        assert_eq!(body.status(), Some(Status::Assigned));
+    }
+
+    #[test]
+    fn json_that_is_60_000_levels_deep_does_not_overflow_the_stack() {
+        let deep = alloc::format!("{}{}", "[".repeat(60_000), "]".repeat(60_000));
+        let json = alloc::format!(r#"{{"status":"assigned","registrationState":{{"payload":{deep}}}}}"#);
+        let _ = Body::parse(json.as_bytes());
+        assert!(Body::parse(deep.as_bytes()).is_none());
+        let unknown = alloc::format!(r#"{{"status":"assigned","unheardOf":{deep}}}"#);
+        assert_eq!(Body::parse(unknown.as_bytes()).and_then(|body| body.status()), Some(Status::Assigned));
+    }
+}

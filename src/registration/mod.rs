@@ -1,0 +1,366 @@
+//! The state machine of a registration: register, wait, poll, until the device has its hub or it is clear that it gets none.
+//!
+//! It does no I/O and reads no clock. Whoever drives it asks for the next [`Step`], carries the request or lets the time
+//! pass, and hands in the answer. The blocking client is this loop:
+//!
+//! ```
+//! # use azure_iot_dps::{Assignment, Clock, Error, Pause, Registration, Signer, Step, Transport};
+//! # fn run(registration: &mut Registration<'_, dyn Signer>, transport: &mut dyn Transport, clock: &mut dyn Clock,
+//! #     mut wait: impl FnMut(Pause) -> Result<(), Error>) -> Result<Assignment, Error> {
+//! loop {
+//!     match registration.step(clock.now())? {
+//!         Step::Send(request) => {
+//!             let answer = transport.send(&request);
+//!             registration.receive(answer, clock.now())?;
+//!         }
+//!         Step::Wait(pause) => wait(pause)?,
+//!         Step::Done(assignment) => return Ok(assignment),
+//!     }
+//! }
+//! # }
+//! ```
+
+mod event;
+mod retry;
+mod settings;
+mod verdict;
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt::{self, Write};
+use core::time::Duration;
+
+pub use event::{Event, WaitReason};
+pub use retry::{Backoff, RetryPolicy};
+pub use settings::RegistrationSettings;
+
+use crate::assignment::Assignment;
+use crate::error::{DeadlineExceeded, Error, TransportError};
+use crate::key::Signer;
+use crate::protocol::wire::Register;
+use crate::protocol::{Operation, Request, Response, Target};
+use crate::sas::{Resource, SasToken};
+use crate::time::{Now, UnixTime};
+use retry::Jitter;
+use verdict::Verdict;
+
+/// The most that one request may take: 10 s to resolve the name, 30 s to connect, 30 s to get the answer.
+const REQUEST_LIMIT: Duration = Duration::from_secs(10 + 30 + 30);
+/// A token with less time left than this is signed anew.
+const RENEWAL_MARGIN: Duration = Duration::from_secs(2 * 60);
+/// How often "the same identity is registering elsewhere" (409, 412) is tried again.
+const CONFLICT_RETRIES: u8 = 4;
+
+/// Somebody who is told what happens: a display, a watchdog, a log.
+pub type Observer<'a> = dyn FnMut(Event) + Send + 'a;
+
+/// What to do next.
+#[derive(Debug)]
+pub enum Step<'r> {
+    /// Carry this request to the service and hand what comes of it to [`Registration::receive`].
+    Send(Request<'r>),
+    /// Let time pass, then ask again. Asking early is fine: it gives the rest of the same pause.
+    Wait(Pause),
+    /// The device has its hub.
+    Done(Assignment),
+}
+
+/// A wait, or what is left of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pause {
+    left: Duration,
+    reason: WaitReason,
+}
+
+impl Pause {
+    /// How much of the wait is left.
+    #[must_use]
+    pub fn duration(&self) -> Duration {
+        self.left
+    }
+
+    /// Why the registration waits.
+    #[must_use]
+    pub fn reason(&self) -> WaitReason {
+        self.reason
+    }
+}
+
+/// One registration, from the first request to the assignment.
+///
+/// Dropping it at any point is fine; a register request that was sent is safe to send again.
+pub struct Registration<'a, S: Signer + ?Sized> {
+    settings: &'a RegistrationSettings,
+    signer: &'a S,
+    body: Vec<u8>,
+    target: String,
+    token: Option<SasToken>,
+    operation_id: Option<Box<str>>,
+    phase: Phase,
+    /// The uptime at which the time is over; set by the first step.
+    ends_at: Option<Duration>,
+    backoff: Backoff,
+    conflicts: u8,
+    zero_waits: u8,
+    started_over: bool,
+    /// What the service said the time was, and the uptime of that moment, once the device's own clock was found wrong.
+    service_time: Option<(UnixTime, Duration)>,
+    requests: u32,
+    last_failure: Option<Error>,
+    observer: Option<&'a mut Observer<'a>>,
+}
+
+enum Phase {
+    Ready,
+    Sent,
+    Waiting { until: Duration, reason: WaitReason },
+    Assigned(Box<Assignment>),
+    Ended,
+}
+
+impl<'a, S: Signer + ?Sized> Registration<'a, S> {
+    /// Prepares a registration; its deadline counts from the first [`step`](Self::step).
+    #[must_use]
+    pub fn new(settings: &'a RegistrationSettings, signer: &'a S) -> Self {
+        Self::resume(settings, signer, Backoff::default())
+    }
+
+    /// The same, going on with the backoff that an earlier registration of this device had reached.
+    #[must_use]
+    pub fn resume(settings: &'a RegistrationSettings, signer: &'a S, backoff: Backoff) -> Self {
+        let registration_id = settings.registration_id.as_str();
+        Self {
+            settings,
+            signer,
+            body: Register { registration_id, payload: settings.payload.as_deref() }.to_bytes(),
+            target: String::new(),
+            token: None,
+            operation_id: None,
+            phase: Phase::Waiting { until: backoff.not_before, reason: WaitReason::EarlierRefusal },
+            ends_at: None,
+            backoff,
+            conflicts: 0,
+            zero_waits: 0,
+            started_over: false,
+            service_time: None,
+            requests: 0,
+            last_failure: None,
+            observer: None,
+        }
+    }
+
+    /// What to do next, at this time.
+    ///
+    /// # Errors
+    ///
+    /// The deadline has passed, the signer failed, or the registration had ended already.
+    pub fn step(&mut self, now: Now) -> Result<Step<'_>, Error> {
+        match core::mem::replace(&mut self.phase, Phase::Ended) {
+            Phase::Assigned(assignment) => Ok(Step::Done(*assignment)),
+            Phase::Ended => Err(Error::Ended),
+            Phase::Ready | Phase::Sent => self.request(now),
+            Phase::Waiting { until, reason } => match until.saturating_sub(now.uptime) {
+                Duration::ZERO => self.request(now),
+                left if left > self.time_left(now) => Err(self.out_of_time(left)),
+                left => {
+                    self.phase = Phase::Waiting { until, reason };
+                    Ok(Step::Wait(Pause { left, reason }))
+                }
+            },
+        }
+    }
+
+    /// Takes what came of the request of the last [`Step::Send`]. What comes without having been asked for is ignored.
+    ///
+    /// # Errors
+    ///
+    /// The service refused for good, or the next try would come too late for the deadline.
+    pub fn receive(&mut self, answer: Result<Response<'_>, TransportError>, now: Now) -> Result<(), Error> {
+        if !matches!(self.phase, Phase::Sent) {
+            return Ok(());
+        }
+        self.phase = Phase::Ended;
+        self.tell(match &answer {
+            Ok(response) => Event::Answered { status: response.status() },
+            Err(error) => Event::Unanswered { kind: error.kind() },
+        });
+        let (verdict, retry_after) = match &answer {
+            Ok(response) => (self.judge(response), response.delay()),
+            Err(_) => (Verdict::Unanswered, None),
+        };
+        match (verdict, answer) {
+            (Verdict::Assigned(assignment), _) => {
+                self.backoff = Backoff::default();
+                self.tell(Event::Assigned);
+                self.phase = Phase::Assigned(assignment);
+                Ok(())
+            }
+            (Verdict::Assigning { operation_id }, _) => {
+                self.operation_id = operation_id.or(self.operation_id.take());
+                self.poll_later(retry_after, now)
+            }
+            (Verdict::ClockIsWrong { service_time }, _) => {
+                self.service_time = Some((service_time, now.uptime));
+                self.token = None;
+                self.tell(Event::ClockCorrected { service_time });
+                self.phase = Phase::Ready;
+                Ok(())
+            }
+            (Verdict::OperationUnknown, _) => {
+                self.started_over = true;
+                self.operation_id = None;
+                self.phase = Phase::Ready;
+                Ok(())
+            }
+            (Verdict::Refused(error), _) => Err(error),
+            (Verdict::TryAgain(error, reason), _) => self.retry_later(error, reason, retry_after, now),
+            (Verdict::Unanswered, Err(error)) => {
+                let reason = WaitReason::Unanswered { kind: error.kind() };
+                self.retry_later(error.into(), reason, None, now)
+            }
+            (Verdict::Unanswered, Ok(_)) => Err(Error::Ended),
+        }
+    }
+
+    /// Whom to tell what happens, as it happens.
+    #[must_use]
+    pub fn observer(self, observer: &'a mut Observer<'a>) -> Self {
+        Self { observer: Some(observer), ..self }
+    }
+
+    /// How far the backoff has come, for [`Registration::resume`].
+    #[must_use]
+    pub fn backoff(&self) -> Backoff {
+        self.backoff
+    }
+
+    fn request(&mut self, now: Now) -> Result<Step<'_>, Error> {
+        let time_limit = self.time_left(now).min(REQUEST_LIMIT);
+        if time_limit.is_zero() {
+            return Err(self.out_of_time(Duration::ZERO));
+        }
+        self.renew_token(now)?;
+        self.requests = self.requests.saturating_add(1);
+        let request = self.requests;
+        self.tell(match self.operation_id {
+            None => Event::Registering { request },
+            Some(_) => Event::Polling { request },
+        });
+        let operation = match &self.operation_id {
+            None => Operation::Register,
+            Some(operation_id) => Operation::OperationStatus { operation_id },
+        };
+        let RegistrationSettings { id_scope, registration_id, endpoint, .. } = self.settings;
+        self.target.clear();
+        // Writing to a `String` cannot fail.
+        let _ = write!(self.target, "{}", Target { operation, id_scope, registration_id });
+        let Some(token) = &self.token else { return Err(Error::Ended) };
+
+        self.phase = Phase::Sent;
+        Ok(Step::Send(Request {
+            operation,
+            endpoint,
+            id_scope,
+            registration_id,
+            target: &self.target,
+            token,
+            user_agent: &self.settings.user_agent,
+            body: matches!(operation, Operation::Register).then_some(&self.body[..]),
+            time_limit,
+        }))
+    }
+
+    /// Signs a token unless the one at hand is good for a while.
+    fn renew_token(&mut self, now: Now) -> Result<(), Error> {
+        // A device without a clock signs from the epoch; the service's 401 then tells it the time.
+        let time = self.wall_clock(now).unwrap_or(UnixTime::EPOCH);
+        let lifetime = self.settings.token_lifetime;
+        let good = |token: &SasToken| {
+            let left = token.expires_at().saturating_duration_since(time);
+            left >= RENEWAL_MARGIN
+        };
+        if !self.token.as_ref().is_some_and(good) {
+            let resource = Resource::registration(&self.settings.id_scope, &self.settings.registration_id);
+            self.token = Some(SasToken::sign(resource, self.signer, time.saturating_add(lifetime))?);
+        }
+        Ok(())
+    }
+
+    /// The time of day: the device's own, unless it was found to be wrong.
+    fn wall_clock(&self, now: Now) -> Option<UnixTime> {
+        match self.service_time {
+            Some((time, at)) => Some(time.saturating_add(now.uptime.saturating_sub(at))),
+            None => now.unix,
+        }
+    }
+
+    fn time_left(&mut self, now: Now) -> Duration {
+        let ends_at = *self.ends_at.get_or_insert(now.uptime.saturating_add(self.settings.deadline));
+        ends_at.saturating_sub(now.uptime)
+    }
+
+    fn poll_later(&mut self, retry_after: Option<Duration>, now: Now) -> Result<(), Error> {
+        // The service let the device in: what was refused before is over.
+        self.backoff = Backoff::default();
+        self.conflicts = 0;
+        self.last_failure = None;
+        self.zero_waits = if retry_after == Some(Duration::ZERO) { self.zero_waits.saturating_add(1) } else { 0 };
+        let wait = self.settings.retry.poll(self.bounded(retry_after), self.zero_waits);
+        self.wait(wait, WaitReason::Assigning, now)
+    }
+
+    fn retry_later(
+        &mut self,
+        error: Error,
+        reason: WaitReason,
+        retry_after: Option<Duration>,
+        now: Now,
+    ) -> Result<(), Error> {
+        let jitter = Jitter { registration_id: &self.settings.registration_id, now };
+        let wait = self.settings.retry.backoff(self.backoff.failures, self.bounded(retry_after), jitter);
+        self.backoff.failures = self.backoff.failures.saturating_add(1);
+        self.last_failure = Some(error);
+        self.wait(wait, reason, now)
+    }
+
+    /// No answer can silence a device for longer than one deadline: a wrong header must not cost a trip to the site.
+    fn bounded(&self, retry_after: Option<Duration>) -> Option<Duration> {
+        retry_after.map(|delay| delay.min(self.settings.deadline))
+    }
+
+    fn wait(&mut self, wait: Duration, reason: WaitReason, now: Now) -> Result<(), Error> {
+        let until = now.uptime.saturating_add(wait);
+        self.backoff.not_before = until;
+        if wait >= self.time_left(now) {
+            return Err(self.out_of_time(wait));
+        }
+        if !wait.is_zero() {
+            self.tell(Event::Waiting { duration: wait, reason });
+        }
+        self.phase = Phase::Waiting { until, reason };
+        Ok(())
+    }
+
+    fn tell(&mut self, event: Event) {
+        if let Some(observer) = &mut self.observer {
+            observer(event);
+        }
+    }
+
+    fn out_of_time(&mut self, retry_after: Duration) -> Error {
+        let last = self.last_failure.take().map(Box::new);
+        Error::DeadlineExceeded(DeadlineExceeded { deadline: self.settings.deadline, retry_after, last })
+    }
+}
+
+impl<S: Signer + ?Sized> fmt::Debug for Registration<'_, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Registration")
+            .field("registration_id", &self.settings.registration_id)
+            .field("operation_id", &self.operation_id)
+            .field("requests", &self.requests)
+            .field("backoff", &self.backoff)
+            .finish_non_exhaustive()
+    }
+}

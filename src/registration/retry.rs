@@ -1,0 +1,179 @@
+//! How long to wait: backoff, jitter, `Retry-After`.
+
+use core::time::Duration;
+
+use sha2::{Digest, Sha256};
+
+use crate::identity::RegistrationId;
+use crate::time::Now;
+
+/// How long a registration waits between its requests.
+///
+/// After a failure it waits 1 to 5 s, then 5 to 10, 10 to 20 and so on up to 2 to 4 min: exponential backoff with equal
+/// jitter. `Retry-After` of the service is a floor under that, not a replacement for it, so that a fleet which was
+/// refused together does not come back together.
+///
+/// ```
+/// use azure_iot_dps::RetryPolicy;
+/// use std::time::Duration;
+///
+/// const PATIENT: RetryPolicy = RetryPolicy::DEFAULT.first_wait(Duration::from_secs(30)).longest_wait(Duration::from_secs(600));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RetryPolicy {
+    first: Duration,
+    longest: Duration,
+    poll: Duration,
+}
+
+impl RetryPolicy {
+    /// First wait up to 5 s, longest wait up to 4 min, polls 2 s apart.
+    pub const DEFAULT: Self =
+        Self { first: Duration::from_secs(5), longest: Duration::from_secs(240), poll: Duration::from_secs(2) };
+
+    /// The shortest of all waits after a failure: a policy of zeros is no busy loop.
+    const SHORTEST: Duration = Duration::from_secs(1);
+
+    /// The upper end of the first wait after a failure; it doubles with each further one. Default 5 s; less than 1 s
+    /// counts as 1 s.
+    #[must_use]
+    pub const fn first_wait(self, first: Duration) -> Self {
+        Self { first, ..self }
+    }
+
+    /// The upper end of every wait that the service did not ask for. Default 4 min; less than 1 s counts as 1 s.
+    #[must_use]
+    pub const fn longest_wait(self, longest: Duration) -> Self {
+        Self { longest, ..self }
+    }
+
+    /// How long to wait before asking again how the registration goes, where the service does not say. Default 2 s,
+    /// which is the service's limit (5 polls per 10 s); less than 1 s counts as 1 s.
+    #[must_use]
+    pub const fn poll_interval(self, poll: Duration) -> Self {
+        Self { poll, ..self }
+    }
+
+    /// How long to wait after the failure number `attempt`, counted from 0.
+    pub(crate) fn backoff(&self, attempt: u32, retry_after: Option<Duration>, jitter: Jitter<'_>) -> Duration {
+        let longest = self.longest.max(Self::SHORTEST);
+        let doubled = 2_u32.saturating_pow(attempt);
+        let upper = self.first.max(Self::SHORTEST).saturating_mul(doubled).min(longest);
+        let lower = if attempt == 0 { Self::SHORTEST } else { (upper / 2).max(Self::SHORTEST) };
+        let floor = lower.max(retry_after.unwrap_or_default());
+        floor.saturating_add(jitter.part_of(upper.saturating_sub(lower), attempt))
+    }
+
+    /// How long to wait before the next poll. `zeros` counts the answers in a row that said `Retry-After: 0`.
+    pub(crate) fn poll(&self, retry_after: Option<Duration>, zeros: u8) -> Duration {
+        match retry_after {
+            Some(Duration::ZERO) if zeros <= 2 => Duration::ZERO,
+            Some(delay) => delay.max(Self::SHORTEST),
+            None => self.poll.max(Self::SHORTEST),
+        }
+    }
+}
+
+impl Default for RetryPolicy {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
+/// Where jitter comes from: no random numbers, but a hash of who waits, when, and for the how-manyth time, so that two
+/// devices of a fleet do not march in step and a test can tell the wait beforehand.
+#[derive(Clone, Copy)]
+pub(crate) struct Jitter<'a> {
+    pub(crate) registration_id: &'a RegistrationId,
+    pub(crate) now: Now,
+}
+
+impl Jitter<'_> {
+    /// A part of the span, anything from nothing to nearly all of it.
+    fn part_of(self, span: Duration, attempt: u32) -> Duration {
+        let hash = Sha256::new()
+            .chain_update(self.registration_id.as_str())
+            .chain_update(self.now.uptime.as_nanos().to_be_bytes())
+            .chain_update(self.now.unix.map_or(0, crate::time::UnixTime::as_secs).to_be_bytes())
+            .chain_update(attempt.to_be_bytes())
+            .finalize();
+        let [a, b, ..] = <[u8; 32]>::from(hash);
+        // 65,536 steps: under 4 ms each, for the longest wait that is usual.
+        (span / (1 << 16)).saturating_mul(u32::from(u16::from_be_bytes([a, b])))
+    }
+}
+
+/// How often a device was refused in a row, and until when it is to hold still.
+///
+/// It outlives a registration: the next one begins where the last one had to stop.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Backoff {
+    /// Failures since the last success.
+    pub(crate) failures: u32,
+    /// The uptime before which no request goes out.
+    pub(crate) not_before: Duration,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn waits(policy: RetryPolicy, name: &str, retry_after: Option<u64>) -> Vec<Duration> {
+        let registration_id = RegistrationId::new(name).expect("valid");
+        let now = Now { unix: None, uptime: Duration::from_secs(7) };
+        let jitter = Jitter { registration_id: &registration_id, now };
+        (0..40).map(|attempt| policy.backoff(attempt, retry_after.map(Duration::from_secs), jitter)).collect()
+    }
+
+    use alloc::vec::Vec;
+
+    #[test]
+    fn waits_double_with_equal_jitter_from_1_to_5_s_up_to_4_min() {
+        let seconds = Duration::from_secs;
+        let ranges = [(1, 5), (5, 10), (10, 20), (20, 40), (40, 80), (80, 160), (120, 240), (120, 240)];
+        for (wait, (low, high)) in waits(RetryPolicy::DEFAULT, "dev-01", None).into_iter().zip(ranges) {
+            assert!(wait >= seconds(low) && wait < seconds(high), "{wait:?} is not within {low} to {high} s");
+        }
+        assert!(waits(RetryPolicy::DEFAULT, "dev-01", None)[39] < seconds(240));
+    }
+
+    #[test]
+    fn a_retry_after_is_a_floor_with_jitter_on_top() {
+        for (attempt, wait) in waits(RetryPolicy::DEFAULT, "dev-01", Some(60)).into_iter().enumerate() {
+            assert!(wait > Duration::from_secs(60), "{attempt}: {wait:?}");
+            assert!(wait < Duration::from_secs(240 + 120), "{attempt}: {wait:?}");
+        }
+    }
+
+    #[test]
+    fn two_devices_do_not_wait_equally_long() {
+        let pairs = waits(RetryPolicy::DEFAULT, "dev-01", Some(3)).into_iter().zip(waits(
+            RetryPolicy::DEFAULT,
+            "dev-02",
+            Some(3),
+        ));
+        assert_eq!(pairs.filter(|(one, other)| one == other).count(), 0);
+    }
+
+    #[test]
+    fn a_policy_of_zeros_still_waits_a_second_and_one_of_ages_does_not_overflow() {
+        let zero =
+            RetryPolicy::DEFAULT.first_wait(Duration::ZERO).longest_wait(Duration::ZERO).poll_interval(Duration::ZERO);
+        assert_eq!(waits(zero, "dev-01", None)[9], Duration::from_secs(1));
+        assert_eq!(zero.poll(None, 0), Duration::from_secs(1));
+        let ages = RetryPolicy::DEFAULT.first_wait(Duration::MAX).longest_wait(Duration::MAX);
+        assert!(waits(ages, "dev-01", Some(u64::MAX))[9] > Duration::from_secs(u64::MAX / 2));
+    }
+
+    #[test]
+    fn a_retry_after_of_zero_is_honoured_twice_in_a_row() {
+        let policy = RetryPolicy::DEFAULT;
+        let zero = Some(Duration::ZERO);
+        assert_eq!(
+            [policy.poll(zero, 1), policy.poll(zero, 2), policy.poll(zero, 3)].map(|wait| wait.as_secs()),
+            [0, 0, 1]
+        );
+        assert_eq!(policy.poll(Some(Duration::from_secs(9)), 0), Duration::from_secs(9));
+        assert_eq!(policy.poll(None, 0), Duration::from_secs(2));
+    }
+}

@@ -1,0 +1,126 @@
+//! What a registration says about the device, and how long it may take.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use core::time::Duration;
+
+use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
+
+use crate::assignment::PayloadError;
+use crate::identity::{Endpoint, IdScope, Product, RegistrationId};
+use crate::protocol::wire::Register;
+use crate::registration::retry::RetryPolicy;
+
+/// The most bytes that the service takes in a request. Source: Microsoft, "Azure IoT Hub DPS quotas and limits".
+const LARGEST_REQUEST: usize = 96 * 1024;
+
+/// All that a registration needs to know apart from the key and the time.
+///
+/// One value serves any number of registrations of the device.
+#[derive(Clone, Debug)]
+pub struct RegistrationSettings {
+    pub(crate) endpoint: Endpoint,
+    pub(crate) id_scope: IdScope,
+    pub(crate) registration_id: RegistrationId,
+    pub(crate) payload: Option<Box<RawValue>>,
+    pub(crate) retry: RetryPolicy,
+    pub(crate) deadline: Duration,
+    pub(crate) token_lifetime: Duration,
+    pub(crate) clock_correction: bool,
+    pub(crate) user_agent: Box<str>,
+}
+
+impl RegistrationSettings {
+    /// For this device, with the defaults that each method names.
+    #[must_use]
+    pub fn new(id_scope: IdScope, registration_id: RegistrationId) -> Self {
+        Self {
+            endpoint: Endpoint::GLOBAL,
+            id_scope,
+            registration_id,
+            payload: None,
+            retry: RetryPolicy::DEFAULT,
+            deadline: Duration::from_secs(15 * 60),
+            token_lifetime: Duration::from_secs(60 * 60),
+            clock_correction: true,
+            user_agent: user_agent(None).into(),
+        }
+    }
+
+    /// Which service to ask. Default [`Endpoint::GLOBAL`].
+    #[must_use]
+    pub fn endpoint(self, endpoint: Endpoint) -> Self {
+        Self { endpoint, ..self }
+    }
+
+    /// What to tell the service's custom allocation policy: anything that is JSON. Default nothing.
+    ///
+    /// # Errors
+    ///
+    /// The value cannot be written as JSON, or the request would be larger than the 96 KiB that the service takes.
+    pub fn payload<T: Serialize + ?Sized>(self, payload: &T) -> Result<Self, PayloadError> {
+        let json = to_raw_value(payload).map_err(|error| PayloadError::Serialize(error.into()))?;
+        self.raw_payload(json)
+    }
+
+    /// The same from JSON text, which is sent as it is.
+    ///
+    /// # Errors
+    ///
+    /// The text is not JSON, or the request would be larger than the 96 KiB that the service takes.
+    pub fn payload_json(self, json: &str) -> Result<Self, PayloadError> {
+        let json = RawValue::from_string(json.into()).map_err(|error| PayloadError::Syntax(error.into()))?;
+        self.raw_payload(json)
+    }
+
+    fn raw_payload(self, json: Box<RawValue>) -> Result<Self, PayloadError> {
+        let length = Register { registration_id: self.registration_id.as_str(), payload: Some(&json) }.to_bytes().len();
+        if length > LARGEST_REQUEST {
+            return Err(PayloadError::TooLarge { length, limit: LARGEST_REQUEST });
+        }
+        Ok(Self { payload: Some(json), ..self })
+    }
+
+    /// How to wait after failures. Default [`RetryPolicy::DEFAULT`].
+    #[must_use]
+    pub fn retry(self, retry: RetryPolicy) -> Self {
+        Self { retry, ..self }
+    }
+
+    /// How long a registration may take in all: nothing that it does outlasts this. Default 15 min.
+    #[must_use]
+    pub fn deadline(self, deadline: Duration) -> Self {
+        Self { deadline, ..self }
+    }
+
+    /// How long a token is good for. Default 1 h; less than 5 min counts as 5 min, for a clock may be that slow.
+    ///
+    /// A token is signed anew when less than 2 min of it are left.
+    #[must_use]
+    pub fn token_lifetime(self, token_lifetime: Duration) -> Self {
+        const SHORTEST: Duration = Duration::from_secs(5 * 60);
+        Self { token_lifetime: token_lifetime.max(SHORTEST), ..self }
+    }
+
+    /// Whether to sign again with the service's time where a 401 shows that the device's clock is to blame. Default on.
+    #[must_use]
+    pub fn clock_correction(self, clock_correction: bool) -> Self {
+        Self { clock_correction, ..self }
+    }
+
+    /// What the device calls itself in the `User-Agent` header, behind this crate's name and version, and with `std` the
+    /// operating system and the architecture. Default nothing.
+    #[must_use]
+    pub fn product(self, product: &Product) -> Self {
+        Self { user_agent: user_agent(Some(product)).into(), ..self }
+    }
+}
+
+fn user_agent(product: Option<&Product>) -> String {
+    let mut text = String::from(concat!("azure-iot-dps/", env!("CARGO_PKG_VERSION")));
+    #[cfg(feature = "std")]
+    text.extend([" (", std::env::consts::OS, "; ", std::env::consts::ARCH, ")"]);
+    text.extend(product.into_iter().flat_map(|product| [" ", product.as_str()]));
+    text
+}

@@ -1,0 +1,129 @@
+//! What an answer means: the one place where it is decided what is final and what is tried again.
+//!
+//! | answer | verdict |
+//! | --- | --- |
+//! | `assigned` with a hub and a device ID | done |
+//! | `assigning`, `unassigned`, a status unheard of, or an operation ID alone | poll |
+//! | `failed`, `disabled` | final |
+//! | 401 whose `Date` shows that the token was expired | sign again with the service's time, once |
+//! | 404 on a poll | register again, once |
+//! | 409, 412 in the service's error format | try again, a few times |
+//! | 408, 429, 5xx in the service's error format | try again |
+//! | any other error in the service's format | final |
+//! | all else: HTML, nothing, JSON that makes no sense, redirects | try again |
+
+use alloc::boxed::Box;
+
+use crate::assignment::Assignment;
+use crate::error::{Error, Refusal, ServiceError, UnexpectedAnswer, is_transient_status};
+use crate::key::Signer;
+use crate::protocol::Response;
+use crate::protocol::wire::{Body, Status};
+use crate::registration::event::WaitReason;
+use crate::registration::{CONFLICT_RETRIES, Registration};
+use crate::sas::SasToken;
+use crate::time::UnixTime;
+
+/// What to make of an answer.
+pub(super) enum Verdict {
+    /// The device has its hub.
+    Assigned(Box<Assignment>),
+    /// The service is at it; the operation's ID, where the answer names it.
+    Assigning { operation_id: Option<Box<str>> },
+    /// The token was refused for a wrong clock.
+    ClockIsWrong { service_time: UnixTime },
+    /// The service knows nothing of the operation that was polled.
+    OperationUnknown,
+    /// It is over.
+    Refused(Error),
+    /// It may be otherwise in a while.
+    TryAgain(Error, WaitReason),
+    /// There was no answer.
+    Unanswered,
+}
+
+impl<S: Signer + ?Sized> Registration<'_, S> {
+    pub(super) fn judge(&mut self, response: &Response<'_>) -> Verdict {
+        let status = response.status();
+        let Some(body) = Body::parse(response.body()) else {
+            return self.unexpected(response, "the body is not JSON of the device API");
+        };
+        match (status, body.error_code) {
+            (200..=299, _) => self.judge_status(response, &body),
+            (_, Some(error_code)) => self.judge_error(response, &body, error_code),
+            (_, None) => self.unexpected(response, "an error without an error code"),
+        }
+    }
+
+    fn judge_status(&self, response: &Response<'_>, body: &Body<'_>) -> Verdict {
+        let refused = |refusal| Verdict::Refused(ServiceError::ended(refusal, response, body, self.signature()).into());
+        match body.status() {
+            Some(Status::Failed) => refused(Refusal::Failed),
+            Some(Status::Disabled) => refused(Refusal::Disabled),
+            Some(Status::Assigned) => {
+                let state = body.registration_state.as_ref();
+                match state.and_then(|state| Assignment::from_wire(state, &self.settings.registration_id)) {
+                    Some(assignment) => Verdict::Assigned(Box::new(assignment)),
+                    None => self.unexpected(response, "assigned, but without a valid hub and device ID"),
+                }
+            }
+            Some(Status::Unassigned | Status::Assigning | Status::Unknown) | None => {
+                let operation_id = body.operation_id.as_ref().map(|id| &*id.0).filter(|id| is_operation_id(id));
+                if operation_id.is_none() && self.operation_id.is_none() {
+                    return self.unexpected(response, "neither assigned nor an operation to ask about");
+                }
+                Verdict::Assigning { operation_id: operation_id.map(Box::from) }
+            }
+        }
+    }
+
+    fn judge_error(&mut self, response: &Response<'_>, body: &Body<'_>, error_code: u32) -> Verdict {
+        let status = response.status();
+        if status == 401
+            && let Some(service_time) = self.clock_is_wrong(response)
+        {
+            return Verdict::ClockIsWrong { service_time };
+        }
+        if status == 404 && self.operation_id.is_some() && !self.started_over {
+            return Verdict::OperationUnknown;
+        }
+        let error = ServiceError::refused(response, body, error_code, self.signature()).into();
+        if matches!(status, 409 | 412) {
+            self.conflicts = self.conflicts.saturating_add(1);
+            if self.conflicts > CONFLICT_RETRIES {
+                return Verdict::Refused(error);
+            }
+        }
+        // A 3xx is not final either: whatever moved, the service did not, and the token goes nowhere else.
+        if is_transient_status(status) || status < 400 {
+            Verdict::TryAgain(error, WaitReason::Refused { status })
+        } else {
+            Verdict::Refused(error)
+        }
+    }
+
+    /// The service's time, where a 401 is to be blamed on the clock: the token was expired when it came to the service.
+    fn clock_is_wrong(&self, response: &Response<'_>) -> Option<UnixTime> {
+        let service_time = response.date()?;
+        let wanted = self.settings.clock_correction && self.service_time.is_none();
+        let expired = self.token.as_ref().is_some_and(|token| token.is_expired_at(service_time));
+        (wanted && expired).then_some(service_time)
+    }
+
+    fn unexpected(&self, response: &Response<'_>, problem: &'static str) -> Verdict {
+        let error = UnexpectedAnswer::new(response, problem, self.signature()).into();
+        Verdict::TryAgain(error, WaitReason::UnexpectedAnswer { status: response.status() })
+    }
+
+    fn signature(&self) -> &str {
+        self.token.as_ref().map_or("", SasToken::signature)
+    }
+}
+
+/// Longer than any that was seen by far; a request must fit the buffers of small transports.
+const LONGEST_OPERATION_ID: usize = 512;
+
+/// `.` and `..` would change the path that they become part of, encoded or not.
+fn is_operation_id(id: &str) -> bool {
+    !matches!(id, "" | "." | "..") && id.len() <= LONGEST_OPERATION_ID
+}

@@ -1,0 +1,225 @@
+//! The simulator behind real TLS on loopback.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::sync::Arc;
+use core::convert::Infallible;
+use core::fmt;
+use core::sync::atomic::{AtomicU64, Ordering};
+use core::time::Duration;
+use std::net::{SocketAddr, TcpListener};
+use std::thread::JoinHandle;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::{Bytes, Incoming};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::PrivatePkcs8KeyDer;
+
+use crate::identity::{Endpoint, HostName};
+use crate::simulator::Simulator;
+use crate::simulator::http::HttpRequest;
+
+/// More than the service takes, so that it can say so.
+const LARGEST_BODY: usize = 256 * 1024;
+/// How long open requests may go on when the server stops.
+const GRACE: Duration = Duration::from_millis(500);
+/// How long a client may take for its handshake.
+const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
+
+/// The simulator could not be put on the network.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServeError {
+    /// The address could not be listened on, or no thread could be started.
+    #[error("the simulator cannot listen")]
+    Listen(#[from] std::io::Error),
+    /// No certificate could be made.
+    #[error("the simulator could not make its certificates")]
+    Certificate(#[source] Box<dyn core::error::Error + Send + Sync>),
+}
+
+impl Simulator {
+    /// Answers over TLS on `127.0.0.1`, at a free port.
+    ///
+    /// The time is the system's then, not that of [`Simulator::clock`].
+    ///
+    /// # Errors
+    ///
+    /// There is no free port, or no certificate could be made.
+    pub fn serve(&self) -> Result<SimulatorServer, ServeError> {
+        let credentials = Credentials::make().map_err(ServeError::Certificate)?;
+        let listener = TcpListener::bind(("127.0.0.1", 0))?;
+        listener.set_nonblocking(true)?;
+        let address = listener.local_addr()?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
+
+        let (stop, stopped) = watch::channel(());
+        let connections = Arc::new(AtomicU64::new(0));
+        let server = Server {
+            simulator: self.clone(),
+            acceptor: TlsAcceptor::from(Arc::new(credentials.config)),
+            connections: Arc::clone(&connections),
+        };
+        let thread = std::thread::Builder::new()
+            .name("dps-simulator".into())
+            .spawn(move || runtime.block_on(server.run(listener, stopped)))?;
+        Ok(SimulatorServer { address, ca_pem: credentials.ca_pem, connections, stop: Some(stop), thread: Some(thread) })
+    }
+}
+
+/// The simulator on the network. It stops when it is dropped, and leaves no thread and no port behind.
+pub struct SimulatorServer {
+    address: SocketAddr,
+    ca_pem: String,
+    connections: Arc<AtomicU64>,
+    stop: Option<watch::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl SimulatorServer {
+    /// Where it answers, as a client is told: `localhost` and the port.
+    #[must_use]
+    pub fn endpoint(&self) -> Endpoint {
+        let localhost = HostName::new("localhost").map_or(Endpoint::GLOBAL, Endpoint::from);
+        Endpoint::new(localhost.host().clone(), self.address.port()).unwrap_or(localhost)
+    }
+
+    /// The certificate authority that a client must trust, as PEM. It was made for this server and goes with it.
+    ///
+    /// The server's certificate is for `localhost`, `127.0.0.1` and `::1`.
+    #[must_use]
+    pub fn ca_pem(&self) -> &str {
+        &self.ca_pem
+    }
+
+    /// How many connections have been opened so far.
+    #[must_use]
+    pub fn connections(&self) -> u64 {
+        self.connections.load(Ordering::Relaxed)
+    }
+}
+
+impl fmt::Debug for SimulatorServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SimulatorServer").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+impl Drop for SimulatorServer {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            // A panic of the server's thread has been printed already.
+            let _ = thread.join();
+        }
+    }
+}
+
+#[derive(Clone)]
+struct Server {
+    simulator: Simulator,
+    acceptor: TlsAcceptor,
+    connections: Arc<AtomicU64>,
+}
+
+impl Server {
+    async fn run(self, listener: TcpListener, mut stopped: watch::Receiver<()>) {
+        let Ok(listener) = tokio::net::TcpListener::from_std(listener) else { return };
+        let graceful = GracefulShutdown::new();
+        loop {
+            tokio::select! {
+                accepted = listener.accept() => {
+                    if let Ok((stream, _)) = accepted {
+                        self.connections.fetch_add(1, Ordering::Relaxed);
+                        tokio::spawn(self.clone().connection(stream, graceful.watcher()));
+                    }
+                }
+                // The sender says nothing: it is dropped.
+                _ = stopped.changed() => break,
+            }
+        }
+        drop(listener);
+        let _ = tokio::time::timeout(GRACE, graceful.shutdown()).await;
+    }
+
+    async fn connection(self, stream: tokio::net::TcpStream, watcher: hyper_util::server::graceful::Watcher) {
+        let _ = stream.set_nodelay(true);
+        let handshake = tokio::time::timeout(HANDSHAKE_LIMIT, self.acceptor.accept(stream));
+        // A client that does not trust the certificate, or speaks no TLS, is its own problem.
+        let Ok(Ok(stream)) = handshake.await else { return };
+        let service = service_fn(move |request| {
+            let simulator = self.simulator.clone();
+            async move { Ok::<_, Infallible>(answer(&simulator, request).await) }
+        });
+        let mut http = hyper::server::conn::http1::Builder::new();
+        let connection = http.timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), service);
+        // A client that goes away is its own problem too.
+        let _ = watcher.watch(connection).await;
+    }
+}
+
+async fn answer(simulator: &Simulator, request: hyper::Request<Incoming>) -> hyper::Response<Full<Bytes>> {
+    let (head, body) = request.into_parts();
+    let Ok(body) = Limited::new(body, LARGEST_BODY).collect().await else {
+        return empty(hyper::StatusCode::PAYLOAD_TOO_LARGE);
+    };
+    let body = body.to_bytes();
+    let headers = head.headers.iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
+    let request = HttpRequest {
+        method: head.method.as_str(),
+        target: head.uri.path_and_query().map_or("", |target| target.as_str()),
+        headers: headers.collect(),
+        body: &body,
+    };
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let answer = simulator.answer(&request, now);
+    let response = hyper::Response::builder().status(answer.status);
+    let response = answer.headers.into_iter().fold(response, |response, (name, value)| response.header(name, value));
+    let body = Full::new(Bytes::from(answer.body));
+    response.body(body).unwrap_or_else(|_| empty(hyper::StatusCode::INTERNAL_SERVER_ERROR))
+}
+
+fn empty(status: hyper::StatusCode) -> hyper::Response<Full<Bytes>> {
+    let mut response = hyper::Response::new(Full::default());
+    *response.status_mut() = status;
+    response
+}
+
+/// A certificate authority of a few minutes' standing, and a certificate by it.
+struct Credentials {
+    ca_pem: String,
+    config: ServerConfig,
+}
+
+impl Credentials {
+    fn make() -> Result<Self, Box<dyn core::error::Error + Send + Sync>> {
+        let mut ca = CertificateParams::default();
+        ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        ca.key_usages = [KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign].into();
+        ca.distinguished_name.push(DnType::CommonName, "azure-iot-dps simulator CA");
+        let ca_key = KeyPair::generate()?;
+        let ca_pem = ca.self_signed(&ca_key)?.pem();
+
+        let mut leaf = CertificateParams::new(["localhost", "127.0.0.1", "::1"].map(String::from))?;
+        leaf.distinguished_name.push(DnType::CommonName, "azure-iot-dps simulator");
+        let leaf_key = KeyPair::generate()?;
+        let certificate = leaf.signed_by(&leaf_key, &Issuer::new(ca, ca_key))?;
+
+        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()?
+            .with_no_client_auth()
+            .with_single_cert(
+                [certificate.der().clone()].into(),
+                PrivatePkcs8KeyDer::from(leaf_key.serialize_der()).into(),
+            )?;
+        Ok(Self { ca_pem, config })
+    }
+}

@@ -1,0 +1,178 @@
+//! What several suites need: a device, and a drive of its state machine through virtual time.
+#![allow(dead_code, clippy::expect_used, reason = "each suite uses a part, and a test may panic")]
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use azure_iot_dps::{
+    Assignment, Backoff, DeviceKey, Error, Event, IdScope, Now, Registration, RegistrationId, RegistrationSettings,
+    Response, Signer, Step, TransportError, TransportErrorKind, UnixTime,
+};
+
+pub const KEY: &str = "miuSB501eJKWtdSGawOlw0wbqw7z4flDPUIeAsCTiWs=";
+/// 2026-01-01T00:00:00Z.
+pub const NEW_YEAR: u64 = 1_767_225_600;
+
+pub fn id(text: &str) -> RegistrationId {
+    RegistrationId::new(text).expect("a valid registration ID")
+}
+
+pub fn scope() -> IdScope {
+    IdScope::new("0ne00002193").expect("a valid ID scope")
+}
+
+pub fn key() -> DeviceKey {
+    KEY.parse().expect("a valid key")
+}
+
+pub fn settings() -> RegistrationSettings {
+    RegistrationSettings::new(scope(), id("dev-01"))
+}
+
+pub fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// New Year, `uptime` after power-on.
+pub fn at(uptime: u64) -> Now {
+    Now { unix: Some(UnixTime::from_secs(NEW_YEAR + uptime)), uptime: seconds(uptime) }
+}
+
+pub type Answer = Result<Response<'static>, TransportErrorKind>;
+
+pub fn answer(status: u16, body: &str) -> Response<'static> {
+    Response::new(status, body.as_bytes().to_vec()).header("Content-Type", "application/json; charset=utf-8")
+}
+
+pub fn assigning() -> Answer {
+    Ok(answer(202, r#"{"operationId":"5.3","status":"assigning"}"#))
+}
+
+pub fn assigning_after(retry_after: &'static str) -> Answer {
+    assigning().map(|answer| answer.header("Retry-After", retry_after))
+}
+
+pub const ASSIGNED: &str = r#"{"operationId":"5.3","status":"assigned","registrationState":{"registrationId":"dev-01",
+    "createdDateTimeUtc":"2026-01-01T00:00:01.5163352Z","assignedHub":"my-hub.azure-devices.net","deviceId":"dev-01",
+    "status":"assigned","substatus":"initialAssignment","lastUpdatedDateTimeUtc":"2026-01-01T00:00:02.7370676Z",
+    "etag":"IjY5MDAz","payload":{"colour":"red"},"symmetricKey":{"enrollmentGroupId":"my-group"}}}"#;
+
+pub fn assigned() -> Answer {
+    Ok(answer(200, ASSIGNED))
+}
+
+/// An error in the service's own format.
+pub fn refused(status: u16, code: u32) -> Answer {
+    let body = format!(
+        r#"{{"errorCode":{code},"trackingId":"2cb8f317","message":"So it is","timestampUtc":"2026-01-01T00:00:00.1573304Z"}}"#
+    );
+    Ok(answer(status, &body).header("x-ms-request-id", "6a7b"))
+}
+
+pub fn html(status: u16) -> Answer {
+    Ok(Response::new(status, b"<html>Please log in</html>".to_vec()).header("Content-Type", "text/html"))
+}
+
+/// A request as it went out.
+#[derive(Clone, Debug)]
+pub struct Sent {
+    pub at: Duration,
+    pub method: &'static str,
+    pub target: String,
+    pub authorization: String,
+    pub body: Option<String>,
+    pub time_limit: Duration,
+    pub expires_at: UnixTime,
+}
+
+/// What a registration did until it ended.
+#[derive(Debug)]
+pub struct Run {
+    pub result: Result<Assignment, Error>,
+    pub sent: Vec<Sent>,
+    pub events: Vec<Event>,
+    pub ended_at: Duration,
+    pub backoff: Backoff,
+    pub unused: usize,
+}
+
+impl Run {
+    pub fn error(&self) -> &Error {
+        self.result.as_ref().expect_err("the registration was to fail")
+    }
+
+    /// The pauses between the requests.
+    pub fn gaps(&self) -> Vec<Duration> {
+        self.sent.windows(2).map(|pair| pair[1].at - pair[0].at).collect()
+    }
+
+    pub fn gap_seconds(&self) -> Vec<u64> {
+        self.gaps().iter().map(Duration::as_secs).collect()
+    }
+}
+
+/// A registration in virtual time, from a script of answers; the last one is repeated for ever.
+pub struct Drive<'a, S: Signer + ?Sized = DeviceKey> {
+    pub settings: &'a RegistrationSettings,
+    pub signer: &'a S,
+    pub backoff: Backoff,
+    pub start: Now,
+    /// How long each answer takes.
+    pub latency: Duration,
+}
+
+impl<S: Signer + ?Sized> Drive<'_, S> {
+    pub fn run(&self, script: impl IntoIterator<Item = Answer>) -> Run {
+        let mut script: VecDeque<Answer> = script.into_iter().collect();
+        let mut events = std::sync::Mutex::new(Vec::new());
+        let mut observer = |event| events.lock().expect("not poisoned").push(event);
+        let mut registration = Registration::resume(self.settings, self.signer, self.backoff).observer(&mut observer);
+        let mut now = self.start;
+        let pass = |now: &mut Now, time: Duration| {
+            now.uptime += time;
+            now.unix = self.start.unix.map(|unix| unix.saturating_add(now.uptime - self.start.uptime));
+        };
+        let mut sent = Vec::new();
+        let result = loop {
+            assert!(sent.len() < 10_000, "a registration sends no end of requests");
+            match registration.step(now) {
+                Ok(Step::Send(request)) => {
+                    let (latency, time_limit) = (self.latency, request.time_limit());
+                    sent.push(Sent {
+                        at: now.uptime,
+                        method: request.method(),
+                        target: request.target().into(),
+                        authorization: request.token().as_str().into(),
+                        body: request.body().map(|body| String::from_utf8(body.to_vec()).expect("UTF-8")),
+                        time_limit: request.time_limit(),
+                        expires_at: request.token().expires_at(),
+                    });
+                    pass(&mut now, latency.min(time_limit));
+                    let next = if script.len() > 1 { script.pop_front() } else { script.front().cloned() };
+                    let next = next.expect("the script is not empty");
+                    let answer = if latency <= time_limit { next } else { Err(TransportErrorKind::TimedOut) }
+                        .map_err(TransportError::new);
+                    if let Err(error) = registration.receive(answer, now) {
+                        break Err(error);
+                    }
+                }
+                Ok(Step::Wait(pause)) => {
+                    assert!(!pause.duration().is_zero(), "a wait of nothing is a busy loop");
+                    pass(&mut now, pause.duration());
+                }
+                Ok(Step::Done(assignment)) => break Ok(assignment),
+                Err(error) => break Err(error),
+            }
+        };
+        let backoff = registration.backoff();
+        drop(registration);
+        let events = std::mem::take(events.get_mut().expect("not poisoned"));
+        Run { result, sent, events, ended_at: now.uptime, backoff, unused: script.len() - 1 }
+    }
+}
+
+/// From power-on at New Year, with a clock that is right and a key in memory.
+pub fn drive(settings: &RegistrationSettings, script: impl IntoIterator<Item = Answer>) -> Run {
+    let signer = &key();
+    Drive { settings, signer, backoff: Backoff::default(), start: at(0), latency: Duration::ZERO }.run(script)
+}
