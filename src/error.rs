@@ -56,7 +56,7 @@ impl Error {
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::DeadlineExceeded(error) => Some(error.retry_after),
+            Self::DeadlineExceeded(error) => Some(error.inner.retry_after),
             Self::Service(error) => error.inner.retry_after,
             _ => None,
         }
@@ -67,7 +67,7 @@ impl Error {
     pub fn service(&self) -> Option<&ServiceError> {
         match self {
             Self::Service(error) => Some(error),
-            Self::DeadlineExceeded(error) => error.last.as_deref().and_then(Self::service),
+            Self::DeadlineExceeded(error) => error.last().and_then(Self::service),
             _ => None,
         }
     }
@@ -78,7 +78,7 @@ impl Error {
         match self {
             Self::Service(error) => Some(error.http_status()),
             Self::UnexpectedAnswer(error) => Some(error.http_status()),
-            Self::DeadlineExceeded(error) => error.last.as_deref().and_then(Self::http_status),
+            Self::DeadlineExceeded(error) => error.last().and_then(Self::http_status),
             _ => None,
         }
     }
@@ -320,28 +320,37 @@ impl core::error::Error for UnexpectedAnswer {}
 /// The time for a registration is over, or the next wait would outlast it.
 #[derive(Debug)]
 pub struct DeadlineExceeded {
-    pub(crate) deadline: Duration,
-    pub(crate) retry_after: Duration,
-    pub(crate) last: Option<Box<Error>>,
+    inner: Box<OutOfTime>,
+}
+
+#[derive(Debug)]
+struct OutOfTime {
+    deadline: Duration,
+    retry_after: Duration,
+    last: Option<Error>,
 }
 
 impl DeadlineExceeded {
+    pub(crate) fn new(deadline: Duration, retry_after: Duration, last: Option<Error>) -> Self {
+        Self { inner: Box::new(OutOfTime { deadline, retry_after, last }) }
+    }
+
     /// The last failure before, where there was one. The `source()` of this error as well.
     #[must_use]
     pub fn last(&self) -> Option<&Error> {
-        self.last.as_deref()
+        self.inner.last.as_ref()
     }
 }
 
 impl fmt::Display for DeadlineExceeded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "not assigned within the deadline of {} s", self.deadline.as_secs_f32())
+        write!(f, "not assigned within the deadline of {} s", self.inner.deadline.as_secs_f32())
     }
 }
 
 impl core::error::Error for DeadlineExceeded {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
-        self.last.as_deref().map(|error| error as _)
+        self.last().map(|error| error as _)
     }
 }
 

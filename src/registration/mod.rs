@@ -349,8 +349,7 @@ impl<'a, S: Signer + ?Sized> Registration<'a, S> {
     }
 
     fn out_of_time(&mut self, retry_after: Duration) -> Error {
-        let last = self.last_failure.take().map(Box::new);
-        Error::DeadlineExceeded(DeadlineExceeded { deadline: self.settings.deadline, retry_after, last })
+        DeadlineExceeded::new(self.settings.deadline, retry_after, self.last_failure.take()).into()
     }
 }
 

@@ -1,5 +1,5 @@
 //! What several suites need: a device, and a drive of its state machine through virtual time.
-#![allow(dead_code, clippy::expect_used, reason = "each suite uses a part, and a test may panic")]
+#![allow(dead_code, unreachable_pub, clippy::expect_used, reason = "each suite uses a part, and a test may panic")]
 
 use std::collections::VecDeque;
 use std::time::Duration;

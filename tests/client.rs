@@ -1,0 +1,254 @@
+//! The blocking client against the simulator, in virtual time.
+#![cfg(feature = "simulator")]
+
+mod common;
+
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+
+use azure_iot_dps::simulator::{EnrollmentGroup, Simulator};
+use azure_iot_dps::{
+    Clock, DeviceKey, Error, Event, FnTransport, Now, ProvisioningClient, ProvisioningClientBuilder, RetryPolicy,
+    TransportErrorKind, UnixTime, WaitReason,
+};
+use common::{assigned, id, key, scope, seconds};
+
+fn client(sim: &Simulator, name: &str) -> ProvisioningClientBuilder {
+    let registration_id = id(name);
+    let key = sim.device_key(&registration_id).expect("an enrollment");
+    ProvisioningClient::builder(sim.id_scope(), registration_id, key).transport(sim.transport()).clock(sim.clock())
+}
+
+fn demo() -> Simulator {
+    Simulator::builder().build()
+}
+
+#[test]
+fn a_device_boots_and_gets_its_hub_in_no_time() {
+    let sim = Simulator::builder().assigning_polls(5).build();
+    let assignment = client(&sim, "dev-01").build().expect("builds").register().expect("assigned");
+    assert_eq!(assignment.device_id().as_str(), "dev-01");
+    assert_eq!(assignment.enrollment_group_id(), Some("demo"));
+    assert_eq!(sim.clock().elapsed(), seconds(6 * 3));
+}
+
+#[test]
+fn a_second_register_on_the_same_client_works_as_well_as_the_first() {
+    let sim = demo();
+    let mut client = client(&sim, "dev-01").build().expect("builds");
+    let first = client.register().expect("assigned");
+    let second = client.register().expect("assigned again");
+    assert_eq!((first.hub(), first.created_at()), (second.hub(), second.created_at()));
+}
+
+#[test]
+fn a_wrong_key_is_refused_with_its_code_and_tracking_id() {
+    let sim = demo();
+    let client = ProvisioningClient::builder(sim.id_scope(), id("dev-01"), key());
+    let error =
+        client.transport(sim.transport()).clock(sim.clock()).build().expect("builds").register().expect_err("refused");
+    assert_eq!((error.http_status(), error.error_code()), (Some(401), Some(401_002)));
+    assert!(error.tracking_id().is_some() && error.request_id().is_some() && error.timestamp().is_some());
+    assert!(!error.is_transient());
+}
+
+#[test]
+fn a_failed_register_leaves_a_client_that_works() {
+    let sim = demo();
+    let registration_id = id("dev-01");
+    let key = sim.device_key(&registration_id).expect("an enrollment");
+    let broken = Arc::new(AtomicU32::new(3));
+    let (mut inner, failures) = (sim.transport(), Arc::clone(&broken));
+    let transport = FnTransport::new(move |request| {
+        use azure_iot_dps::Transport;
+        if failures.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok() {
+            return Err(TransportErrorKind::CannotConnect.into());
+        }
+        let answer = inner.send(request)?;
+        Ok(azure_iot_dps::Response::new(answer.status(), answer.body().to_vec()))
+    });
+    let builder =
+        ProvisioningClient::builder(sim.id_scope(), registration_id, key).transport(transport).clock(sim.clock());
+    let mut client = builder.deadline(seconds(10)).build().expect("builds");
+    let tries = (1..=9).find(|_| match client.register() {
+        Ok(_) => true,
+        Err(error) => {
+            assert!(error.is_transient());
+            sim.clock().advance(error.retry_after().expect("it says when"));
+            false
+        }
+    });
+    assert_eq!((tries, broken.load(Ordering::SeqCst)), (Some(3), 0));
+}
+
+#[test]
+fn the_backoff_outlives_a_register_that_failed_and_success_clears_it() {
+    let sim = demo();
+    let works = Arc::new(AtomicU32::new(0));
+    let switch = Arc::clone(&works);
+    let transport = FnTransport::new(move |_| {
+        if switch.load(Ordering::SeqCst) == 1 {
+            assigned().map_err(Into::into)
+        } else {
+            Err(TransportErrorKind::CannotConnect.into())
+        }
+    });
+    let builder = ProvisioningClient::builder(scope(), id("dev-01"), key()).transport(transport).clock(sim.clock());
+    let mut client = builder.deadline(seconds(20)).build().expect("builds");
+    let mut waits = Vec::new();
+    for _ in 0..4 {
+        let error = client.register().expect_err("nothing works");
+        waits.push(error.retry_after().expect("it says when"));
+        sim.clock().advance(*waits.last().expect("just pushed"));
+    }
+    assert!(waits.is_sorted(), "{waits:?}");
+    assert!(waits[3] > seconds(60), "{waits:?}");
+    works.store(1, Ordering::SeqCst);
+    client.register().expect("assigned");
+    works.store(0, Ordering::SeqCst);
+    let error = client.register().expect_err("nothing works");
+    assert!(error.retry_after().expect("it says when") <= seconds(40), "{error:?}");
+}
+
+#[test]
+fn the_wait_hook_is_called_for_every_second_of_a_wait_and_told_why() {
+    let sim = Simulator::builder().assigning_polls(0).retry_after(seconds(4)).build();
+    let calls = Arc::new(Mutex::new(Vec::new()));
+    let log = Arc::clone(&calls);
+    let hook = move |pause: &azure_iot_dps::Pause| {
+        log.lock().expect("not poisoned").push((pause.duration().as_secs(), pause.reason()));
+        ControlFlow::Continue(())
+    };
+    client(&sim, "dev-01").wait(hook).build().expect("builds").register().expect("assigned");
+    let why = WaitReason::Assigning;
+    assert_eq!(*calls.lock().expect("not poisoned"), [(4, why), (3, why), (2, why), (1, why)]);
+}
+
+#[test]
+fn the_wait_hook_cancels_within_a_second_and_a_later_register_works_again() {
+    let sim = Simulator::builder().retry_after(seconds(60)).build();
+    let calls = Arc::new(AtomicU32::new(0));
+    let count = Arc::clone(&calls);
+    let hook = move |_: &azure_iot_dps::Pause| {
+        if count.fetch_add(1, Ordering::SeqCst) == 2 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    };
+    let mut client = client(&sim, "dev-01").wait(hook).build().expect("builds");
+    let error = client.register().expect_err("cancelled");
+    assert!(matches!(error, Error::Cancelled) && !error.is_transient());
+    assert_eq!(sim.clock().elapsed(), seconds(2));
+    client.register().expect("assigned");
+}
+
+#[test]
+fn no_sleep_is_longer_than_a_second() {
+    struct Strict(azure_iot_dps::simulator::SimulatorClock);
+    impl Clock for Strict {
+        fn now(&mut self) -> Now {
+            self.0.now()
+        }
+        fn sleep(&mut self, pause: std::time::Duration) {
+            assert!(pause <= seconds(1));
+            self.0.sleep(pause);
+        }
+    }
+    let sim = Simulator::builder().retry_after(seconds(30)).build();
+    client(&sim, "dev-01").clock(Strict(sim.clock())).build().expect("builds").register().expect("assigned");
+}
+
+#[test]
+fn the_observer_is_told_of_a_request_before_it_is_sent() {
+    let sim = demo();
+    let log = Arc::new(Mutex::new(Vec::new()));
+    let (told, sent) = (Arc::clone(&log), Arc::clone(&log));
+    let transport = FnTransport::new(move |_| {
+        sent.lock().expect("not poisoned").push("sent".to_owned());
+        assigned().map_err(Into::into)
+    });
+    let observer = move |event: Event| told.lock().expect("not poisoned").push(format!("{event:?}"));
+    let builder = ProvisioningClient::builder(scope(), id("dev-01"), key()).transport(transport).clock(sim.clock());
+    builder.observer(observer).build().expect("builds").register().expect("assigned");
+    let expected = ["Registering { request: 1 }", "sent", "Answered { status: 200 }", "Assigned"];
+    assert_eq!(*log.lock().expect("not poisoned"), expected);
+}
+
+#[test]
+fn a_device_whose_clock_is_years_behind_is_assigned_all_the_same() {
+    struct Behind(azure_iot_dps::simulator::SimulatorClock, Option<u64>);
+    impl Clock for Behind {
+        fn now(&mut self) -> Now {
+            let Now { uptime, .. } = self.0.now();
+            Now { unix: self.1.map(|start| UnixTime::from_secs(start + uptime.as_secs())), uptime }
+        }
+        fn sleep(&mut self, pause: std::time::Duration) {
+            self.0.sleep(pause);
+        }
+    }
+    for start in [None, Some(0), Some(1_700_000_000)] {
+        let sim = demo();
+        let mut client = client(&sim, "dev-01").clock(Behind(sim.clock(), start)).build().expect("builds");
+        client.register().expect("assigned");
+    }
+}
+
+#[test]
+fn the_settings_of_the_builder_reach_the_service() {
+    let sim = demo();
+    let log = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&log);
+    let transport = FnTransport::new(move |request| {
+        let agent = request.headers().find(|(name, _)| *name == "User-Agent").expect("is sent").1.to_owned();
+        let body = String::from_utf8_lossy(request.body().expect("a register request")).into_owned();
+        let entry =
+            (request.endpoint().to_string(), body, agent, request.token().expires_at().as_secs(), request.time_limit());
+        seen.lock().expect("not poisoned").push(entry);
+        assigned().map_err(Into::into)
+    });
+    let builder = ProvisioningClient::builder(scope(), id("dev-01"), key()).transport(transport).clock(sim.clock());
+    let mut client = builder
+        .endpoint("dps.example:8443".parse().expect("valid"))
+        .payload(&[1, 2])
+        .expect("serializes")
+        .retry(RetryPolicy::DEFAULT)
+        .deadline(seconds(33))
+        .token_lifetime(seconds(600))
+        .clock_correction(false)
+        .product(&"acme/1".parse().expect("valid"))
+        .build()
+        .expect("builds");
+    client.register().expect("assigned");
+    let log = log.lock().expect("not poisoned");
+    let (endpoint, body, agent, expires_at, time_limit) = &log[0];
+    assert_eq!(
+        (endpoint.as_str(), body.as_str()),
+        ("dps.example:8443", r#"{"registrationId":"dev-01","payload":[1,2]}"#)
+    );
+    assert!(agent.starts_with("azure-iot-dps/") && agent.ends_with("acme/1"), "{agent}");
+    assert_eq!((*expires_at, *time_limit), (common::NEW_YEAR + 600, seconds(33)));
+}
+
+#[test]
+fn a_payload_that_is_not_json_is_refused_by_the_builder() {
+    let sim = demo();
+    assert!(client(&sim, "dev-01").payload_json("{colour: red}").is_err());
+    client(&sim, "dev-01").payload_json(r#"{"colour":"red"}"#).expect("JSON");
+}
+
+#[test]
+fn two_devices_share_a_service_and_each_gets_its_own_name() {
+    let group = EnrollmentGroup::new("line-7", common::KEY.parse().expect("a key"));
+    let sim = Simulator::builder().group(group).build();
+    for name in ["dev-01", "dev-02"] {
+        let assignment = client(&sim, name).build().expect("builds").register().expect("assigned");
+        assert_eq!((assignment.device_id().as_str(), assignment.enrollment_group_id()), (name, Some("line-7")));
+    }
+}
+
+#[test]
+fn the_debug_text_of_a_client_names_the_device_and_no_key() {
+    let key: DeviceKey = common::KEY.parse().expect("a key");
+    let client =
+        ProvisioningClient::builder(scope(), id("dev-01"), key).transport(demo().transport()).build().expect("builds");
+    let text = format!("{client:?}");
+    assert!(text.contains("dev-01") && !text.contains(&common::KEY[..8]), "{text}");
+}

@@ -1,0 +1,249 @@
+//! The whole path over real TLS on loopback, and what a wrong key, scope, root or peer comes to.
+#![cfg(feature = "simulator-server")]
+#![allow(clippy::expect_used, reason = "a test may panic")]
+
+mod common;
+
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::time::{Duration, Instant};
+
+use azure_iot_dps::simulator::{Simulator, SimulatorServer};
+use azure_iot_dps::{
+    Assignment, DeviceKey, Endpoint, Error, HttpsTransport, IdScope, ProvisioningClient, ProvisioningClientBuilder,
+    Proxy, Roots, RootsError, TransportErrorKind,
+};
+use common::{id, seconds};
+
+/// A service that does not make a test wait.
+fn prompt() -> Simulator {
+    Simulator::builder().assigning_polls(2).retry_after(Duration::ZERO).build()
+}
+
+fn trusting(server: &SimulatorServer) -> HttpsTransport {
+    HttpsTransport::builder().roots(Roots::pem(server.ca_pem().as_bytes()).expect("PEM")).build()
+}
+
+fn builder(sim: &Simulator, endpoint: Endpoint) -> ProvisioningClientBuilder {
+    let registration_id = id("dev-01");
+    let key = sim.device_key(&registration_id).expect("an enrollment");
+    ProvisioningClient::builder(sim.id_scope(), registration_id, key).endpoint(endpoint)
+}
+
+fn register(sim: &Simulator, server: &SimulatorServer) -> Result<Assignment, Error> {
+    builder(sim, server.endpoint())
+        .transport(trusting(server))
+        .deadline(seconds(20))
+        .build()
+        .expect("builds")
+        .register()
+}
+
+/// The kind of the last failure before the deadline; one try fits into it.
+fn failure(client: ProvisioningClientBuilder) -> TransportErrorKind {
+    let error = client.deadline(seconds(3)).build().expect("builds").register().expect_err("cannot work");
+    let Error::DeadlineExceeded(error) = &error else { panic!("{error:?}") };
+    match error.last() {
+        Some(Error::Transport(error)) => error.kind(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_device_is_assigned_over_tls_by_a_service_that_checked_its_token() {
+    let sim = prompt();
+    let server = sim.serve().expect("serves");
+    let assignment = register(&sim, &server).expect("assigned");
+    assert_eq!(assignment.hub().as_str(), "simulated-hub.azure-devices.net");
+    assert_eq!(assignment.device_id().as_str(), "dev-01");
+}
+
+#[test]
+fn one_connection_serves_a_whole_registration_and_the_next_one() {
+    let sim = prompt();
+    let server = sim.serve().expect("serves");
+    let mut client = builder(&sim, server.endpoint()).transport(trusting(&server)).build().expect("builds");
+    client.register().expect("assigned");
+    client.register().expect("assigned again");
+    assert_eq!(server.connections(), 1);
+}
+
+#[test]
+fn a_wrong_key_gives_401_with_its_code_and_tracking_id() {
+    let sim = prompt();
+    let server = sim.serve().expect("serves");
+    let client = ProvisioningClient::builder(sim.id_scope(), id("dev-01"), common::key()).endpoint(server.endpoint());
+    let error = client.transport(trusting(&server)).build().expect("builds").register().expect_err("refused");
+    assert_eq!((error.http_status(), error.error_code()), (Some(401), Some(401_002)));
+    assert!(error.tracking_id().is_some());
+    assert!(error.to_string().contains("401002") && error.to_string().contains(error.tracking_id().expect("is there")));
+}
+
+#[test]
+fn a_wrong_scope_gives_404() {
+    let sim = prompt();
+    let server = sim.serve().expect("serves");
+    let (registration_id, scope) = (id("dev-01"), IdScope::new("0ne99999999").expect("valid"));
+    let key = sim.device_key(&registration_id).expect("an enrollment");
+    let client = ProvisioningClient::builder(scope, registration_id, key).endpoint(server.endpoint());
+    let error = client.transport(trusting(&server)).build().expect("builds").register().expect_err("refused");
+    assert_eq!(error.http_status(), Some(404));
+}
+
+#[test]
+fn the_servers_certificate_is_good_for_its_names_and_no_others() {
+    let sim = prompt();
+    let server = sim.serve().expect("serves");
+    let port = server.endpoint().port();
+    let by_address = format!("127.0.0.1:{port}").parse().expect("valid");
+    builder(&sim, by_address).transport(trusting(&server)).build().expect("builds").register().expect("assigned");
+    let other_name = format!("127.0.0.2:{port}").parse().expect("valid");
+    let kind = failure(builder(&sim, other_name).transport(trusting(&server)));
+    // 127.0.0.2 is this machine on Linux; elsewhere nobody is there.
+    assert!(matches!(kind, TransportErrorKind::CertificateNotTrusted | TransportErrorKind::CannotConnect), "{kind}");
+}
+
+#[test]
+fn a_certificate_authority_that_is_not_trusted_is_told_apart() {
+    let sim = prompt();
+    let (server, other) = (sim.serve().expect("serves"), sim.serve().expect("serves"));
+    assert_eq!(
+        failure(builder(&sim, server.endpoint()).transport(trusting(&other))),
+        TransportErrorKind::CertificateNotTrusted
+    );
+    let bundled = HttpsTransport::new();
+    assert_eq!(failure(builder(&sim, server.endpoint()).transport(bundled)), TransportErrorKind::CertificateNotTrusted);
+}
+
+#[test]
+fn own_roots_extend_the_bundled_ones() {
+    let sim = prompt();
+    let server = sim.serve().expect("serves");
+    let roots = Roots::bundled_and_pem(server.ca_pem().as_bytes()).expect("PEM");
+    let text = format!("{roots:?}");
+    let number: usize = text.trim_matches(|c: char| !c.is_ascii_digit()).parse().expect("a number");
+    assert!(number > 100, "{text}");
+    let transport = HttpsTransport::builder().roots(roots).build();
+    builder(&sim, server.endpoint()).transport(transport).build().expect("builds").register().expect("assigned");
+}
+
+#[test]
+fn roots_from_a_file_without_a_certificate_are_an_error() {
+    for pem in ["", "no PEM", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"] {
+        assert!(matches!(Roots::pem(pem.as_bytes()), Err(RootsError::NoCertificate)), "{pem}");
+        assert!(Roots::bundled_and_pem(pem.as_bytes()).is_err());
+    }
+    let damaged = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    assert!(matches!(Roots::pem(damaged.as_bytes()), Err(RootsError::Certificate { number: 1, .. })));
+    let cut = "-----BEGIN CERTIFICATE-----\nAAAA\n";
+    assert!(Roots::pem(cut.as_bytes()).is_err());
+}
+
+#[test]
+fn a_peer_that_refuses_the_connection_is_told_apart() {
+    let unused = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port();
+    let endpoint = format!("localhost:{unused}").parse().expect("valid");
+    assert_eq!(failure(builder(&prompt(), endpoint)), TransportErrorKind::CannotConnect);
+}
+
+#[test]
+fn a_name_that_does_not_resolve_is_told_apart() {
+    // ".invalid" never resolves (RFC 6761, section 6.4).
+    let endpoint = "dps.invalid".parse().expect("valid");
+    assert_eq!(failure(builder(&prompt(), endpoint)), TransportErrorKind::NameNotResolved);
+}
+
+/// Answers each connection with these bytes and closes it.
+fn peer(answer: &'static [u8]) -> Endpoint {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten().take(3) {
+            let mut stream = stream;
+            let _ = stream.read(&mut [0; 1024]);
+            let _ = stream.write_all(answer);
+        }
+    });
+    format!("localhost:{port}").parse().expect("valid")
+}
+
+#[test]
+fn a_peer_that_speaks_no_tls_is_told_apart() {
+    let kind = failure(builder(&prompt(), peer(b"HTTP/1.1 200 OK\r\n\r\n")));
+    assert_eq!(kind, TransportErrorKind::Tls);
+}
+
+#[test]
+fn a_peer_that_hangs_up_is_told_apart() {
+    assert_eq!(failure(builder(&prompt(), peer(b""))), TransportErrorKind::AnswerBroken);
+}
+
+#[test]
+fn a_peer_that_says_nothing_does_not_outlast_the_deadline() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let endpoint: Endpoint =
+        format!("localhost:{}", listener.local_addr().expect("an address").port()).parse().expect("valid");
+    let started = Instant::now();
+    let client = builder(&prompt(), endpoint).deadline(seconds(1));
+    let error = client.build().expect("builds").register().expect_err("nobody answers");
+    assert!(matches!(&error, Error::DeadlineExceeded(_)), "{error:?}");
+    assert!(error.is_transient());
+    // No measurement: only that it is not the 30 s that connecting may take.
+    assert!(started.elapsed() < seconds(20));
+}
+
+#[test]
+fn a_proxy_that_is_not_there_is_no_reason_to_go_without_it() {
+    let sim = prompt();
+    let server = sim.serve().expect("serves");
+    let unused = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port();
+    let proxy = Proxy::new(&format!("http://127.0.0.1:{unused}")).expect("valid");
+    let roots = Roots::pem(server.ca_pem().as_bytes()).expect("PEM");
+    let transport = HttpsTransport::builder().roots(roots).proxy(proxy).build();
+    assert_eq!(failure(builder(&sim, server.endpoint()).transport(transport)), TransportErrorKind::CannotConnect);
+    assert_eq!(server.connections(), 0);
+}
+
+#[test]
+fn a_register_over_the_network_fails_while_the_service_is_gone_and_works_when_it_is_back() {
+    let sim = prompt();
+    let server = sim.serve().expect("serves");
+    let (endpoint, transport) = (server.endpoint(), trusting(&server));
+    let mut client = builder(&sim, endpoint).transport(transport).deadline(seconds(2)).build().expect("builds");
+    client.register().expect("assigned");
+    drop(server);
+    let error = client.register().expect_err("the service is gone");
+    assert!(error.is_transient(), "{error:?}");
+}
+
+#[test]
+fn a_server_that_is_dropped_leaves_no_port_behind() {
+    let sim = prompt();
+    let server = sim.serve().expect("serves");
+    let address = ("127.0.0.1", server.endpoint().port());
+    std::net::TcpStream::connect(address).expect("somebody listens");
+    drop(server);
+    std::net::TcpStream::connect(address).expect_err("nobody listens");
+}
+
+#[test]
+fn many_devices_at_once_each_get_their_own_name() {
+    let sim = prompt();
+    let server = sim.serve().expect("serves");
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            let (sim, server) = (&sim, &server);
+            scope.spawn(move || {
+                for number in 0..5 {
+                    let registration_id = id(&format!("dev-{thread}-{number}"));
+                    let key: DeviceKey = sim.device_key(&registration_id).expect("an enrollment");
+                    let client = ProvisioningClient::builder(sim.id_scope(), registration_id.clone(), key)
+                        .endpoint(server.endpoint());
+                    let assignment =
+                        client.transport(trusting(server)).build().expect("builds").register().expect("assigned");
+                    assert_eq!(assignment.device_id().as_str(), registration_id.as_str());
+                }
+            });
+        }
+    });
+}

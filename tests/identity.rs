@@ -1,0 +1,201 @@
+//! Names are valid by construction, and each way of being wrong has its own error with the position.
+
+mod common;
+
+use azure_iot_dps::{
+    DeviceId, DeviceIdError, Endpoint, EndpointError, HostName, HostNameError, IdScope, IdScopeError, ModuleId,
+    Product, ProductError, RegistrationId, RegistrationIdError,
+};
+
+#[test]
+fn an_id_scope_is_ascii_letters_and_digits() {
+    for text in ["0ne00002193", "0NE", "a", "1"] {
+        assert_eq!(IdScope::new(text).expect(text).as_str(), text);
+    }
+    assert_eq!(IdScope::new(""), Err(IdScopeError::Empty));
+    for (text, position, found) in
+        [(" 0ne", 0, ' '), ("0ne ", 3, ' '), ("0ne-1", 3, '-'), ("0né", 2, 'é'), ("0ne\n", 3, '\n'), ("0n٣", 2, '٣')]
+    {
+        assert_eq!(IdScope::new(text), Err(IdScopeError::Character { position, found }), "{text:?}");
+    }
+}
+
+#[test]
+fn a_registration_id_has_letters_digits_and_four_signs() {
+    for text in ["x", "0", "-", "sn-007-888-abc-mac-a1-b2-c3-d4-e5-f6", "a:b.c_d-", "Dev_01.a:B-z", ".a", "_1", ":-"] {
+        assert_eq!(RegistrationId::new(text).expect(text).as_str(), text);
+    }
+    for (text, position, found) in [("a b", 1, ' '), ("a/b", 1, '/'), ("ab%", 2, '%'), ("ü", 0, 'ü'), ("a\0", 1, '\0')]
+    {
+        assert_eq!(RegistrationId::new(text), Err(RegistrationIdError::Character { position, found }), "{text:?}");
+    }
+}
+
+#[test]
+fn a_registration_id_does_not_end_in_a_dot_an_underscore_or_a_colon() {
+    for (text, position, found) in [("a.", 1, '.'), ("ab_", 2, '_'), ("abc:", 3, ':'), (".", 0, '.')] {
+        assert_eq!(RegistrationId::new(text), Err(RegistrationIdError::LastCharacter { position, found }), "{text:?}");
+    }
+}
+
+#[test]
+fn a_registration_id_has_1_to_128_characters() {
+    assert_eq!(RegistrationId::new(""), Err(RegistrationIdError::Empty));
+    RegistrationId::new("x".repeat(128)).expect("128 characters");
+    assert_eq!(RegistrationId::new("x".repeat(129)), Err(RegistrationIdError::TooLong { length: 129 }));
+}
+
+#[test]
+fn a_registration_id_keeps_its_case_and_regards_it() {
+    assert_eq!(RegistrationId::new("Dev").expect("valid").as_str(), "Dev");
+    assert_ne!(RegistrationId::new("Dev"), RegistrationId::new("dev"));
+}
+
+#[test]
+fn a_device_id_has_every_sign_that_a_hub_allows() {
+    let all = "aZ09-.+%_#*?!(),:=@$'";
+    assert_eq!(DeviceId::new(all).expect("valid").as_str(), all);
+    assert_eq!(ModuleId::new(all).expect("valid").as_str(), all);
+    for (text, position, found) in [("a/b", 1, '/'), ("a b", 1, ' '), ("a\"", 1, '"'), ("a&b", 1, '&'), ("ä", 0, 'ä')]
+    {
+        assert_eq!(DeviceId::new(text), Err(DeviceIdError::Character { position, found }), "{text:?}");
+    }
+    assert_eq!(DeviceId::new(""), Err(DeviceIdError::Empty));
+    DeviceId::new("x".repeat(128)).expect("128 characters");
+    assert_eq!(DeviceId::new("x".repeat(129)), Err(DeviceIdError::TooLong { length: 129 }));
+}
+
+#[test]
+fn a_host_name_is_labels_with_dots_between() {
+    for text in ["localhost", "my-hub.azure-devices.net", "127.0.0.1", "a", "0.b", &"x".repeat(63)] {
+        assert_eq!(HostName::new(text).expect(text).as_str(), text);
+    }
+    assert_eq!(HostName::new(""), Err(HostNameError::Empty));
+    for (text, position) in [(".", 0), (".a", 0), ("a..b", 2), ("a.b.", 4)] {
+        assert_eq!(HostName::new(text), Err(HostNameError::EmptyLabel { position }), "{text}");
+    }
+    for (text, position) in [("-a", 0), ("a-", 1), ("a.-b", 2), ("a.b-.c", 3), ("-", 0)] {
+        assert_eq!(HostName::new(text), Err(HostNameError::OuterHyphen { position }), "{text}");
+    }
+    for (text, position, found) in
+        [("a b", 1, ' '), ("a:443", 1, ':'), ("a/b", 1, '/'), ("h_x", 1, '_'), ("münchen", 1, 'ü')]
+    {
+        assert_eq!(HostName::new(text), Err(HostNameError::Character { position, found }), "{text}");
+    }
+}
+
+#[test]
+fn a_label_has_at_most_63_characters_and_a_host_name_253() {
+    let long = "x".repeat(64);
+    assert_eq!(HostName::new(format!("a.{long}")), Err(HostNameError::LabelTooLong { position: 2, length: 64 }));
+    let most = [&long[1..], &long[1..], &long[1..], &long[3..]].join(".");
+    assert_eq!(most.len(), 253);
+    HostName::new(most.clone()).expect("253 characters");
+    assert_eq!(HostName::new(format!("{most}x")), Err(HostNameError::TooLong { length: 254 }));
+}
+
+#[test]
+fn an_endpoint_is_a_host_name_with_an_optional_port() {
+    let endpoint: Endpoint = "localhost:8443".parse().expect("valid");
+    assert_eq!(
+        (endpoint.host().as_str(), endpoint.port(), endpoint.to_string().as_str()),
+        ("localhost", 8443, "localhost:8443")
+    );
+    let endpoint: Endpoint = "localhost:443".parse().expect("valid");
+    assert_eq!((endpoint.port(), endpoint.to_string().as_str()), (443, "localhost"));
+    assert_eq!("localhost".parse::<Endpoint>().expect("valid"), endpoint);
+    assert_eq!("127.0.0.1:1".parse::<Endpoint>().expect("valid").port(), 1);
+}
+
+#[test]
+fn an_endpoint_that_is_wrong_says_how_and_where() {
+    let character = |position, found| EndpointError::Host(HostNameError::Character { position, found });
+    for (text, error) in [
+        ("https://localhost", EndpointError::Url { position: 6 }),
+        ("localhost//", EndpointError::Url { position: 9 }),
+        ("", EndpointError::Host(HostNameError::Empty)),
+        (":443", EndpointError::Host(HostNameError::Empty)),
+        ("localhost:", EndpointError::PortMissing { position: 9 }),
+        ("localhost:8x", EndpointError::PortCharacter { position: 11, found: 'x' }),
+        ("localhost:+8", EndpointError::PortCharacter { position: 10, found: '+' }),
+        ("localhost:443/", EndpointError::PortCharacter { position: 13, found: '/' }),
+        ("localhost:0", EndpointError::PortOutOfRange { position: 10 }),
+        ("localhost:65536", EndpointError::PortOutOfRange { position: 10 }),
+        ("localhost:99999999999999999999", EndpointError::PortOutOfRange { position: 10 }),
+        ("localhost/dps", character(9, '/')),
+        ("[::1]:443", character(0, '[')),
+        ("user@localhost", character(4, '@')),
+    ] {
+        assert_eq!(text.parse::<Endpoint>(), Err(error), "{text}");
+    }
+    let host = HostName::new("a.b").expect("valid");
+    assert_eq!(Endpoint::new(host, 0), Err(EndpointError::PortOutOfRange { position: 4 }));
+}
+
+#[test]
+fn the_endpoints_of_the_clouds_are_valid_and_the_public_one_is_the_default() {
+    for (endpoint, host) in [
+        (Endpoint::GLOBAL, "global.azure-devices-provisioning.net"),
+        (Endpoint::US_GOVERNMENT, "global.azure-devices-provisioning.us"),
+        (Endpoint::CHINA, "global.azure-devices-provisioning.cn"),
+    ] {
+        assert_eq!(host.parse::<Endpoint>().expect(host), endpoint);
+        assert_eq!(endpoint.port(), 443);
+    }
+    assert_eq!(Endpoint::default(), Endpoint::GLOBAL);
+}
+
+#[test]
+fn a_product_is_printable_ascii() {
+    for text in ["acme-gateway/1.4", "a", "Acme (rev B) gateway/2"] {
+        assert_eq!(Product::new(text).expect(text).as_str(), text);
+    }
+    assert_eq!(Product::new(""), Err(ProductError::Empty));
+    for (text, position, found) in
+        [(" a", 0, ' '), ("a ", 1, ' '), ("a\r\nHost: x", 1, '\r'), ("é", 0, 'é'), ("a\tb", 1, '\t')]
+    {
+        assert_eq!(Product::new(text), Err(ProductError::Character { position, found }), "{text:?}");
+    }
+    assert_eq!(Product::new("x".repeat(129)), Err(ProductError::TooLong { length: 129 }));
+}
+
+#[test]
+fn an_error_is_a_sentence_that_names_the_rule_and_the_position() {
+    assert_eq!(
+        RegistrationId::new("my device").expect_err("a space").to_string(),
+        "a registration ID consists of ASCII letters, digits, '-', '.', '_' and ':'; found ' ' at position 2"
+    );
+    assert_eq!(
+        "https://global.azure-devices-provisioning.net".parse::<Endpoint>().expect_err("a URL").to_string(),
+        "an endpoint is a host name with an optional port, not a URL; found \"//\" at position 6"
+    );
+}
+
+#[test]
+fn names_go_through_serde_as_text_and_are_checked_on_the_way_in() {
+    let json = r#"{"scope":"0ne1","id":"dev","endpoint":"localhost:8443"}"#;
+    #[derive(serde::Serialize, serde::Deserialize)]
+    struct Config {
+        scope: IdScope,
+        id: RegistrationId,
+        endpoint: Endpoint,
+    }
+    let config: Config = serde_json::from_str(json).expect("valid");
+    assert_eq!(serde_json::to_string(&config).expect("serializes"), json);
+    let error = serde_json::from_str::<RegistrationId>(r#""a b""#).expect_err("not valid");
+    assert!(error.to_string().contains("found ' ' at position 1"), "{error}");
+    assert!(serde_json::from_str::<Endpoint>(r#""localhost:x""#).is_err());
+}
+
+#[test]
+fn names_convert_as_the_ecosystem_expects() {
+    let id: RegistrationId = "dev".parse().expect("valid");
+    assert_eq!(RegistrationId::try_from("dev").expect("valid"), id);
+    assert_eq!(RegistrationId::try_from(String::from("dev")).expect("valid"), id);
+    assert_eq!((id.as_ref(), id.to_string().as_str()), ("dev", "dev"));
+    assert_eq!(
+        format!("{id:?} {:?}", Endpoint::GLOBAL),
+        "RegistrationId(\"dev\") Endpoint(global.azure-devices-provisioning.net:443)"
+    );
+    assert_eq!(Endpoint::from(HostName::new("h").expect("valid")).port(), 443);
+}
