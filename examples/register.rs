@@ -24,7 +24,7 @@ use serde_json::value::RawValue;
 
 /// Provisions a device with the Azure IoT Hub Device Provisioning Service.
 ///
-/// The device's key comes from PROVISIONING_SYMMETRIC_KEY or --key-file, never from an argument: arguments show in
+/// The device's key comes from `PROVISIONING_SYMMETRIC_KEY` or --key-file, never from an argument: arguments show in
 /// process lists. With nothing set, a simulated service is started inside the process and used.
 #[derive(Parser)]
 struct Arguments {
@@ -188,7 +188,7 @@ fn show_event(event: Event) {
             }
         }
         Event::ClockCorrected { service_time } => {
-            eprintln!("the clock is wrong: the service says it is {service_time}")
+            eprintln!("the clock is wrong: the service says it is {service_time}");
         }
         Event::Assigned => eprintln!("assigned"),
         _ => {}
@@ -211,10 +211,10 @@ fn show_wait(pause: &Pause) -> ControlFlow<()> {
 fn as_words(assignment: &Assignment) -> String {
     let mut text = format!("assigned hub: {}\ndevice ID:    {}\n", assignment.hub(), assignment.device_id());
     if let Some(substatus) = assignment.substatus() {
-        text += &format!("substatus:    {substatus}\n");
+        text.extend(["substatus:    ", substatus.as_str(), "\n"]);
     }
     if let Some(payload) = assignment.payload_json() {
-        text += &format!("payload:      {payload}\n");
+        text.extend(["payload:      ", payload, "\n"]);
     }
     text
 }

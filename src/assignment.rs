@@ -94,7 +94,11 @@ impl Assignment {
     ///
     /// The payload is not of that type.
     pub fn payload<'de, T: Deserialize<'de>>(&'de self) -> Result<Option<T>, PayloadError> {
-        self.payload.as_deref().map(serde_json::from_str).transpose().map_err(|error| PayloadError::Type(error.into()))
+        self.payload
+            .as_deref()
+            .map(serde_json::from_str)
+            .transpose()
+            .map_err(|error| PayloadError::Type(JsonError(error)))
     }
 
     /// The same payload as JSON text.
@@ -176,4 +180,4 @@ pub enum PayloadError {
 /// What is wrong with a piece of JSON, and where.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
-pub struct JsonError(#[from] serde_json::Error);
+pub struct JsonError(pub(crate) serde_json::Error);

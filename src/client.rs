@@ -27,8 +27,8 @@ type WaitHook = Box<dyn FnMut(&Pause) -> ControlFlow<()> + Send>;
 /// ```no_run
 /// use azure_iot_dps::{DeviceKey, IdScope, ProvisioningClient, RegistrationId};
 ///
-/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # let device_key = "";
+/// # #[cfg(feature = "https")]
+/// # fn provision(device_key: &str) -> Result<(), Box<dyn std::error::Error>> {
 /// let mut client = ProvisioningClient::new(
 ///     IdScope::new("0ne00002193")?,
 ///     RegistrationId::new("sn-007-888-abc-mac-a1-b2-c3-d4-e5-f6")?,
@@ -229,11 +229,15 @@ impl ProvisioningClientBuilder {
     /// Without the feature `https` there is no default transport, without `std` no default clock: they must be given.
     pub fn build(self) -> Result<ProvisioningClient, BuildError> {
         let Self { settings, signer, transport, clock, wait, observer } = self;
+        #[cfg(feature = "https")]
+        let transport = transport.or_else(|| Some(Box::new(crate::transport::https::HttpsTransport::new())));
+        #[cfg(feature = "std")]
+        let clock = clock.or_else(|| Some(Box::new(SystemClock::new())));
         Ok(ProvisioningClient {
             settings,
             signer,
-            transport: transport.or_else(default_transport).ok_or(BuildError::NoTransport)?,
-            clock: clock.or_else(default_clock).ok_or(BuildError::NoClock)?,
+            transport: transport.ok_or(BuildError::NoTransport)?,
+            clock: clock.ok_or(BuildError::NoClock)?,
             wait,
             observer,
             backoff: Backoff::default(),
@@ -245,20 +249,6 @@ impl fmt::Debug for ProvisioningClientBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ProvisioningClientBuilder").field("settings", &self.settings).finish_non_exhaustive()
     }
-}
-
-fn default_transport() -> Option<Box<dyn Transport + Send>> {
-    #[cfg(feature = "https")]
-    return Some(Box::new(crate::transport::https::HttpsTransport::new()));
-    #[cfg(not(feature = "https"))]
-    None
-}
-
-fn default_clock() -> Option<Box<dyn Clock + Send>> {
-    #[cfg(feature = "std")]
-    return Some(Box::new(SystemClock::new()));
-    #[cfg(not(feature = "std"))]
-    None
 }
 
 /// Why no client could be built.

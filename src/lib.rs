@@ -1,7 +1,18 @@
-//! wip
+#![cfg_attr(feature = "https", doc = include_str!("../README.md"))]
+#![cfg_attr(not(feature = "https"), doc = "Provision devices with the Azure IoT Hub Device Provisioning Service.")]
 #![no_std]
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
+#![warn(
+    clippy::alloc_instead_of_core,
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    clippy::std_instead_of_alloc,
+    clippy::std_instead_of_core
+)]
+#![cfg_attr(test, allow(clippy::arithmetic_side_effects, clippy::indexing_slicing, reason = "a test may panic"))]
 
 extern crate alloc;
 #[cfg(any(feature = "std", test))]

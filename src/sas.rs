@@ -258,7 +258,7 @@ impl fmt::Debug for SasToken {
             .field("signature", &format_args!("<hidden>"))
             .field("expires_at", &format_args!("{}", self.expires_at))
             .field("key_name", &self.key_name())
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 

@@ -1,5 +1,6 @@
 //! The blocking client against the simulator, in virtual time.
 #![cfg(feature = "simulator")]
+#![allow(clippy::expect_used, clippy::panic, clippy::unchecked_time_subtraction, reason = "a test may panic")]
 
 mod common;
 
@@ -236,7 +237,7 @@ fn a_payload_that_is_not_json_is_refused_by_the_builder() {
 
 #[test]
 fn two_devices_share_a_service_and_each_gets_its_own_name() {
-    let group = EnrollmentGroup::new("line-7", common::KEY.parse().expect("a key"));
+    let group = EnrollmentGroup::new("line-7", &common::KEY.parse().expect("a key"));
     let sim = Simulator::builder().group(group).build();
     for name in ["dev-01", "dev-02"] {
         let assignment = client(&sim, name).build().expect("builds").register().expect("assigned");

@@ -173,13 +173,13 @@ fn an_error_is_a_sentence_that_names_the_rule_and_the_position() {
 
 #[test]
 fn names_go_through_serde_as_text_and_are_checked_on_the_way_in() {
-    let json = r#"{"scope":"0ne1","id":"dev","endpoint":"localhost:8443"}"#;
     #[derive(serde::Serialize, serde::Deserialize)]
     struct Config {
         scope: IdScope,
         id: RegistrationId,
         endpoint: Endpoint,
     }
+    let json = r#"{"scope":"0ne1","id":"dev","endpoint":"localhost:8443"}"#;
     let config: Config = serde_json::from_str(json).expect("valid");
     assert_eq!(serde_json::to_string(&config).expect("serializes"), json);
     let error = serde_json::from_str::<RegistrationId>(r#""a b""#).expect_err("not valid");

@@ -1,12 +1,13 @@
 //! The state machine in virtual time: what is sent, how long is waited, what is final. Not one sleep.
+#![allow(clippy::expect_used, clippy::panic, clippy::unchecked_time_subtraction, reason = "a test may panic")]
 
 mod common;
 
 use std::time::Duration;
 
 use azure_iot_dps::{
-    Endpoint, Error, Event, Now, Refusal, Registration, RegistrationSettings, Response, RetryAfter, RetryPolicy,
-    SasToken, Signer, SignerError, Step, Substatus, TransportErrorKind, UnixTime, WaitReason,
+    Backoff, Endpoint, Error, Event, Now, Refusal, Registration, RegistrationSettings, Response, RetryAfter,
+    RetryPolicy, SasToken, Signer, SignerError, Step, Substatus, TransportErrorKind, UnixTime, WaitReason,
 };
 use common::{
     ASSIGNED, Answer, Drive, NEW_YEAR, answer, assigned, assigning, assigning_after, at, drive, html, id, key, refused,
@@ -523,7 +524,7 @@ fn a_retry_after_of_ages_silences_a_device_no_longer_than_one_deadline() {
 fn every_request_carries_a_time_limit_that_ends_before_the_deadline() {
     let settings = settings().deadline(seconds(100));
     let drive =
-        Drive { settings: &settings, signer: &key(), backoff: Default::default(), start: at(7), latency: seconds(20) };
+        Drive { settings: &settings, signer: &key(), backoff: Backoff::default(), start: at(7), latency: seconds(20) };
     let run = drive.run([assigning()]);
     assert_eq!(run.sent[0].time_limit, seconds(70));
     for sent in &run.sent {
@@ -553,7 +554,7 @@ fn a_deadline_beyond_the_end_of_time_does_not_overflow() {
     let settings = settings().deadline(Duration::MAX);
     let start = Now { unix: Some(UnixTime::from_secs(u64::MAX)), uptime: Duration::MAX - seconds(5) };
     let drive =
-        Drive { settings: &settings, signer: &key(), backoff: Default::default(), start, latency: Duration::ZERO };
+        Drive { settings: &settings, signer: &key(), backoff: Backoff::default(), start, latency: Duration::ZERO };
     drive.run([assigned()]).result.expect("assigned");
 }
 
@@ -586,7 +587,7 @@ fn a_backoff_that_outlasts_the_next_deadline_sends_nothing_and_says_when_to_come
 #[test]
 fn success_clears_the_backoff() {
     let run = drive(&settings(), [unreachable(), unreachable(), assigned()]);
-    assert_eq!(run.backoff, azure_iot_dps::Backoff::default());
+    assert_eq!(run.backoff, Backoff::default());
 }
 
 // Tokens and clocks
@@ -625,7 +626,7 @@ fn a_401_with_a_skewed_date_is_signed_again_with_the_services_time() {
 fn a_device_without_a_clock_learns_the_time_from_the_first_401() {
     let settings = settings();
     let start = Now { unix: None, uptime: seconds(9) };
-    let drive = Drive { settings: &settings, signer: &key(), backoff: Default::default(), start, latency: seconds(1) };
+    let drive = Drive { settings: &settings, signer: &key(), backoff: Backoff::default(), start, latency: seconds(1) };
     let refused = refused(401, 401_002).map(|answer| answer.header("Date", "Thu, 01 Jan 2026 00:00:00 GMT"));
     let run = drive.run([refused, assigning(), assigned()]);
     let expiries: Vec<u64> = run.sent.iter().map(|sent| sent.expires_at.as_secs()).collect();
@@ -685,7 +686,7 @@ fn a_signer_that_fails_ends_the_registration_before_anything_is_sent() {
     let drive = Drive {
         settings: &settings,
         signer: &BrokenChip,
-        backoff: Default::default(),
+        backoff: Backoff::default(),
         start: at(0),
         latency: Duration::ZERO,
     };
@@ -707,7 +708,7 @@ fn a_registration_runs_on_a_signer_that_gives_its_key_to_nobody() {
     let settings = settings();
     let signer: &dyn Signer = &SecureElement(key());
     let drive =
-        Drive { settings: &settings, signer, backoff: Default::default(), start: at(0), latency: Duration::ZERO };
+        Drive { settings: &settings, signer, backoff: Backoff::default(), start: at(0), latency: Duration::ZERO };
     let run = drive.run([assigning(), assigned()]);
     assert!(SasToken::parse(&run.sent[0].authorization).expect("a token").verify(&key()));
     run.result.expect("assigned");

@@ -1,6 +1,6 @@
 //! The simulator checks what the service checks, and answers as it answers.
 #![cfg(feature = "simulator")]
-#![allow(clippy::expect_used, reason = "a test may panic")]
+#![allow(clippy::expect_used, clippy::panic, clippy::unchecked_time_subtraction, reason = "a test may panic")]
 
 mod common;
 
@@ -29,7 +29,7 @@ fn derived(byte: u8, name: &str) -> DeviceKey {
 }
 
 fn with_group() -> SimulatorBuilder {
-    Simulator::builder().group(EnrollmentGroup::new("line-7", group_key(1)).secondary_key(group_key(2)))
+    Simulator::builder().group(EnrollmentGroup::new("line-7", &group_key(1)).secondary_key(&group_key(2)))
 }
 
 #[test]

@@ -1,4 +1,5 @@
 //! What the types promise to the compiler.
+#![cfg(feature = "https")]
 
 mod common;
 

@@ -54,6 +54,7 @@ impl RetryPolicy {
         Self { poll, ..self }
     }
 
+    #[expect(clippy::arithmetic_side_effects, reason = "the divisor is not zero")]
     /// How long to wait after the failure number `attempt`, counted from 0.
     pub(crate) fn backoff(&self, attempt: u32, retry_after: Option<Duration>, jitter: Jitter<'_>) -> Duration {
         let longest = self.longest.max(Self::SHORTEST);
@@ -89,6 +90,7 @@ pub(crate) struct Jitter<'a> {
 }
 
 impl Jitter<'_> {
+    #[expect(clippy::arithmetic_side_effects, reason = "the divisor is not zero")]
     /// A part of the span, anything from nothing to nearly all of it.
     fn part_of(self, span: Duration, attempt: u32) -> Duration {
         let hash = Sha256::new()

@@ -7,7 +7,7 @@ use core::time::Duration;
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
-use crate::assignment::PayloadError;
+use crate::assignment::{JsonError, PayloadError};
 use crate::identity::{Endpoint, IdScope, Product, RegistrationId};
 use crate::protocol::wire::Register;
 use crate::registration::retry::RetryPolicy;
@@ -60,7 +60,7 @@ impl RegistrationSettings {
     ///
     /// The value cannot be written as JSON, or the request would be larger than the 96 KiB that the service takes.
     pub fn payload<T: Serialize + ?Sized>(self, payload: &T) -> Result<Self, PayloadError> {
-        let json = to_raw_value(payload).map_err(|error| PayloadError::Serialize(error.into()))?;
+        let json = to_raw_value(payload).map_err(|error| PayloadError::Serialize(JsonError(error)))?;
         self.raw_payload(json)
     }
 
@@ -70,7 +70,7 @@ impl RegistrationSettings {
     ///
     /// The text is not JSON, or the request would be larger than the 96 KiB that the service takes.
     pub fn payload_json(self, json: &str) -> Result<Self, PayloadError> {
-        let json = RawValue::from_string(json.into()).map_err(|error| PayloadError::Syntax(error.into()))?;
+        let json = RawValue::from_string(json.into()).map_err(|error| PayloadError::Syntax(JsonError(error)))?;
         self.raw_payload(json)
     }
 

@@ -18,15 +18,15 @@ pub struct EnrollmentGroup {
 impl EnrollmentGroup {
     /// A group with this primary key.
     #[must_use]
-    pub fn new(name: &str, primary_key: GroupKey) -> Self {
-        let primary_key = KeyDerivation::new(&primary_key);
+    pub fn new(name: &str, primary_key: &GroupKey) -> Self {
+        let primary_key = KeyDerivation::new(primary_key);
         Self { name: name.into(), keys: [primary_key].into() }
     }
 
     /// With a secondary key too, which is as good as the primary one.
     #[must_use]
-    pub fn secondary_key(mut self, secondary_key: GroupKey) -> Self {
-        self.keys.push(KeyDerivation::new(&secondary_key));
+    pub fn secondary_key(mut self, secondary_key: &GroupKey) -> Self {
+        self.keys.push(KeyDerivation::new(secondary_key));
         self
     }
 

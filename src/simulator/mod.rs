@@ -121,7 +121,7 @@ impl SimulatorBuilder {
 /// A group whose key everybody knows.
 fn demo_group() -> Option<EnrollmentGroup> {
     let key = GroupKey::from_bytes(b"a key for tests that everybody knows, and so is worth nothing...");
-    Some(EnrollmentGroup::new("demo", key.ok()?))
+    Some(EnrollmentGroup::new("demo", &key.ok()?))
 }
 
 /// A DPS that lives in the test, or behind [`Simulator::serve`] in a process of its own.

@@ -5,9 +5,10 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use core::convert::Infallible;
 use core::fmt;
+use core::net::SocketAddr;
 use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
 use std::thread::JoinHandle;
 use std::time::{SystemTime, UNIX_EPOCH};
 

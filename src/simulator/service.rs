@@ -42,7 +42,8 @@ struct Device {
     created: Duration,
     updated: Duration,
     hub: String,
-    device_id: String,
+    /// The name in the hub.
+    name: String,
     group: Option<String>,
 }
 
@@ -247,7 +248,7 @@ impl Service {
             created,
             updated: now,
             hub,
-            device_id: caller.device_id.clone(),
+            name: caller.device_id.clone(),
             group: caller.group.clone(),
         };
         let mut answer = self.assigning(&device.operation_id);
@@ -271,7 +272,7 @@ impl Service {
             registration_id: caller.registration_id.as_str(),
             created_date_time_utc: timestamp(device.created),
             assigned_hub: &device.hub,
-            device_id: &device.device_id,
+            device_id: &device.name,
             status: "assigned",
             substatus: "initialAssignment",
             last_updated_date_time_utc: timestamp(device.updated),
@@ -291,8 +292,8 @@ impl Service {
     /// Evenly, and the same for the same device each time.
     fn pick_hub(&self, key: &str) -> String {
         let [first, ..] = <[u8; 32]>::from(Sha256::digest(key));
-        let hubs = self.settings.hubs.iter().cycle();
-        hubs.skip(usize::from(first)).next().map(ToString::to_string).unwrap_or_default()
+        let mut hubs = self.settings.hubs.iter().cycle();
+        hubs.nth(usize::from(first)).map(ToString::to_string).unwrap_or_default()
     }
 }
 
@@ -329,7 +330,7 @@ fn uuid(parts: &[&[u8]]) -> String {
 }
 
 fn hex(parts: &[&[u8]]) -> String {
-    let hash = parts.iter().fold(Sha256::new(), |hash, part| hash.chain_update(part)).finalize();
+    let hash = parts.iter().fold(Sha256::new(), Digest::chain_update).finalize();
     hash.iter().fold(String::new(), |mut text, byte| {
         // Writing to a `String` cannot fail.
         let _ = write!(text, "{byte:02x}");

@@ -1,5 +1,12 @@
 //! What several suites need: a device, and a drive of its state machine through virtual time.
-#![allow(dead_code, unreachable_pub, clippy::expect_used, reason = "each suite uses a part, and a test may panic")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::expect_used,
+    clippy::unchecked_time_subtraction,
+    clippy::unnecessary_wraps,
+    reason = "each suite uses a part, a test may panic, and a script is made of results"
+)]
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -175,4 +182,10 @@ impl<S: Signer + ?Sized> Drive<'_, S> {
 pub fn drive(settings: &RegistrationSettings, script: impl IntoIterator<Item = Answer>) -> Run {
     let signer = &key();
     Drive { settings, signer, backoff: Backoff::default(), start: at(0), latency: Duration::ZERO }.run(script)
+}
+
+pub fn unhex(text: &str) -> Vec<u8> {
+    let digits: Vec<u8> =
+        text.chars().map(|digit| u8::try_from(digit.to_digit(16).expect("hex")).expect("fits")).collect();
+    digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect()
 }

@@ -1,0 +1,31 @@
+//! A registration with a real DPS instance. Ignored unless asked for: see "Real scopes" in the README.
+#![cfg(feature = "https")]
+
+use std::env;
+use std::time::Duration;
+
+use azure_iot_dps::{DeviceKey, Endpoint, Event, IdScope, ProvisioningClient, RegistrationId};
+
+#[test]
+#[ignore = "needs a real scope: PROVISIONING_IDSCOPE, PROVISIONING_REGISTRATION_ID, PROVISIONING_SYMMETRIC_KEY"]
+fn a_device_registers_with_a_real_scope() {
+    let required = |name: &str| env::var(name).unwrap_or_else(|_| panic!("{name} is not set"));
+    let registration_id = RegistrationId::new(required("PROVISIONING_REGISTRATION_ID")).expect("a registration ID");
+    let mut client = ProvisioningClient::builder(
+        IdScope::new(required("PROVISIONING_IDSCOPE")).expect("an ID scope"),
+        registration_id.clone(),
+        DeviceKey::from_base64(&required("PROVISIONING_SYMMETRIC_KEY")).expect("a key"),
+    )
+    .endpoint(env::var("PROVISIONING_HOST").map_or(Endpoint::GLOBAL, |host| host.parse().expect("a host")))
+    .deadline(Duration::from_secs(120))
+    .observer(|event: Event| println!("{event:?}"))
+    .build()
+    .expect("builds");
+    let assignment = client.register().expect("assigned");
+    println!("{assignment:#?}");
+    assert_eq!(assignment.registration_id(), &registration_id);
+    assert!(assignment.hub().as_str().contains('.'));
+    assert!(assignment.created_at().is_some() && assignment.updated_at().is_some());
+    // The same device again, by the same client: the same hub.
+    assert_eq!(client.register().expect("assigned again").hub(), assignment.hub());
+}
