@@ -5,14 +5,15 @@
 //! `PROVISIONING_HOST` (default: the global endpoint), `PROVISIONING_IDSCOPE`, `PROVISIONING_REGISTRATION_ID`,
 //! `PROVISIONING_SYMMETRIC_KEY`, and `PROVISIONING_CA_CERT` for a service with a certificate authority of its own.
 
+mod support;
+
 use std::error::Error;
+use std::fs;
 use std::io::{IsTerminal, Write};
-use std::iter::successors;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
-use std::{env, fs};
 
 use azure_iot_dps::{
     Assignment, DeviceId, DeviceKey, Endpoint, Event, HostName, HttpsTransport, IdScope, Pause, ProvisioningClient,
@@ -21,6 +22,7 @@ use azure_iot_dps::{
 use clap::Parser;
 use serde::Serialize;
 use serde_json::value::RawValue;
+use support::Result;
 
 /// Provisions a device with the Azure IoT Hub Device Provisioning Service.
 ///
@@ -68,20 +70,10 @@ struct Device {
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    match provision(&arguments) {
-        Ok(text) => print!("{text}"),
-        Err(error) => {
-            let sentence: Vec<String> =
-                successors(Some(&*error), |&error| error.source()).map(ToString::to_string).collect();
-            eprintln!("error: {}", sentence.join(": "));
-            return ExitCode::FAILURE;
-        }
-    }
-    ExitCode::SUCCESS
+    support::exit(provision(&Arguments::parse()).map(|text| print!("{text}")))
 }
 
-fn provision(arguments: &Arguments) -> Result<String, Box<dyn Error>> {
+fn provision(arguments: &Arguments) -> Result<String> {
     let device = device(arguments)?;
     let key_length = device.key.length();
     eprintln!("{} registers at {}", device.registration_id, device.endpoint);
@@ -108,11 +100,8 @@ fn provision(arguments: &Arguments) -> Result<String, Box<dyn Error>> {
 }
 
 /// From the arguments, or the simulated one if nothing is set at all.
-fn device(arguments: &Arguments) -> Result<Device, Box<dyn Error>> {
-    let key = match &arguments.key_file {
-        Some(file) => Some(fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?),
-        None => env::var(KEY_VARIABLE).ok(),
-    };
+fn device(arguments: &Arguments) -> Result<Device> {
+    let key = support::key_text(arguments.key_file.as_deref(), KEY_VARIABLE)?;
     let Arguments { host, id_scope, registration_id, ca_cert, .. } = arguments;
     let (Some(id_scope), Some(registration_id), Some(key)) = (id_scope, registration_id, &key) else {
         if host.is_none() && id_scope.is_none() && registration_id.is_none() && key.is_none() {
@@ -147,7 +136,7 @@ fn not_set<'a>(names: impl Iterator<Item = &'a str>) -> Box<dyn Error> {
 }
 
 #[cfg(feature = "simulator-server")]
-fn simulated_device() -> Result<Device, Box<dyn Error>> {
+fn simulated_device() -> Result<Device> {
     use azure_iot_dps::simulator::Simulator;
 
     eprintln!("Nothing is set, so this registers with a simulated service inside this process. For a real one, set");
@@ -166,7 +155,7 @@ fn simulated_device() -> Result<Device, Box<dyn Error>> {
 }
 
 #[cfg(not(feature = "simulator-server"))]
-fn simulated_device() -> Result<Device, Box<dyn Error>> {
+fn simulated_device() -> Result<Device> {
     eprintln!("To try it against a simulated service, run it with `--features simulator-server`.");
     Err(not_set(["PROVISIONING_IDSCOPE", "PROVISIONING_REGISTRATION_ID", KEY_VARIABLE].into_iter()))
 }
@@ -234,7 +223,7 @@ struct Output<'a> {
     payload: Option<&'a RawValue>,
 }
 
-fn as_json(assignment: &Assignment) -> Result<String, Box<dyn Error>> {
+fn as_json(assignment: &Assignment) -> Result<String> {
     let json = serde_json::to_string(&Output {
         registration_id: assignment.registration_id(),
         assigned_hub: assignment.hub(),

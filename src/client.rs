@@ -11,7 +11,7 @@ use crate::assignment::{Assignment, PayloadError};
 use crate::error::Error;
 use crate::identity::{Endpoint, IdScope, Product, RegistrationId};
 use crate::key::Signer;
-use crate::registration::{Backoff, Event, Observer, Pause, Registration, RegistrationSettings, RetryPolicy, Step};
+use crate::registration::{Carryover, Event, Observer, Pause, Registration, RegistrationSettings, RetryPolicy, Step};
 use crate::time::Clock;
 #[cfg(feature = "std")]
 use crate::time::{Now, UnixTime};
@@ -46,7 +46,7 @@ pub struct ProvisioningClient {
     clock: Box<dyn Clock + Send>,
     wait: Option<WaitHook>,
     observer: Option<Box<Observer<'static>>>,
-    backoff: Backoff,
+    carryover: Carryover,
 }
 
 impl ProvisioningClient {
@@ -65,6 +65,7 @@ impl ProvisioningClient {
     }
 
     /// To choose more than the device and its key.
+    #[must_use]
     pub fn builder(
         id_scope: IdScope,
         registration_id: RegistrationId,
@@ -82,20 +83,20 @@ impl ProvisioningClient {
 
     /// Registers the device and waits until it is assigned to a hub.
     ///
-    /// Takes no longer than the deadline. May be called as often as need be: each call is a registration of its own, but
-    /// goes on with the backoff that the last one had reached if it ended in a transient failure.
+    /// Takes no longer than the deadline. May be called as often as need be: each call is a registration of its own, but it
+    /// goes on with the backoff that the last one had reached, if that did not end in an assignment.
     ///
     /// # Errors
     ///
     /// Why the device has no hub. [`Error::is_transient`] tells whether another call can help, [`Error::retry_after`] when.
     pub fn register(&mut self) -> Result<Assignment, Error> {
-        let Self { settings, signer, transport, clock, wait, observer, backoff } = self;
-        let mut registration = Registration::resume(settings, &**signer, *backoff);
+        let Self { settings, signer, transport, clock, wait, observer, carryover } = self;
+        let mut registration = Registration::resume(settings, &**signer, *carryover);
         if let Some(observer) = observer {
             registration = registration.observer(&mut **observer);
         }
         let result = drive(&mut registration, transport, clock, wait);
-        *backoff = registration.backoff();
+        *carryover = registration.carryover();
         result
     }
 }
@@ -107,8 +108,11 @@ fn drive(
     wait: &mut Option<WaitHook>,
 ) -> Result<Assignment, Error> {
     loop {
-        match registration.step(clock.now())? {
+        let now = clock.now();
+        match registration.step(now)? {
             Step::Send(request) => {
+                // What the signer took goes off the request's time.
+                let request = request.shortened_by(clock.now().uptime.saturating_sub(now.uptime));
                 let answer = transport.send(&request);
                 registration.receive(answer, clock.now())?;
             }
@@ -116,7 +120,9 @@ fn drive(
                 if wait.as_mut().is_some_and(|hook| hook(&pause).is_break()) {
                     return Err(Error::Cancelled);
                 }
-                clock.sleep(pause.duration().min(SLICE));
+                // What the hook took goes off the wait.
+                let taken = clock.now().uptime.saturating_sub(now.uptime);
+                clock.sleep(pause.duration().saturating_sub(taken).min(SLICE));
             }
             Step::Done(assignment) => return Ok(assignment),
         }
@@ -240,7 +246,7 @@ impl ProvisioningClientBuilder {
             clock: clock.ok_or(BuildError::NoClock)?,
             wait,
             observer,
-            backoff: Backoff::default(),
+            carryover: Carryover::default(),
         })
     }
 }

@@ -2,10 +2,10 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, percent_decode_str, utf8_percent_encode};
-use zeroize::Zeroizing;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 
 use crate::key::KeyError;
+use crate::wipe;
 
 /// All but the unreserved characters of RFC 3986, section 2.3.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
@@ -15,9 +15,16 @@ pub(crate) fn percent_encode(text: &str) -> PercentEncode<'_> {
     utf8_percent_encode(text, RESERVED)
 }
 
+/// How many bytes [`percent_encode`] makes of a text.
+pub(crate) fn percent_encoded_length(text: &str) -> usize {
+    let reserved =
+        text.bytes().filter(|byte| !byte.is_ascii_alphanumeric() && !matches!(byte, b'-' | b'_' | b'.' | b'~'));
+    text.len().saturating_add(reserved.count().saturating_mul(2))
+}
+
 /// Undoes percent-encoding in either case; what is not encoded stays as it is.
-pub(crate) fn percent_decode(text: &str) -> impl Iterator<Item = u8> + Clone + '_ {
-    percent_decode_str(text)
+pub(crate) fn percent_decode<T: AsRef<[u8]> + ?Sized>(text: &T) -> impl Iterator<Item = u8> + Clone + '_ {
+    percent_encoding::percent_decode(text.as_ref())
 }
 
 /// The longest key that DPS takes, in bytes.
@@ -31,10 +38,10 @@ pub(crate) const MAC_BASE64: usize = 44;
 /// The length of the longest key in base64.
 pub(crate) const MAX_KEY_BASE64: usize = 88;
 
-/// A key's bytes, wiped when dropped. Lives where its owner lives and never on a heap block that could be left behind.
+/// A key's bytes.
 #[derive(Clone)]
 pub(crate) struct KeyBytes {
-    bytes: Zeroizing<[u8; MAX_KEY]>,
+    bytes: wipe::Bytes<MAX_KEY>,
     length: usize,
 }
 
@@ -49,7 +56,7 @@ impl KeyBytes {
     }
 
     fn copy(key: &[u8]) -> Self {
-        let mut bytes = Zeroizing::new([0; MAX_KEY]);
+        let mut bytes = wipe::Bytes([0; MAX_KEY]);
         for (to, from) in bytes.iter_mut().zip(key) {
             *to = *from;
         }
@@ -84,7 +91,7 @@ impl KeyBytes {
         }
         let length = check_key_length(symbols.len().saturating_mul(3) / 4)?;
         // The decoder wants room for whole groups of four symbols.
-        let mut room = Zeroizing::new([0; MAX_KEY_BASE64 / 4 * 3]);
+        let mut room = wipe::Bytes([0; MAX_KEY_BASE64 / 4 * 3]);
         match STANDARD.decode_slice(key, &mut room[..]) {
             Ok(decoded) if decoded == length => Ok(Self::copy(room.get(..decoded).unwrap_or_default())),
             _ => Err(KeyError::TrailingBits),

@@ -19,9 +19,13 @@ pub enum Error {
     #[error(transparent)]
     Service(#[from] ServiceError),
     /// No complete answer arrived.
+    ///
+    /// A registration tries again until its deadline, so what comes out of it is a [`DeadlineExceeded`] around this.
     #[error(transparent)]
     Transport(#[from] TransportError),
     /// An answer arrived that the service would not give: a gateway, a captive portal, a broken proxy.
+    ///
+    /// A registration tries again until its deadline, so what comes out of it is a [`DeadlineExceeded`] around this.
     #[error(transparent)]
     UnexpectedAnswer(#[from] UnexpectedAnswer),
     /// The deadline has passed, or the next wait would pass it.
@@ -56,8 +60,8 @@ impl Error {
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::DeadlineExceeded(error) => Some(error.inner.retry_after),
-            Self::Service(error) => error.inner.retry_after,
+            Self::DeadlineExceeded(error) => Some(error.retry_after()),
+            Self::Service(error) => error.retry_after(),
             _ => None,
         }
     }
@@ -68,6 +72,16 @@ impl Error {
         match self {
             Self::Service(error) => Some(error),
             Self::DeadlineExceeded(error) => error.last().and_then(Self::service),
+            _ => None,
+        }
+    }
+
+    /// What kept an answer from arriving: in this error, or in the last failure before the deadline passed.
+    #[must_use]
+    pub fn transport(&self) -> Option<&TransportError> {
+        match self {
+            Self::Transport(error) => Some(error),
+            Self::DeadlineExceeded(error) => error.last().and_then(Self::transport),
             _ => None,
         }
     }
@@ -104,7 +118,12 @@ impl Error {
     /// The service's ID of the request.
     #[must_use]
     pub fn request_id(&self) -> Option<&str> {
-        self.service().and_then(ServiceError::request_id)
+        match self {
+            Self::Service(error) => error.request_id(),
+            Self::UnexpectedAnswer(error) => error.request_id(),
+            Self::DeadlineExceeded(error) => error.last().and_then(Self::request_id),
+            _ => None,
+        }
     }
 
     /// When the service refused, as it writes it, `2019-11-19T21:39:05.1573304Z`.
@@ -167,6 +186,7 @@ impl ServiceError {
         secret: &str,
     ) -> Self {
         let text = |text: Option<&Text<'_>>| text.map(|text| presentable(&text.0, secret));
+        let updated = body.registration_state.as_ref().and_then(|state| state.last_updated_date_time_utc.as_ref());
         let inner = Inner {
             refusal,
             http_status: response.status(),
@@ -174,8 +194,8 @@ impl ServiceError {
             message: text(message),
             tracking_id: text(body.tracking_id.as_ref()),
             request_id: response.request_id().map(|id| presentable(id, secret)),
-            timestamp: text(body.timestamp_utc.as_ref()),
-            retry_after: response.delay(),
+            timestamp: text(body.timestamp_utc.as_ref().or(updated)),
+            retry_after: response.retry_after(),
         };
         Self { inner: Box::new(inner) }
     }
@@ -222,16 +242,29 @@ impl ServiceError {
         self.inner.timestamp.as_deref()
     }
 
-    /// Whether the same request can succeed later: 408, 409, 412, 429 and 5xx.
+    /// How long the service asks to wait before the next try, or how long the device would have waited.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.inner.retry_after
+    }
+
+    /// The same with this wait before the next try.
+    pub(crate) fn with_retry_after(mut self, retry_after: Duration) -> Self {
+        self.inner.retry_after = Some(retry_after);
+        self
+    }
+
+    /// Whether the same request can succeed later: 3xx, 408, 409, 412, 429 and 5xx.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         self.inner.refusal == Refusal::Request && is_transient_status(self.inner.http_status)
     }
 }
 
-/// 409 and 412 mean that the same identity is registering elsewhere at this moment; the others are the service's load.
-pub(crate) fn is_transient_status(status: u16) -> bool {
-    matches!(status, 408 | 409 | 412 | 429 | 500..)
+/// 409 and 412 mean that the same identity is registering elsewhere at this moment; 408, 429 and 5xx are the service's
+/// load; and with a 3xx something moved that does not move: the token goes nowhere else.
+fn is_transient_status(status: u16) -> bool {
+    matches!(status, ..400 | 408 | 409 | 412 | 429 | 500..)
 }
 
 impl fmt::Display for ServiceError {
@@ -282,6 +315,7 @@ pub struct UnexpectedAnswer {
 struct Unexpected {
     http_status: u16,
     content_type: Option<Box<str>>,
+    request_id: Option<Box<str>>,
     length: usize,
     problem: &'static str,
 }
@@ -291,6 +325,7 @@ impl UnexpectedAnswer {
         let inner = Unexpected {
             http_status: response.status(),
             content_type: response.content_type().map(|text| presentable(text, secret)),
+            request_id: response.request_id().map(|text| presentable(text, secret)),
             length: response.body().len(),
             problem,
         };
@@ -302,14 +337,29 @@ impl UnexpectedAnswer {
     pub fn http_status(&self) -> u16 {
         self.inner.http_status
     }
+
+    /// The type of the answer's body, its `Content-Type`.
+    #[must_use]
+    pub fn content_type(&self) -> Option<&str> {
+        self.inner.content_type.as_deref()
+    }
+
+    /// The ID of the request, the answer's `x-ms-request-id`: the service itself answered, then.
+    #[must_use]
+    pub fn request_id(&self) -> Option<&str> {
+        self.inner.request_id.as_deref()
+    }
 }
 
 impl fmt::Display for UnexpectedAnswer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Unexpected { http_status, content_type, length, problem } = &*self.inner;
+        let Unexpected { http_status, content_type, request_id, length, problem } = &*self.inner;
         write!(f, "not an answer of the service: {problem} (status {http_status}, {length} bytes")?;
         if let Some(content_type) = content_type {
             write!(f, " of {content_type}")?;
+        }
+        if let Some(request_id) = request_id {
+            write!(f, ", request ID {request_id}")?;
         }
         f.write_char(')')
     }
@@ -335,6 +385,18 @@ impl DeadlineExceeded {
         Self { inner: Box::new(OutOfTime { deadline, retry_after, last }) }
     }
 
+    /// How long the registration could take in all.
+    #[must_use]
+    pub fn deadline(&self) -> Duration {
+        self.inner.deadline
+    }
+
+    /// How long to wait, from now on, before trying again makes sense.
+    #[must_use]
+    pub fn retry_after(&self) -> Duration {
+        self.inner.retry_after
+    }
+
     /// The last failure before, where there was one. The `source()` of this error as well.
     #[must_use]
     pub fn last(&self) -> Option<&Error> {
@@ -344,7 +406,12 @@ impl DeadlineExceeded {
 
 impl fmt::Display for DeadlineExceeded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "not assigned within the deadline of {} s", self.inner.deadline.as_secs_f32())
+        let OutOfTime { deadline, retry_after, .. } = &*self.inner;
+        write!(f, "not assigned within the deadline of {} s", deadline.as_secs_f32())?;
+        match retry_after.as_secs_f32().ceil() {
+            0.0 => Ok(()),
+            seconds => write!(f, ", try again in {seconds} s"),
+        }
     }
 }
 
@@ -452,32 +519,46 @@ impl From<TransportErrorKind> for TransportError {
 
 /// The service's words, fit to be shown: bounded, on one line, and without the signature that the device sent.
 fn presentable(text: &str, secret: &str) -> Box<str> {
-    const LONGEST: usize = 512;
-    let mut line: String = text.chars().take(LONGEST).map(|c| if c.is_control() { ' ' } else { c }).collect();
-    if text.chars().nth(LONGEST).is_some() {
-        line.push('…');
+    const LONGEST_READ: usize = 4096;
+    const LONGEST_SHOWN: usize = 512;
+    let line: String = text.chars().take(LONGEST_READ).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let line = redact(&line, secret);
+    match line.char_indices().nth(LONGEST_SHOWN) {
+        Some((end, _)) => alloc::format!("{}…", line.get(..end).unwrap_or_default()).into(),
+        None => line.into(),
     }
-    redact(&line, secret).into()
 }
 
-/// Hides the signature, whole or a piece of it, percent-encoded or not, wherever it stands in the line.
+/// Hides every word that holds a piece of the signature, however often that was percent-encoded.
 fn redact(line: &str, secret: &str) -> String {
-    const SHORTEST_PIECE: usize = 8;
-    let decode = |text: &str| -> Vec<u8> { percent_decode(text).filter(|byte| *byte != b'=').collect() };
-    let secret = decode(secret);
-    let contains =
-        |all: &[u8], piece: &[u8]| !piece.is_empty() && all.windows(piece.len()).any(|window| window == piece);
+    const PIECE: usize = 8;
     let belongs_to_signatures = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '%');
+    let secret = fully_decoded(secret);
+    let is_secret = |word: &str| {
+        let word = fully_decoded(word);
+        secret.windows(PIECE).any(|piece| word.windows(PIECE).any(|window| window == piece))
+    };
 
     let mut shown = String::with_capacity(line.len());
     for piece in line.split_inclusive(|c| !belongs_to_signatures(c)) {
         let word = piece.trim_end_matches(|c| !belongs_to_signatures(c));
-        let decoded = decode(word);
-        let hidden = contains(&decoded, &secret) || (decoded.len() >= SHORTEST_PIECE && contains(&secret, &decoded));
-        shown.push_str(if hidden { "<hidden>" } else { word });
+        shown.push_str(if word.len() >= PIECE && is_secret(word) { "<hidden>" } else { word });
         shown.push_str(piece.strip_prefix(word).unwrap_or_default());
     }
     shown
+}
+
+/// Undoes percent-encoding until there is none left.
+fn fully_decoded(text: &str) -> Vec<u8> {
+    let mut bytes = text.as_bytes().to_vec();
+    loop {
+        let decoded: Vec<u8> = percent_decode(&bytes).collect();
+        // It gets shorter each time, or it is done.
+        if decoded.len() == bytes.len() {
+            return bytes;
+        }
+        bytes = decoded;
+    }
 }
 
 #[cfg(test)]
@@ -493,6 +574,9 @@ mod tests {
             "bad sig=%2bVKrd1vr0wIvafT%2fTlFy7IgZzNc4cdWm6uLtqSxpJQc%3d",
             "expected +VKrd1vr0wIvafT/TlFy7IgZzNc4cdWm6uLtqSxpJQc=.",
             "cut off at wIvafT/TlFy7",
+            "glued/to/+VKrd1vr0wIvafT/TlFy7IgZzNc4",
+            "twice %26sig%3D%252BVKrd1vr0wIvafT%252FTlFy7IgZzNc4cdWm6uLtqSxpJQc%253D%26se%3D1",
+            "thrice %25252BVKrd1vr0wIvafT%25252FTlFy7IgZzNc4cdWm6uLtqSxpJQc%25253D",
         ] {
             let shown = presentable(text, SIGNATURE);
             assert!(!shown.contains("TlFy7") && shown.contains("<hidden>"), "{shown}");
@@ -507,6 +591,8 @@ mod tests {
     fn a_message_is_shown_on_one_line_and_not_without_end() {
         assert_eq!(&*presentable("a\r\nb\u{1b}[2Jc", SIGNATURE), "a  b [2Jc");
         assert_eq!(presentable(&"ä".repeat(100_000), SIGNATURE).chars().count(), 513);
+        let straddling = alloc::format!("{} x/sig/{SIGNATURE}", "y".repeat(490));
+        assert!(!presentable(&straddling, SIGNATURE).contains("VKrd1vr0"));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::string::String;
 use core::fmt;
+use core::num::NonZeroU16;
 use core::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -59,6 +60,12 @@ macro_rules! name {
 
             fn try_from(text: String) -> Result<Self, $Error> {
                 Self::new(text)
+            }
+        }
+
+        impl From<$Name> for String {
+            fn from(name: $Name) -> Self {
+                name.0.into()
             }
         }
 
@@ -314,7 +321,7 @@ pub enum EndpointError {
 /// assert_eq!((local.host().as_str(), local.port()), ("localhost", 8443));
 /// # Ok::<(), azure_iot_dps::EndpointError>(())
 /// ```
-#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct Endpoint {
     host: HostName,
@@ -336,16 +343,9 @@ impl Endpoint {
     }
 
     /// A host at a port.
-    ///
-    /// # Errors
-    ///
-    /// [`EndpointError::PortOutOfRange`] for port 0.
-    pub fn new(host: HostName, port: u16) -> Result<Self, EndpointError> {
-        if port == 0 {
-            let position = host.as_str().len().saturating_add(1);
-            return Err(EndpointError::PortOutOfRange { position });
-        }
-        Ok(Self { host, port })
+    #[must_use]
+    pub fn new(host: HostName, port: NonZeroU16) -> Self {
+        Self { host, port: port.get() }
     }
 
     /// The host name.
@@ -399,7 +399,7 @@ impl FromStr for Endpoint {
             return Err(EndpointError::PortCharacter { position: start.saturating_add(offset), found });
         }
         let port = port.parse().map_err(|_| EndpointError::PortOutOfRange { position: start })?;
-        Self::new(host, port)
+        Ok(Self::new(host, port))
     }
 }
 

@@ -7,13 +7,14 @@ use alloc::boxed::Box;
 use core::fmt;
 use core::str::FromStr;
 
+use hmac::digest::FixedOutput;
 use hmac::{Hmac, KeyInit, Mac};
 use serde::de::{self, Deserialize, Deserializer};
 use sha2::Sha256;
-use zeroize::Zeroizing;
 
 use crate::encoding::{KeyBytes, MAC, MAX_KEY_BASE64, base64_into};
 use crate::identity::RegistrationId;
+use crate::wipe;
 
 /// An HMAC-SHA256 that has taken its key: a clone of it saves the two compressions that taking a key costs.
 #[derive(Clone)]
@@ -25,10 +26,10 @@ impl KeyedMac {
         Self(Hmac::new_from_slice(key).expect("HMAC takes keys of every length (RFC 2104, section 2)"))
     }
 
-    fn mac(&self, message: &[u8]) -> Zeroizing<[u8; MAC]> {
+    fn mac(&self, message: &[u8]) -> wipe::Bytes<MAC> {
         let mut mac = self.0.clone();
         mac.update(message);
-        Zeroizing::new(mac.finalize().into_bytes().into())
+        wipe::Bytes(mac.finalize_fixed().into())
     }
 
     /// Compares in constant time.
@@ -69,17 +70,19 @@ pub trait Signer {
     fn sign(&self, message: &[u8]) -> Result<[u8; 32], SignerError>;
 }
 
-impl<S: Signer + ?Sized> Signer for &S {
-    fn sign(&self, message: &[u8]) -> Result<[u8; 32], SignerError> {
-        (**self).sign(message)
-    }
+/// Whatever leads to a signer signs.
+macro_rules! signer_behind {
+    ($($(#[$condition:meta])* $Pointer:ty),*) => {$(
+        $(#[$condition])*
+        impl<S: Signer + ?Sized> Signer for $Pointer {
+            fn sign(&self, message: &[u8]) -> Result<[u8; 32], SignerError> {
+                (**self).sign(message)
+            }
+        }
+    )*};
 }
 
-impl<S: Signer + ?Sized> Signer for Box<S> {
-    fn sign(&self, message: &[u8]) -> Result<[u8; 32], SignerError> {
-        (**self).sign(message)
-    }
-}
+signer_behind!(&S, Box<S>, alloc::rc::Rc<S>, #[cfg(target_has_atomic = "ptr")] alloc::sync::Arc<S>);
 
 /// A signer could not sign; the reason is the `source()`.
 #[derive(Debug, thiserror::Error)]
@@ -90,6 +93,7 @@ pub struct SignerError {
 
 impl SignerError {
     /// From the error of a driver, or a text.
+    #[must_use]
     pub fn new(source: impl Into<Box<dyn core::error::Error + Send + Sync>>) -> Self {
         Self { source: source.into() }
     }
@@ -100,12 +104,18 @@ impl SignerError {
 /// It can do nothing but that: it signs no token, so it cannot stand in for a [`DeviceKey`] by mistake. It belongs in
 /// the factory or the back office and never on a device (see [`KeyDerivation`]).
 ///
-/// ```compile_fail
-/// use azure_iot_dps::{GroupKey, IdScope, ProvisioningClient, RegistrationId};
+/// ```
+/// use azure_iot_dps::{DeviceKey, Resource, SasToken, UnixTime};
 ///
-/// let key: GroupKey = "8isrFI1sGsIlvvFSSFRiMfCNzv21fjbE/+ah/lSh3lF8e2YG1Te7w1KpZhJFFXJrqYKi9yegxkqIChbqOS9Egw==".parse().unwrap();
-/// // A group key is no device key: this does not compile.
-/// ProvisioningClient::new(IdScope::new("0ne00002193").unwrap(), RegistrationId::new("my-device").unwrap(), key);
+/// let key: DeviceKey = "Jsm0lyGpjaVYVP2g3FnmnmG9dI/9qU24wNoykUmermc=".parse().unwrap();
+/// SasToken::sign(Resource::uri("r"), &key, UnixTime::EPOCH).unwrap();
+/// ```
+///
+/// ```compile_fail,E0277
+/// use azure_iot_dps::{GroupKey, Resource, SasToken, UnixTime};
+///
+/// let key: GroupKey = "Jsm0lyGpjaVYVP2g3FnmnmG9dI/9qU24wNoykUmermc=".parse().unwrap();
+/// SasToken::sign(Resource::uri("r"), &key, UnixTime::EPOCH).unwrap(); // A group key signs nothing.
 /// ```
 #[derive(Clone)]
 pub struct GroupKey(KeyBytes);
@@ -288,13 +298,13 @@ impl de::Visitor<'_> for KeyVisitor {
 /// A key in base64: wiped when dropped, hidden from `Debug`, and without `Display`, so that printing one is on purpose.
 #[derive(Clone)]
 pub struct Base64Key {
-    text: Zeroizing<[u8; MAX_KEY_BASE64]>,
+    text: wipe::Bytes<MAX_KEY_BASE64>,
     length: usize,
 }
 
 impl Base64Key {
     fn new(key: &[u8]) -> Self {
-        let mut text = Zeroizing::new([0; MAX_KEY_BASE64]);
+        let mut text = wipe::Bytes([0; MAX_KEY_BASE64]);
         let length = base64_into(key, &mut text[..]).len();
         Self { text, length }
     }
@@ -398,10 +408,7 @@ mod tests {
         ];
         for (key, message, expected) in cases {
             let mac = KeyedMac::new(key).mac(message);
-            assert!(
-                mac.iter().zip(unhex(expected)).all(|(byte, expected)| *byte == expected),
-                "{mac:?} is not {expected}"
-            );
+            assert!(mac.iter().zip(unhex(expected)).all(|(byte, expected)| *byte == expected), "not {expected}");
             assert!(KeyedMac::new(key).verify(&[message], &mac));
         }
     }

@@ -31,6 +31,7 @@ mod sas;
 pub mod simulator;
 mod time;
 mod transport;
+mod wipe;
 
 pub use assignment::{Assignment, JsonError, PayloadError, Substatus};
 #[cfg(feature = "std")]
@@ -44,7 +45,7 @@ pub use identity::{
 pub use key::{Base64Key, DeviceKey, GroupKey, KeyDerivation, KeyError, Signer, SignerError};
 pub use protocol::{Operation, Request, Response, RetryAfter};
 pub use registration::{
-    Backoff, Event, Observer, Pause, Registration, RegistrationSettings, RetryPolicy, Step, WaitReason,
+    Carryover, Event, Observer, Pause, Registration, RegistrationSettings, RetryPolicy, Step, WaitReason,
 };
 pub use sas::{Resource, SasToken, SasTokenError};
 pub use time::{Clock, Now, UnixTime};

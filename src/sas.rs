@@ -8,12 +8,13 @@ use alloc::string::String;
 use core::fmt::{self, Write};
 use core::ops::Range;
 
-use zeroize::Zeroizing;
-
-use crate::encoding::{MAC, MAC_BASE64, base64_into, decode_mac, percent_decode, percent_encode};
+use crate::encoding::{
+    MAC, MAC_BASE64, base64_into, decode_mac, percent_decode, percent_encode, percent_encoded_length,
+};
 use crate::identity::{DeviceId, HostName, IdScope, ModuleId, RegistrationId};
 use crate::key::{DeviceKey, Signer, SignerError};
 use crate::time::UnixTime;
+use crate::wipe;
 
 /// What a token gives access to, and under which key name (`skn`).
 #[derive(Clone, Copy, Debug)]
@@ -52,10 +53,10 @@ impl<'a> Resource<'a> {
         Self { segments: [Some(uri), None, None, None, None], key_name: None }
     }
 
-    /// The same resource under this key name, the token's `skn`.
+    /// The same resource under this key name, the token's `skn`. An empty one is none.
     #[must_use]
     pub fn with_key_name(self, key_name: &'a str) -> Self {
-        Self { key_name: Some(key_name), ..self }
+        Self { key_name: Some(key_name).filter(|name| !name.is_empty()), ..self }
     }
 
     /// The percent-encoded URI, in pieces.
@@ -102,7 +103,7 @@ const FIRST_FIELD: &str = "SharedAccessSignature sr=";
 /// ```
 #[derive(Clone)]
 pub struct SasToken {
-    text: Zeroizing<String>,
+    text: wipe::Text,
     resource: Range<usize>,
     signature: Range<usize>,
     expiry: Range<usize>,
@@ -121,7 +122,7 @@ impl SasToken {
         signer: &S,
         expires_at: UnixTime,
     ) -> Result<Self, SignerError> {
-        let mut text = Zeroizing::new(String::with_capacity(capacity(&resource)));
+        let mut text = wipe::Text(String::with_capacity(capacity(&resource)));
         text.push_str(FIRST_FIELD);
         let start = text.len();
         text.extend(resource.encoded());
@@ -129,7 +130,7 @@ impl SasToken {
 
         // What is signed stands where the signature will: `{resource}\n{expiry}`.
         push(&mut text, format_args!("\n{}", expires_at.as_secs()));
-        let mac = Zeroizing::new(signer.sign(text.get(start..).unwrap_or_default().as_bytes())?);
+        let mac = wipe::Bytes(signer.sign(text.get(start..).unwrap_or_default().as_bytes())?);
         text.truncate(resource_range.end);
 
         text.push_str("&sig=");
@@ -182,7 +183,7 @@ impl SasToken {
         let digits = seconds.bytes().all(|byte| byte.is_ascii_digit());
         let seconds = seconds.parse().ok().filter(|_| digits).ok_or(SasTokenError::Expiry)?;
         let token = Self {
-            text: Zeroizing::new(text.into()),
+            text: wipe::Text(text.into()),
             resource,
             signature,
             expiry,
@@ -265,8 +266,9 @@ impl fmt::Debug for SasToken {
 /// What the longest token for this resource needs, so that the text never moves and leaves no copy behind.
 fn capacity(resource: &Resource<'_>) -> usize {
     const FIXED: usize = FIRST_FIELD.len() + "&sig=&se=&skn=".len() + 3 * MAC_BASE64 + "18446744073709551615".len();
-    let key_name = resource.key_name.into_iter().flat_map(percent_encode);
-    resource.encoded().chain(key_name).map(str::len).fold(FIXED, usize::saturating_add)
+    const SLASHES: usize = 4 * "%2F".len();
+    let texts = resource.segments.iter().chain([&resource.key_name]).flatten();
+    texts.map(|text| percent_encoded_length(text)).fold(FIXED + SLASHES, usize::saturating_add)
 }
 
 fn push(text: &mut String, arguments: fmt::Arguments<'_>) {

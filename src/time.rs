@@ -137,6 +137,16 @@ pub trait Clock {
     fn sleep(&mut self, pause: Duration);
 }
 
+impl<C: Clock + ?Sized> Clock for &mut C {
+    fn now(&mut self) -> Now {
+        (**self).now()
+    }
+
+    fn sleep(&mut self, pause: Duration) {
+        (**self).sleep(pause);
+    }
+}
+
 impl<C: Clock + ?Sized> Clock for alloc::boxed::Box<C> {
     fn now(&mut self) -> Now {
         (**self).now()

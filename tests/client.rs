@@ -158,6 +158,34 @@ fn no_sleep_is_longer_than_a_second() {
 }
 
 #[test]
+fn what_a_slow_hook_or_signer_takes_goes_off_the_time_there_is() {
+    struct Slow(azure_iot_dps::simulator::SimulatorClock, DeviceKey);
+    impl azure_iot_dps::Signer for Slow {
+        fn sign(&self, message: &[u8]) -> Result<[u8; 32], azure_iot_dps::SignerError> {
+            self.0.advance(seconds(5));
+            self.1.sign(message)
+        }
+    }
+    let sim = demo();
+    let limits = Arc::new(Mutex::new(Vec::new()));
+    let (seen, hook_clock) = (Arc::clone(&limits), sim.clock());
+    let transport = FnTransport::new(move |request| {
+        seen.lock().expect("not poisoned").push(request.time_limit());
+        common::assigning().map_err(Into::into)
+    });
+    let hook = move |_: &azure_iot_dps::Pause| {
+        hook_clock.advance(std::time::Duration::from_millis(1500));
+        ControlFlow::Continue(())
+    };
+    let signer = Slow(sim.clock(), key());
+    let builder = ProvisioningClient::builder(scope(), id("dev-01"), signer).transport(transport).clock(sim.clock());
+    let mut client = builder.wait(hook).deadline(seconds(20)).build().expect("builds");
+    client.register().expect_err("never assigned");
+    assert_eq!(limits.lock().expect("not poisoned")[0], seconds(15));
+    assert!(sim.clock().elapsed() <= seconds(20), "{:?}", sim.clock().elapsed());
+}
+
+#[test]
 fn the_observer_is_told_of_a_request_before_it_is_sent() {
     let sim = demo();
     let log = Arc::new(Mutex::new(Vec::new()));

@@ -90,7 +90,7 @@ fn a_token_is_good_for_an_hour_and_signed_anew_with_less_than_2_minutes_left() {
         let run = Drive {
             settings: &settings,
             signer: &key(),
-            backoff: azure_iot_dps::Backoff::default(),
+            carryover: azure_iot_dps::Carryover::default(),
             start: at(0),
             latency: seconds(0),
         }

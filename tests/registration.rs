@@ -6,7 +6,7 @@ mod common;
 use std::time::Duration;
 
 use azure_iot_dps::{
-    Backoff, Endpoint, Error, Event, Now, Refusal, Registration, RegistrationSettings, Response, RetryAfter,
+    Carryover, Endpoint, Error, Event, Now, Refusal, Registration, RegistrationSettings, Response, RetryAfter,
     RetryPolicy, SasToken, Signer, SignerError, Step, Substatus, TransportErrorKind, UnixTime, WaitReason,
 };
 use common::{
@@ -204,7 +204,7 @@ fn a_request_says_who_asks_for_what_so_that_mqtt_parses_no_url() {
     assert_eq!(request.operation(), Operation::Register);
     assert_eq!((request.id_scope(), request.registration_id()), (&scope(), &id("dev-01")));
     let mqtt = Response::new(202, &br#"{"operationId":"5.3","status":"assigning"}"#[..])
-        .retry_after(RetryAfter::Delay(seconds(3)));
+        .with_retry_after(RetryAfter::Delay(seconds(3)));
     registration.receive(Ok(mqtt), at(0)).expect("goes on");
     let Ok(Step::Send(request)) = registration.step(at(3)) else { panic!("then it polls") };
     assert_eq!(request.operation(), Operation::OperationStatus { operation_id: "5.3" });
@@ -429,7 +429,7 @@ fn a_conflict_is_tried_again_a_few_times_and_then_final() {
         let run = drive(&settings(), [refused(status, u32::from(status) * 1000)]);
         assert_eq!(run.sent.len(), 5, "{status}");
         assert!(matches!(run.error(), Error::Service(_)));
-        assert!(run.error().is_transient());
+        assert!(run.error().is_transient() && run.error().retry_after().is_some());
     }
 }
 
@@ -460,7 +460,7 @@ fn waits_after_failures_double_up_to_four_minutes() {
 
 #[test]
 fn a_retry_after_on_a_refusal_is_a_floor_and_no_two_devices_come_back_together() {
-    let busy = || refused(429, 429_001).map(|answer| answer.header("Retry-After", "10"));
+    let busy = || refused(429, 429_001).map(|answer| answer.with_header("Retry-After", "10"));
     let gaps: Vec<Duration> = (0..50)
         .map(|number| {
             let settings = RegistrationSettings::new(scope(), id(&format!("dev-{number}")));
@@ -484,6 +484,58 @@ fn an_answer_that_lets_the_device_in_clears_the_backoff() {
     assert!((1..5).contains(&gaps[3]), "{gaps:?}");
 }
 
+#[test]
+fn conflicts_that_do_not_end_keep_the_next_registration_from_coming_back_at_once() {
+    let busy = refused(409, 409_000).map(|answer| answer.with_header("Retry-After", "30"));
+    let run = drive(&settings(), [busy]);
+    let wait = run.error().retry_after().expect("it says when");
+    assert!(wait >= seconds(30), "{wait:?}");
+    let (settings, start) = (settings(), at(run.ended_at.as_secs() + 1));
+    let drive = Drive { settings: &settings, signer: &key(), carryover: run.carryover, start, latency: Duration::ZERO };
+    let again = drive.run([assigned()]);
+    assert!(again.sent[0].at >= run.ended_at + wait - seconds(1), "{again:?}");
+    let [Event::Waiting { reason: WaitReason::EarlierRefusal, .. }, ..] = &again.events[..] else {
+        panic!("{again:?}")
+    };
+}
+
+#[test]
+fn an_error_code_in_the_header_alone_is_the_services() {
+    let bare =
+        Response::new(401, Vec::new()).with_header("x-ms-error-code", "401002").with_header("x-ms-request-id", "6a7b");
+    let run = drive(&settings(), [Ok(bare)]);
+    assert_eq!((run.error().error_code(), run.error().request_id()), (Some(401_002), Some("6a7b")));
+    assert!(!run.error().is_transient());
+}
+
+#[test]
+fn failed_is_final_whatever_the_status_of_the_answer() {
+    let body = r#"{"operationId":"5","status":"failed","registrationState":{"errorCode":404201}}"#;
+    for status in [200, 404, 500] {
+        let run = drive(&settings(), [Ok(answer(status, body))]);
+        assert_eq!((run.error().error_code(), run.error().is_transient()), (Some(404_201), false), "{status}");
+    }
+}
+
+#[test]
+fn an_answer_that_is_not_the_services_tells_what_there_is_to_quote() {
+    let portal = html(503).map(|answer| answer.with_header("x-ms-request-id", "6a7b"));
+    let run = drive(&settings().deadline(seconds(2)), [portal]);
+    assert_eq!((run.error().http_status(), run.error().request_id()), (Some(503), Some("6a7b")));
+    let last = std::error::Error::source(run.error()).expect("the last failure");
+    assert_eq!(
+        last.to_string(),
+        "not an answer of the service: the body is not JSON of the device API (status 503, 26 bytes of text/html, request ID 6a7b)"
+    );
+}
+
+#[test]
+fn a_field_of_another_type_than_ever_before_keeps_no_device_from_its_hub() {
+    let body = ASSIGNED.replace(r#""IjY5MDAz""#, "5").replace(r#"{"enrollmentGroupId":"my-group"}"#, "[]");
+    let assignment = drive(&settings(), [Ok(answer(200, &body))]).result.expect("assigned");
+    assert_eq!((assignment.etag(), assignment.enrollment_group_id()), (None, None));
+}
+
 // The deadline
 
 #[test]
@@ -497,12 +549,16 @@ fn a_service_that_never_decides_ends_at_the_deadline() {
 
 #[test]
 fn a_wait_that_would_pass_the_deadline_ends_the_registration_now_and_says_when_to_come_back() {
-    let busy = refused(429, 429_001).map(|answer| answer.header("Retry-After", "100"));
+    let busy = refused(429, 429_001).map(|answer| answer.with_header("Retry-After", "100"));
     let run = drive(&settings().deadline(seconds(60)), [busy]);
     assert_eq!((run.sent.len(), run.ended_at), (1, seconds(0)));
     let error = run.error();
     let retry_after = error.retry_after().expect("it says when");
     assert!(retry_after >= seconds(60) && retry_after < seconds(65), "{retry_after:?}");
+    assert_eq!(
+        error.to_string(),
+        format!("not assigned within the deadline of 60 s, try again in {} s", retry_after.as_secs() + 1)
+    );
     assert_eq!(
         (error.http_status(), error.error_code(), error.tracking_id()),
         (Some(429), Some(429_001), Some("2cb8f317"))
@@ -513,7 +569,7 @@ fn a_wait_that_would_pass_the_deadline_ends_the_registration_now_and_says_when_t
 #[test]
 fn a_retry_after_of_ages_silences_a_device_no_longer_than_one_deadline() {
     for value in ["86400", "18446744073709551615", "99999999999999999999999", "Fri, 31 Dec 9999 23:59:59 GMT"] {
-        let answer = assigning_after(value).map(|answer| answer.header("Date", "Thu, 01 Jan 2026 00:00:00 GMT"));
+        let answer = assigning_after(value).map(|answer| answer.with_header("Date", "Thu, 01 Jan 2026 00:00:00 GMT"));
         let run = drive(&settings(), [answer]);
         assert_eq!(run.error().retry_after(), Some(seconds(900)), "{value}");
         assert_eq!(run.ended_at, seconds(0));
@@ -523,8 +579,13 @@ fn a_retry_after_of_ages_silences_a_device_no_longer_than_one_deadline() {
 #[test]
 fn every_request_carries_a_time_limit_that_ends_before_the_deadline() {
     let settings = settings().deadline(seconds(100));
-    let drive =
-        Drive { settings: &settings, signer: &key(), backoff: Backoff::default(), start: at(7), latency: seconds(20) };
+    let drive = Drive {
+        settings: &settings,
+        signer: &key(),
+        carryover: Carryover::default(),
+        start: at(7),
+        latency: seconds(20),
+    };
     let run = drive.run([assigning()]);
     assert_eq!(run.sent[0].time_limit, seconds(70));
     for sent in &run.sent {
@@ -554,7 +615,7 @@ fn a_deadline_beyond_the_end_of_time_does_not_overflow() {
     let settings = settings().deadline(Duration::MAX);
     let start = Now { unix: Some(UnixTime::from_secs(u64::MAX)), uptime: Duration::MAX - seconds(5) };
     let drive =
-        Drive { settings: &settings, signer: &key(), backoff: Backoff::default(), start, latency: Duration::ZERO };
+        Drive { settings: &settings, signer: &key(), carryover: Carryover::default(), start, latency: Duration::ZERO };
     drive.run([assigned()]).result.expect("assigned");
 }
 
@@ -566,7 +627,8 @@ fn a_registration_goes_on_with_the_backoff_of_the_last_one() {
 
     // Called again a second later, it waits for what is left, and then goes on from there.
     let (settings, start) = (settings(), at(first.ended_at.as_secs() + 1));
-    let drive = Drive { settings: &settings, signer: &key(), backoff: first.backoff, start, latency: Duration::ZERO };
+    let drive =
+        Drive { settings: &settings, signer: &key(), carryover: first.carryover, start, latency: Duration::ZERO };
     let second = drive.run([unreachable(), assigned()]);
     assert_eq!(second.sent[0].at, first.ended_at + wait);
     assert!(second.gaps()[0] >= seconds(20), "{:?}", second.gaps());
@@ -575,19 +637,78 @@ fn a_registration_goes_on_with_the_backoff_of_the_last_one() {
 #[test]
 fn a_backoff_that_outlasts_the_next_deadline_sends_nothing_and_says_when_to_come_back() {
     let settings = settings().deadline(seconds(60));
-    let busy = refused(429, 429_001).map(|answer| answer.header("Retry-After", "600"));
+    let busy = refused(429, 429_001).map(|answer| answer.with_header("Retry-After", "600"));
     let first = drive(&settings, [busy]);
-    let drive =
-        Drive { settings: &settings, signer: &key(), backoff: first.backoff, start: at(1), latency: Duration::ZERO };
+    let drive = Drive {
+        settings: &settings,
+        signer: &key(),
+        carryover: first.carryover,
+        start: at(1),
+        latency: Duration::ZERO,
+    };
     let second = drive.run([assigned()]);
     assert!(second.sent.is_empty());
     assert_eq!(second.error().retry_after(), first.error().retry_after().map(|wait| wait - seconds(1)));
 }
 
 #[test]
+fn what_was_learnt_on_another_clock_silences_a_device_no_longer_than_a_registration_could() {
+    let settings = settings();
+    let start = at(30 * 86_400);
+    let drive =
+        Drive { settings: &settings, signer: &key(), carryover: Carryover::default(), start, latency: Duration::ZERO };
+    let old = drive.run([unreachable()]).carryover;
+    // After a restart the uptime begins anew.
+    let drive = Drive { settings: &settings, signer: &key(), carryover: old, start: at(0), latency: Duration::ZERO };
+    let run = drive.run([assigned()]);
+    assert!(run.error().retry_after().expect("it says when") <= seconds(900 + 240), "{:?}", run.error());
+}
+
+#[test]
+fn a_wait_of_exactly_the_deadline_ends_a_registration_at_once() {
+    let first = drive(&settings(), [assigning_after("100000")]);
+    assert_eq!(first.error().retry_after(), Some(seconds(900)));
+    let settings = settings();
+    let drive = Drive {
+        settings: &settings,
+        signer: &key(),
+        carryover: first.carryover,
+        start: at(0),
+        latency: Duration::ZERO,
+    };
+    let second = drive.run([assigned()]);
+    assert_eq!((second.ended_at, second.error().retry_after()), (seconds(0), Some(seconds(900))));
+}
+
+#[test]
+fn the_time_that_the_service_told_is_known_to_the_next_registration() {
+    let settings = settings();
+    let start = Now { unix: None, uptime: seconds(0) };
+    let told = refused(401, 401_002).map(|answer| answer.with_header("Date", "Thu, 01 Jan 2026 00:00:00 GMT"));
+    let drive =
+        Drive { settings: &settings, signer: &key(), carryover: Carryover::default(), start, latency: Duration::ZERO };
+    let first = drive.run([told, assigned()]);
+    let start = Now { unix: None, uptime: seconds(1000) };
+    let drive =
+        Drive { settings: &settings, signer: &key(), carryover: first.carryover, start, latency: Duration::ZERO };
+    let second = drive.run([assigned()]);
+    assert_eq!(second.sent[0].expires_at, UnixTime::from_secs(NEW_YEAR + 1000 + 3600));
+}
+
+#[test]
+fn a_wait_for_an_assignment_that_was_cancelled_does_not_hold_up_the_next_registration() {
+    let (settings, key) = (settings(), key());
+    let mut registration = Registration::new(&settings, &key);
+    assert!(matches!(registration.step(at(0)), Ok(Step::Send(_))));
+    registration.receive(Ok(assigning_after("60").expect("an answer")), at(0)).expect("goes on");
+    let mut next = Registration::resume(&settings, &key, registration.carryover());
+    assert!(matches!(next.step(at(1)), Ok(Step::Send(_))));
+}
+
+#[test]
 fn success_clears_the_backoff() {
     let run = drive(&settings(), [unreachable(), unreachable(), assigned()]);
-    assert_eq!(run.backoff, Backoff::default());
+    assert_eq!(run.carryover, Carryover::default());
 }
 
 // Tokens and clocks
@@ -612,7 +733,7 @@ fn a_token_lifetime_of_ones_own_is_kept_to_but_not_below_five_minutes() {
 
 #[test]
 fn a_401_with_a_skewed_date_is_signed_again_with_the_services_time() {
-    let refused = refused(401, 401_002).map(|answer| answer.header("Date", "Thu, 01 Jan 2026 10:00:00 GMT"));
+    let refused = refused(401, 401_002).map(|answer| answer.with_header("Date", "Thu, 01 Jan 2026 10:00:00 GMT"));
     let run = drive(&settings(), [refused, assigning(), assigned()]);
     assert_eq!(run.gap_seconds(), [0, 2]);
     let expiries: Vec<u64> = run.sent.iter().map(|sent| sent.expires_at.as_secs() - NEW_YEAR).collect();
@@ -626,8 +747,9 @@ fn a_401_with_a_skewed_date_is_signed_again_with_the_services_time() {
 fn a_device_without_a_clock_learns_the_time_from_the_first_401() {
     let settings = settings();
     let start = Now { unix: None, uptime: seconds(9) };
-    let drive = Drive { settings: &settings, signer: &key(), backoff: Backoff::default(), start, latency: seconds(1) };
-    let refused = refused(401, 401_002).map(|answer| answer.header("Date", "Thu, 01 Jan 2026 00:00:00 GMT"));
+    let drive =
+        Drive { settings: &settings, signer: &key(), carryover: Carryover::default(), start, latency: seconds(1) };
+    let refused = refused(401, 401_002).map(|answer| answer.with_header("Date", "Thu, 01 Jan 2026 00:00:00 GMT"));
     let run = drive.run([refused, assigning(), assigned()]);
     let expiries: Vec<u64> = run.sent.iter().map(|sent| sent.expires_at.as_secs()).collect();
     assert_eq!(expiries, [3600, NEW_YEAR + 3600, NEW_YEAR + 3600]);
@@ -636,7 +758,7 @@ fn a_device_without_a_clock_learns_the_time_from_the_first_401() {
 
 #[test]
 fn a_second_401_after_the_clock_was_corrected_is_final() {
-    let refused = refused(401, 401_002).map(|answer| answer.header("Date", "Thu, 01 Jan 2037 00:00:00 GMT"));
+    let refused = refused(401, 401_002).map(|answer| answer.with_header("Date", "Thu, 01 Jan 2037 00:00:00 GMT"));
     let run = drive(&settings(), [refused]);
     assert_eq!(run.sent.len(), 2);
     assert_eq!(run.error().http_status(), Some(401));
@@ -645,14 +767,14 @@ fn a_second_401_after_the_clock_was_corrected_is_final() {
 #[test]
 fn a_401_whose_date_agrees_with_the_device_is_final() {
     for date in ["Thu, 01 Jan 2026 00:00:05 GMT", "Wed, 31 Dec 2025 00:00:00 GMT", "Thu, 01 Jan 2026 00:59:59 GMT"] {
-        let refused = refused(401, 401_002).map(|answer| answer.header("Date", date));
+        let refused = refused(401, 401_002).map(|answer| answer.with_header("Date", date));
         assert_eq!(drive(&settings(), [refused]).sent.len(), 1, "{date}");
     }
 }
 
 #[test]
 fn clock_correction_can_be_turned_off() {
-    let refused = refused(401, 401_002).map(|answer| answer.header("Date", "Thu, 01 Jan 2026 10:00:00 GMT"));
+    let refused = refused(401, 401_002).map(|answer| answer.with_header("Date", "Thu, 01 Jan 2026 10:00:00 GMT"));
     let run = drive(&settings().clock_correction(false), [refused]);
     assert_eq!(run.sent.len(), 1);
     assert_eq!(run.error().http_status(), Some(401));
@@ -686,7 +808,7 @@ fn a_signer_that_fails_ends_the_registration_before_anything_is_sent() {
     let drive = Drive {
         settings: &settings,
         signer: &BrokenChip,
-        backoff: Backoff::default(),
+        carryover: Carryover::default(),
         start: at(0),
         latency: Duration::ZERO,
     };
@@ -708,7 +830,7 @@ fn a_registration_runs_on_a_signer_that_gives_its_key_to_nobody() {
     let settings = settings();
     let signer: &dyn Signer = &SecureElement(key());
     let drive =
-        Drive { settings: &settings, signer, backoff: Backoff::default(), start: at(0), latency: Duration::ZERO };
+        Drive { settings: &settings, signer, carryover: Carryover::default(), start: at(0), latency: Duration::ZERO };
     let run = drive.run([assigning(), assigned()]);
     assert!(SasToken::parse(&run.sent[0].authorization).expect("a token").verify(&key()));
     run.result.expect("assigned");

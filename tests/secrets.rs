@@ -8,7 +8,7 @@ use std::error::Error as StdError;
 use std::fmt::Debug;
 
 use azure_iot_dps::{
-    Backoff, DeviceKey, Error, FnTransport, GroupKey, HttpsTransport, KeyDerivation, ProvisioningClient, Proxy,
+    Carryover, DeviceKey, Error, FnTransport, GroupKey, HttpsTransport, KeyDerivation, ProvisioningClient, Proxy,
     Registration, Resource, Response, SasToken, SignerError, Step, TransportError, TransportErrorKind, UnixTime,
 };
 use common::{Answer, answer, drive, id, key, scope, settings};
@@ -97,14 +97,16 @@ fn parrot(token: &str) -> Vec<Answer> {
     let decoded = token.replace("%2B", "+").replace("%2F", "/").replace("%3D", "=");
     let lower = token.replace("%2B", "%2b").replace("%2F", "%2f").replace("%3D", "%3d");
     let mut answers = Vec::new();
-    for text in [token, &decoded, &lower] {
+    let twice = token.replace('%', "%25").replace('&', "%26").replace('=', "%3D");
+    let glued = format!("{}https://gateway.example/{decoded}", "x ".repeat(196));
+    for text in [token, &decoded, &lower, &twice, &glued] {
         let error =
             serde_json::json!({"errorCode": 401_002, "trackingId": text, "message": text, "timestampUtc": text});
-        answers.push(Ok(answer(401, &error.to_string()).header("x-ms-request-id", text.to_owned())));
+        answers.push(Ok(answer(401, &error.to_string()).with_header("x-ms-request-id", text.to_owned())));
         let failed =
             serde_json::json!({"status": "failed", "registrationState": {"errorCode": 1, "errorMessage": text}});
         answers.push(Ok(answer(200, &failed.to_string())));
-        answers.push(Ok(Response::new(407, text.as_bytes().to_vec()).header("Content-Type", text.to_owned())));
+        answers.push(Ok(Response::new(407, text.as_bytes().to_vec()).with_header("Content-Type", text.to_owned())));
     }
     answers
 }
@@ -158,7 +160,7 @@ fn every_error_there_is_has_words_and_no_secret() {
         .into_iter()
         .map(|script| {
             let (settings, signer, latency) = (&deadline, &key, std::time::Duration::ZERO);
-            common::Drive { settings, signer, backoff: Backoff::default(), start, latency }
+            common::Drive { settings, signer, carryover: Carryover::default(), start, latency }
                 .run(script)
                 .result
                 .expect_err("fails")

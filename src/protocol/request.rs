@@ -82,7 +82,7 @@ impl<'a> Request<'a> {
     }
 
     /// The HTTP headers, all but `Host` and `Content-Length`, which are the transport's. `Authorization` is a secret.
-    pub fn headers(&self) -> impl Iterator<Item = (&'static str, &'a str)> + use<'a> {
+    pub fn headers(&self) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
         let content_type = self.body.map(|_| ("Content-Type", "application/json; charset=utf-8"));
         let always =
             [("Authorization", self.token.as_str()), ("Accept", "application/json"), ("User-Agent", self.user_agent)];
@@ -105,6 +105,14 @@ impl<'a> Request<'a> {
     #[must_use]
     pub fn time_limit(&self) -> Duration {
         self.time_limit
+    }
+}
+
+impl Request<'_> {
+    /// The same with less time left, but never none.
+    pub(crate) fn shortened_by(self, taken: Duration) -> Self {
+        let time_limit = self.time_limit.saturating_sub(taken).max(Duration::from_millis(1));
+        Self { time_limit, ..self }
     }
 }
 

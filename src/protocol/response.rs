@@ -16,7 +16,7 @@ use crate::time::UnixTime;
 ///
 /// // As a transport over a modem makes one: hand in every header, those that matter are kept.
 /// let body = br#"{"operationId":"5.3","status":"assigning"}"#;
-/// let response = Response::new(202, &body[..]).header("Retry-After", "3").header("Server", "Kestrel");
+/// let response = Response::new(202, &body[..]).with_header("Retry-After", "3").with_header("Server", "Kestrel");
 /// assert_eq!(response.status(), 202);
 /// ```
 #[derive(Clone)]
@@ -27,6 +27,7 @@ pub struct Response<'b> {
     date: Option<UnixTime>,
     request_id: Option<Cow<'b, str>>,
     content_type: Option<Cow<'b, str>>,
+    error_code: Option<u32>,
 }
 
 /// A `Retry-After`: seconds, or a date as RFC 9110 allows it.
@@ -42,14 +43,23 @@ impl<'b> Response<'b> {
     /// From the HTTP status and the body. Over MQTT, the status is the one in the topic of the answer.
     #[must_use]
     pub fn new(status: u16, body: impl Into<Cow<'b, [u8]>>) -> Self {
-        Self { status, body: body.into(), retry_after: None, date: None, request_id: None, content_type: None }
+        Self {
+            status,
+            body: body.into(),
+            retry_after: None,
+            date: None,
+            request_id: None,
+            content_type: None,
+            error_code: None,
+        }
     }
 
-    /// Takes a header if it is one that matters (`Retry-After`, `Date`, `x-ms-request-id`, `Content-Type`), in any case.
+    /// Takes a header if it is one that matters (`Retry-After`, `Date`, `Content-Type`, `x-ms-request-id`, `x-ms-error-code`), in any
+    /// case.
     ///
     /// A value that makes no sense is as good as none.
     #[must_use]
-    pub fn header(mut self, name: &str, value: impl Into<Cow<'b, str>>) -> Self {
+    pub fn with_header(mut self, name: &str, value: impl Into<Cow<'b, str>>) -> Self {
         let value = value.into();
         if name.eq_ignore_ascii_case("retry-after") {
             self.retry_after = RetryAfter::parse(&value);
@@ -59,14 +69,23 @@ impl<'b> Response<'b> {
             self.request_id = Some(value);
         } else if name.eq_ignore_ascii_case("content-type") {
             self.content_type = Some(value);
+        } else if name.eq_ignore_ascii_case("x-ms-error-code") {
+            self.error_code = value.trim_ascii().parse().ok();
         }
         self
     }
 
     /// Sets how long the service asks to wait: the `retry-after` of an MQTT answer's topic, for one.
     #[must_use]
-    pub fn retry_after(mut self, retry_after: RetryAfter) -> Self {
+    pub fn with_retry_after(mut self, retry_after: RetryAfter) -> Self {
         self.retry_after = Some(retry_after);
+        self
+    }
+
+    /// Sets the time at which the service answered, for a transport that learns it elsewhere than in a `Date` header.
+    #[must_use]
+    pub fn with_date(mut self, date: UnixTime) -> Self {
+        self.date = Some(date);
         self
     }
 
@@ -90,19 +109,28 @@ impl<'b> Response<'b> {
 
     /// How long the service asks to wait. A date counts from the answer's own `Date`, and without one not at all.
     #[must_use]
-    pub fn delay(&self) -> Option<Duration> {
+    pub fn retry_after(&self) -> Option<Duration> {
         match self.retry_after? {
             RetryAfter::Delay(delay) => Some(delay),
             RetryAfter::Date(then) => Some(then.saturating_duration_since(self.date?)),
         }
     }
 
-    pub(crate) fn request_id(&self) -> Option<&str> {
+    /// The service's ID of the request.
+    #[must_use]
+    pub fn request_id(&self) -> Option<&str> {
         self.request_id.as_deref()
     }
 
-    pub(crate) fn content_type(&self) -> Option<&str> {
+    /// The type of the body.
+    #[must_use]
+    pub fn content_type(&self) -> Option<&str> {
         self.content_type.as_deref()
+    }
+
+    /// The service's error code, where a header repeats it.
+    pub(crate) fn error_code(&self) -> Option<u32> {
+        self.error_code
     }
 }
 
@@ -136,8 +164,8 @@ mod tests {
     #[test]
     fn retry_after_is_seconds_or_a_date_and_junk_is_nothing() {
         let delay = |value: &'static str| {
-            let response = Response::new(429, &b""[..]).header("Date", "Sun, 06 Nov 1994 08:49:37 GMT");
-            response.header("RETRY-AFTER", value).delay().map(|delay| delay.as_secs())
+            let response = Response::new(429, &b""[..]).with_header("Date", "Sun, 06 Nov 1994 08:49:37 GMT");
+            response.with_header("RETRY-AFTER", value).retry_after().map(|delay| delay.as_secs())
         };
         assert_eq!(delay("3"), Some(3));
         assert_eq!(delay(" 0 "), Some(0));
@@ -151,7 +179,7 @@ mod tests {
 
     #[test]
     fn a_retry_after_date_without_a_date_to_count_from_is_nothing() {
-        let response = Response::new(429, &b""[..]).header("Retry-After", "Sun, 06 Nov 1994 08:50:07 GMT");
-        assert_eq!(response.delay(), None);
+        let response = Response::new(429, &b""[..]).with_header("Retry-After", "Sun, 06 Nov 1994 08:50:07 GMT");
+        assert_eq!(response.retry_after(), None);
     }
 }

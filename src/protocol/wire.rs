@@ -1,9 +1,10 @@
-//! The JSON of the device API, both ways. Unknown fields are ignored; every field may be missing or null.
+//! The JSON of the device API, both ways. Unknown fields are ignored; every field may be missing, null or of
+//! a type that makes no sense.
 
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 /// A string of an answer, borrowed unless it had to be unescaped.
@@ -15,19 +16,20 @@ pub(crate) struct Text<'a>(#[serde(borrow)] pub(crate) Cow<'a, str>);
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(crate) struct Body<'a> {
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "lenient")]
     pub(crate) operation_id: Option<Text<'a>>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "lenient")]
     pub(crate) status: Option<Text<'a>>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "lenient")]
     pub(crate) registration_state: Option<RegistrationState<'a>>,
 
+    #[serde(deserialize_with = "error_code")]
     pub(crate) error_code: Option<u32>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "lenient")]
     pub(crate) tracking_id: Option<Text<'a>>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "lenient")]
     pub(crate) message: Option<Text<'a>>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "lenient")]
     pub(crate) timestamp_utc: Option<Text<'a>>,
 }
 
@@ -35,39 +37,60 @@ pub(crate) struct Body<'a> {
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(crate) struct RegistrationState<'a> {
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "lenient")]
     pub(crate) assigned_hub: Option<Text<'a>>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "lenient")]
     pub(crate) device_id: Option<Text<'a>>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "lenient")]
     pub(crate) status: Option<Text<'a>>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "lenient")]
     pub(crate) substatus: Option<Text<'a>>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "lenient")]
     pub(crate) created_date_time_utc: Option<Text<'a>>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "lenient")]
     pub(crate) last_updated_date_time_utc: Option<Text<'a>>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "lenient")]
     pub(crate) etag: Option<Text<'a>>,
     #[serde(borrow)]
     pub(crate) payload: Option<&'a RawValue>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "lenient")]
     pub(crate) symmetric_key: Option<SymmetricKey<'a>>,
+    #[serde(deserialize_with = "error_code")]
     pub(crate) error_code: Option<u32>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "lenient")]
     pub(crate) error_message: Option<Text<'a>>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(crate) struct SymmetricKey<'a> {
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "lenient")]
     pub(crate) enrollment_group_id: Option<Text<'a>>,
+}
+
+/// A field of another type than expected is as good as missing: a change at the service that does not matter to a device
+/// must not keep it from its hub.
+fn lenient<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    let json: Option<&'de RawValue> = Option::deserialize(deserializer)?;
+    Ok(json.and_then(|json| serde_json::from_str(json.get()).ok()))
+}
+
+/// A number, in quotes or not.
+fn error_code<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
+    let json: Option<&'de RawValue> = Option::deserialize(deserializer)?;
+    Ok(json.and_then(|json| json.get().trim_matches('"').parse().ok()))
 }
 
 impl<'a> Body<'a> {
     pub(crate) fn parse(bytes: &'a [u8]) -> Option<Self> {
-        serde_json::from_slice(bytes).ok()
+        // A list would be taken for the fields in order.
+        let object = bytes.trim_ascii_start().starts_with(b"{");
+        if object { serde_json::from_slice(bytes).ok() } else { None }
+    }
+
+    /// The error code, wherever it stands.
+    pub(crate) fn any_error_code(&self) -> Option<u32> {
+        self.error_code.or_else(|| self.registration_state.as_ref()?.error_code)
     }
 
     /// The status of the registration, wherever it stands.
@@ -134,6 +157,25 @@ mod tests {
         );
         let state = body.expect("parses").registration_state.expect("is there");
         assert!(state.status.is_none() && state.payload.is_none() && state.symmetric_key.is_none());
+    }
+
+    #[test]
+    fn a_field_of_a_type_that_makes_no_sense_is_as_good_as_missing() {
+        let body = Body::parse(
+            br#"{"status":"assigned","operationId":5,"message":{},"errorCode":"401002","registrationState":
+                {"etag":5,"symmetricKey":"x","errorCode":-1,"assignedHub":"h.example","substatus":["a"]}}"#,
+        );
+        let body = body.expect("parses");
+        assert!(body.operation_id.is_none() && body.message.is_none());
+        assert_eq!((body.status(), body.error_code), (Some(Status::Assigned), Some(401_002)));
+        let state = body.registration_state.expect("is there");
+        assert!(
+            state.etag.is_none()
+                && state.symmetric_key.is_none()
+                && state.error_code.is_none()
+                && state.substatus.is_none()
+        );
+        assert_eq!(state.assigned_hub.map(|hub| hub.0).as_deref(), Some("h.example"));
     }
 
     #[test]

@@ -32,7 +32,7 @@ use core::fmt::{self, Write};
 use core::time::Duration;
 
 pub use event::{Event, WaitReason};
-pub use retry::{Backoff, RetryPolicy};
+pub use retry::{Carryover, RetryPolicy};
 pub use settings::RegistrationSettings;
 
 use crate::assignment::Assignment;
@@ -100,18 +100,18 @@ pub struct Registration<'a, S: Signer + ?Sized> {
     phase: Phase,
     /// The uptime at which the time is over; set by the first step.
     ends_at: Option<Duration>,
-    backoff: Backoff,
+    carryover: Carryover,
+    clock_corrected: bool,
     conflicts: u8,
     zero_waits: u8,
     started_over: bool,
-    /// What the service said the time was, and the uptime of that moment, once the device's own clock was found wrong.
-    service_time: Option<(UnixTime, Duration)>,
     requests: u32,
     last_failure: Option<Error>,
     observer: Option<&'a mut Observer<'a>>,
 }
 
 enum Phase {
+    New,
     Ready,
     Sent,
     Waiting { until: Duration, reason: WaitReason },
@@ -123,12 +123,12 @@ impl<'a, S: Signer + ?Sized> Registration<'a, S> {
     /// Prepares a registration; its deadline counts from the first [`step`](Self::step).
     #[must_use]
     pub fn new(settings: &'a RegistrationSettings, signer: &'a S) -> Self {
-        Self::resume(settings, signer, Backoff::default())
+        Self::resume(settings, signer, Carryover::default())
     }
 
-    /// The same, going on with the backoff that an earlier registration of this device had reached.
+    /// The same, going on from what an earlier registration of this device learnt.
     #[must_use]
-    pub fn resume(settings: &'a RegistrationSettings, signer: &'a S, backoff: Backoff) -> Self {
+    pub fn resume(settings: &'a RegistrationSettings, signer: &'a S, carryover: Carryover) -> Self {
         let registration_id = settings.registration_id.as_str();
         Self {
             settings,
@@ -137,13 +137,13 @@ impl<'a, S: Signer + ?Sized> Registration<'a, S> {
             target: String::new(),
             token: None,
             operation_id: None,
-            phase: Phase::Waiting { until: backoff.not_before, reason: WaitReason::EarlierRefusal },
+            phase: Phase::New,
             ends_at: None,
-            backoff,
+            carryover,
+            clock_corrected: false,
             conflicts: 0,
             zero_waits: 0,
             started_over: false,
-            service_time: None,
             requests: 0,
             last_failure: None,
             observer: None,
@@ -152,6 +152,9 @@ impl<'a, S: Signer + ?Sized> Registration<'a, S> {
 
     /// What to do next, at this time.
     ///
+    /// A token is signed in here when one is needed. The time limit of a request counts from `now`: where the signer is slow,
+    /// as a TPM can be, its time goes off it.
+    ///
     /// # Errors
     ///
     /// The deadline has passed, the signer failed, or the registration had ended already.
@@ -159,15 +162,9 @@ impl<'a, S: Signer + ?Sized> Registration<'a, S> {
         match core::mem::replace(&mut self.phase, Phase::Ended) {
             Phase::Assigned(assignment) => Ok(Step::Done(*assignment)),
             Phase::Ended => Err(Error::Ended),
+            Phase::New => self.begin(now),
             Phase::Ready | Phase::Sent => self.request(now),
-            Phase::Waiting { until, reason } => match until.saturating_sub(now.uptime) {
-                Duration::ZERO => self.request(now),
-                left if left > self.time_left(now) => Err(self.out_of_time(left)),
-                left => {
-                    self.phase = Phase::Waiting { until, reason };
-                    Ok(Step::Wait(Pause { left, reason }))
-                }
-            },
+            Phase::Waiting { until, reason } => self.go_on_waiting(until, reason, now),
         }
     }
 
@@ -186,12 +183,12 @@ impl<'a, S: Signer + ?Sized> Registration<'a, S> {
             Err(error) => Event::Unanswered { kind: error.kind() },
         });
         let (verdict, retry_after) = match &answer {
-            Ok(response) => (self.judge(response), response.delay()),
+            Ok(response) => (self.judge(response), response.retry_after()),
             Err(_) => (Verdict::Unanswered, None),
         };
         match (verdict, answer) {
             (Verdict::Assigned(assignment), _) => {
-                self.backoff = Backoff::default();
+                self.carryover.clear_backoff();
                 self.tell(Event::Assigned);
                 self.phase = Phase::Assigned(assignment);
                 Ok(())
@@ -201,7 +198,8 @@ impl<'a, S: Signer + ?Sized> Registration<'a, S> {
                 self.poll_later(retry_after, now)
             }
             (Verdict::ClockIsWrong { service_time }, _) => {
-                self.service_time = Some((service_time, now.uptime));
+                self.carryover.service_time = Some((service_time, now.uptime));
+                self.clock_corrected = true;
                 self.token = None;
                 self.tell(Event::ClockCorrected { service_time });
                 self.phase = Phase::Ready;
@@ -213,7 +211,12 @@ impl<'a, S: Signer + ?Sized> Registration<'a, S> {
                 self.phase = Phase::Ready;
                 Ok(())
             }
-            (Verdict::Refused(error), _) => Err(error),
+            (Verdict::Refused(error), _) if error.is_transient() => {
+                // Tried often enough for now; the next registration does not come back at once.
+                let wait = self.back_off(retry_after, now);
+                Err(error.with_retry_after(wait).into())
+            }
+            (Verdict::Refused(error), _) => Err(error.into()),
             (Verdict::TryAgain(error, reason), _) => self.retry_later(error, reason, retry_after, now),
             (Verdict::Unanswered, Err(error)) => {
                 let reason = WaitReason::Unanswered { kind: error.kind() };
@@ -229,10 +232,34 @@ impl<'a, S: Signer + ?Sized> Registration<'a, S> {
         Self { observer: Some(observer), ..self }
     }
 
-    /// How far the backoff has come, for [`Registration::resume`].
+    /// What was learnt so far, for [`Registration::resume`].
     #[must_use]
-    pub fn backoff(&self) -> Backoff {
-        self.backoff
+    pub fn carryover(&self) -> Carryover {
+        self.carryover
+    }
+
+    /// Waits out what an earlier registration had to wait for.
+    fn begin(&mut self, now: Now) -> Result<Step<'_>, Error> {
+        // No more than a registration can bring about: the clock may be another one than then.
+        let longest = self.settings.deadline.saturating_add(self.settings.retry.longest());
+        let wait = self.carryover.not_before.saturating_sub(now.uptime).min(longest);
+        if wait.is_zero() {
+            return self.request(now);
+        }
+        let until = now.uptime.saturating_add(wait);
+        self.tell(Event::Waiting { duration: wait, reason: WaitReason::EarlierRefusal });
+        self.go_on_waiting(until, WaitReason::EarlierRefusal, now)
+    }
+
+    fn go_on_waiting(&mut self, until: Duration, reason: WaitReason, now: Now) -> Result<Step<'_>, Error> {
+        match until.saturating_sub(now.uptime) {
+            Duration::ZERO => self.request(now),
+            left if left >= self.time_left(now) => Err(self.out_of_time(left)),
+            left => {
+                self.phase = Phase::Waiting { until, reason };
+                Ok(Step::Wait(Pause { left, reason }))
+            }
+        }
     }
 
     fn request(&mut self, now: Now) -> Result<Step<'_>, Error> {
@@ -289,7 +316,7 @@ impl<'a, S: Signer + ?Sized> Registration<'a, S> {
 
     /// The time of day: the device's own, unless it was found to be wrong.
     fn wall_clock(&self, now: Now) -> Option<UnixTime> {
-        match self.service_time {
+        match self.carryover.service_time {
             Some((time, at)) => Some(time.saturating_add(now.uptime.saturating_sub(at))),
             None => now.unix,
         }
@@ -301,8 +328,7 @@ impl<'a, S: Signer + ?Sized> Registration<'a, S> {
     }
 
     fn poll_later(&mut self, retry_after: Option<Duration>, now: Now) -> Result<(), Error> {
-        // The service let the device in: what was refused before is over.
-        self.backoff = Backoff::default();
+        self.carryover.clear_backoff();
         self.conflicts = 0;
         self.last_failure = None;
         self.zero_waits = if retry_after == Some(Duration::ZERO) { self.zero_waits.saturating_add(1) } else { 0 };
@@ -317,22 +343,29 @@ impl<'a, S: Signer + ?Sized> Registration<'a, S> {
         retry_after: Option<Duration>,
         now: Now,
     ) -> Result<(), Error> {
-        let jitter = Jitter { registration_id: &self.settings.registration_id, now };
-        let wait = self.settings.retry.backoff(self.backoff.failures, self.bounded(retry_after), jitter);
-        self.backoff.failures = self.backoff.failures.saturating_add(1);
+        let wait = self.back_off(retry_after, now);
         self.last_failure = Some(error);
         self.wait(wait, reason, now)
     }
 
-    /// No answer can silence a device for longer than one deadline: a wrong header must not cost a trip to the site.
+    /// One failure more; how long to wait for that.
+    fn back_off(&mut self, retry_after: Option<Duration>, now: Now) -> Duration {
+        let jitter = Jitter { registration_id: &self.settings.registration_id, now };
+        let wait = self.settings.retry.backoff(self.carryover.failures, self.bounded(retry_after), jitter);
+        self.carryover.failures = self.carryover.failures.saturating_add(1);
+        self.carryover.not_before = now.uptime.saturating_add(wait);
+        wait
+    }
+
+    /// No header can silence a device for much longer than one deadline: a wrong one must not cost a trip to the site.
     fn bounded(&self, retry_after: Option<Duration>) -> Option<Duration> {
         retry_after.map(|delay| delay.min(self.settings.deadline))
     }
 
     fn wait(&mut self, wait: Duration, reason: WaitReason, now: Now) -> Result<(), Error> {
         let until = now.uptime.saturating_add(wait);
-        self.backoff.not_before = until;
         if wait >= self.time_left(now) {
+            self.carryover.not_before = until;
             return Err(self.out_of_time(wait));
         }
         if !wait.is_zero() {
@@ -359,7 +392,7 @@ impl<S: Signer + ?Sized> fmt::Debug for Registration<'_, S> {
             .field("registration_id", &self.settings.registration_id)
             .field("operation_id", &self.operation_id)
             .field("requests", &self.requests)
-            .field("backoff", &self.backoff)
+            .field("carryover", &self.carryover)
             .finish_non_exhaustive()
     }
 }

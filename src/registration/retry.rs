@@ -5,7 +5,7 @@ use core::time::Duration;
 use sha2::{Digest, Sha256};
 
 use crate::identity::RegistrationId;
-use crate::time::Now;
+use crate::time::{Now, UnixTime};
 
 /// How long a registration waits between its requests.
 ///
@@ -48,7 +48,7 @@ impl RetryPolicy {
     }
 
     /// How long to wait before asking again how the registration goes, where the service does not say. Default 2 s,
-    /// which is the service's limit (5 polls per 10 s); less than 1 s counts as 1 s.
+    /// which is the service's limit (5 polls per 10 s); less than that counts as that.
     #[must_use]
     pub const fn poll_interval(self, poll: Duration) -> Self {
         Self { poll, ..self }
@@ -57,12 +57,18 @@ impl RetryPolicy {
     #[expect(clippy::arithmetic_side_effects, reason = "the divisor is not zero")]
     /// How long to wait after the failure number `attempt`, counted from 0.
     pub(crate) fn backoff(&self, attempt: u32, retry_after: Option<Duration>, jitter: Jitter<'_>) -> Duration {
-        let longest = self.longest.max(Self::SHORTEST);
         let doubled = 2_u32.saturating_pow(attempt);
-        let upper = self.first.max(Self::SHORTEST).saturating_mul(doubled).min(longest);
+        let upper = self.first.max(Self::SHORTEST).saturating_mul(doubled).min(self.longest());
         let lower = if attempt == 0 { Self::SHORTEST } else { (upper / 2).max(Self::SHORTEST) };
         let floor = lower.max(retry_after.unwrap_or_default());
-        floor.saturating_add(jitter.part_of(upper.saturating_sub(lower), attempt))
+        // Even a policy without room between the two ends spreads its devices.
+        let span = upper.saturating_sub(lower).max(Self::SHORTEST);
+        floor.saturating_add(jitter.part_of(span, attempt))
+    }
+
+    /// The longest wait that the service did not ask for.
+    pub(crate) fn longest(&self) -> Duration {
+        self.longest.max(Self::SHORTEST)
     }
 
     /// How long to wait before the next poll. `zeros` counts the answers in a row that said `Retry-After: 0`.
@@ -70,7 +76,7 @@ impl RetryPolicy {
         match retry_after {
             Some(Duration::ZERO) if zeros <= 2 => Duration::ZERO,
             Some(delay) => delay.max(Self::SHORTEST),
-            None => self.poll.max(Self::SHORTEST),
+            None => self.poll.max(Self::DEFAULT.poll),
         }
     }
 }
@@ -96,7 +102,7 @@ impl Jitter<'_> {
         let hash = Sha256::new()
             .chain_update(self.registration_id.as_str())
             .chain_update(self.now.uptime.as_nanos().to_be_bytes())
-            .chain_update(self.now.unix.map_or(0, crate::time::UnixTime::as_secs).to_be_bytes())
+            .chain_update(self.now.unix.map_or(0, UnixTime::as_secs).to_be_bytes())
             .chain_update(attempt.to_be_bytes())
             .finalize();
         let [a, b, ..] = <[u8; 32]>::from(hash);
@@ -105,20 +111,29 @@ impl Jitter<'_> {
     }
 }
 
-/// How often a device was refused in a row, and until when it is to hold still.
-///
-/// It outlives a registration: the next one begins where the last one had to stop.
+/// What one registration learnt for the next one of the same device, on the same clock: how far its backoff has come, and
+/// what time it is if the device's own clock was found wrong.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Backoff {
+pub struct Carryover {
     /// Failures since the last success.
     pub(crate) failures: u32,
     /// The uptime before which no request goes out.
     pub(crate) not_before: Duration,
+    /// What the service said the time was, and the uptime of that moment.
+    pub(crate) service_time: Option<(UnixTime, Duration)>,
+}
+
+impl Carryover {
+    /// The service let the device in: what was refused before is over.
+    pub(crate) fn clear_backoff(&mut self) {
+        *self = Self { service_time: self.service_time, ..Self::default() };
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::vec::Vec;
 
     fn waits(policy: RetryPolicy, name: &str, retry_after: Option<u64>) -> Vec<Duration> {
         let registration_id = RegistrationId::new(name).expect("valid");
@@ -126,8 +141,6 @@ mod tests {
         let jitter = Jitter { registration_id: &registration_id, now };
         (0..40).map(|attempt| policy.backoff(attempt, retry_after.map(Duration::from_secs), jitter)).collect()
     }
-
-    use alloc::vec::Vec;
 
     #[test]
     fn waits_double_with_equal_jitter_from_1_to_5_s_up_to_4_min() {
@@ -148,6 +161,13 @@ mod tests {
     }
 
     #[test]
+    fn two_devices_do_not_wait_equally_long_even_if_the_policy_leaves_no_room() {
+        let tight = RetryPolicy::DEFAULT.first_wait(Duration::ZERO).longest_wait(Duration::ZERO);
+        let pairs = waits(tight, "dev-01", Some(10)).into_iter().zip(waits(tight, "dev-02", Some(10)));
+        assert_eq!(pairs.filter(|(one, other)| one == other).count(), 0);
+    }
+
+    #[test]
     fn two_devices_do_not_wait_equally_long() {
         let pairs = waits(RetryPolicy::DEFAULT, "dev-01", Some(3)).into_iter().zip(waits(
             RetryPolicy::DEFAULT,
@@ -161,8 +181,8 @@ mod tests {
     fn a_policy_of_zeros_still_waits_a_second_and_one_of_ages_does_not_overflow() {
         let zero =
             RetryPolicy::DEFAULT.first_wait(Duration::ZERO).longest_wait(Duration::ZERO).poll_interval(Duration::ZERO);
-        assert_eq!(waits(zero, "dev-01", None)[9], Duration::from_secs(1));
-        assert_eq!(zero.poll(None, 0), Duration::from_secs(1));
+        assert!(waits(zero, "dev-01", None).iter().all(|wait| (1..2).contains(&wait.as_secs())));
+        assert_eq!(zero.poll(None, 0), Duration::from_secs(2));
         let ages = RetryPolicy::DEFAULT.first_wait(Duration::MAX).longest_wait(Duration::MAX);
         assert!(waits(ages, "dev-01", Some(u64::MAX))[9] > Duration::from_secs(u64::MAX / 2));
     }

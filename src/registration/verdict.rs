@@ -8,14 +8,14 @@
 //! | 401 whose `Date` shows that the token was expired | sign again with the service's time, once |
 //! | 404 on a poll | register again, once |
 //! | 409, 412 in the service's error format | try again, a few times |
-//! | 408, 429, 5xx in the service's error format | try again |
+//! | 3xx, 408, 429, 5xx in the service's error format | try again |
 //! | any other error in the service's format | final |
-//! | all else: HTML, nothing, JSON that makes no sense, redirects | try again |
+//! | all else: HTML, nothing, JSON that makes no sense | try again |
 
 use alloc::boxed::Box;
 
 use crate::assignment::Assignment;
-use crate::error::{Error, Refusal, ServiceError, UnexpectedAnswer, is_transient_status};
+use crate::error::{Error, Refusal, ServiceError, UnexpectedAnswer};
 use crate::key::Signer;
 use crate::protocol::Response;
 use crate::protocol::wire::{Body, Status};
@@ -35,7 +35,7 @@ pub(super) enum Verdict {
     /// The service knows nothing of the operation that was polled.
     OperationUnknown,
     /// It is over.
-    Refused(Error),
+    Refused(ServiceError),
     /// It may be otherwise in a while.
     TryAgain(Error, WaitReason),
     /// There was no answer.
@@ -44,19 +44,21 @@ pub(super) enum Verdict {
 
 impl<S: Signer + ?Sized> Registration<'_, S> {
     pub(super) fn judge(&mut self, response: &Response<'_>) -> Verdict {
-        let status = response.status();
-        let Some(body) = Body::parse(response.body()) else {
+        let body = Body::parse(response.body());
+        // The service may put its error code into a header and nothing into the body.
+        let Some(body) = body.or_else(|| response.error_code().map(|_| Body::default())) else {
             return self.unexpected(response, "the body is not JSON of the device API");
         };
-        match (status, body.error_code) {
-            (200..=299, _) => self.judge_status(response, &body),
-            (_, Some(error_code)) => self.judge_error(response, &body, error_code),
-            (_, None) => self.unexpected(response, "an error without an error code"),
+        let error_code = body.any_error_code().or(response.error_code());
+        match (response.status(), body.status(), error_code) {
+            (200..=299, ..) | (_, Some(Status::Failed | Status::Disabled), _) => self.judge_status(response, &body),
+            (.., Some(error_code)) => self.judge_error(response, &body, error_code),
+            (.., None) => self.unexpected(response, "an error without an error code"),
         }
     }
 
     fn judge_status(&self, response: &Response<'_>, body: &Body<'_>) -> Verdict {
-        let refused = |refusal| Verdict::Refused(ServiceError::ended(refusal, response, body, self.signature()).into());
+        let refused = |refusal| Verdict::Refused(ServiceError::ended(refusal, response, body, self.signature()));
         match body.status() {
             Some(Status::Failed) => refused(Refusal::Failed),
             Some(Status::Disabled) => refused(Refusal::Disabled),
@@ -87,16 +89,15 @@ impl<S: Signer + ?Sized> Registration<'_, S> {
         if status == 404 && self.operation_id.is_some() && !self.started_over {
             return Verdict::OperationUnknown;
         }
-        let error = ServiceError::refused(response, body, error_code, self.signature()).into();
+        let error = ServiceError::refused(response, body, error_code, self.signature());
         if matches!(status, 409 | 412) {
             self.conflicts = self.conflicts.saturating_add(1);
             if self.conflicts > CONFLICT_RETRIES {
                 return Verdict::Refused(error);
             }
         }
-        // A 3xx is not final either: whatever moved, the service did not, and the token goes nowhere else.
-        if is_transient_status(status) || status < 400 {
-            Verdict::TryAgain(error, WaitReason::Refused { status })
+        if error.is_transient() {
+            Verdict::TryAgain(error.into(), WaitReason::Refused { status })
         } else {
             Verdict::Refused(error)
         }
@@ -105,7 +106,7 @@ impl<S: Signer + ?Sized> Registration<'_, S> {
     /// The service's time, where a 401 is to be blamed on the clock: the token was expired when it came to the service.
     fn clock_is_wrong(&self, response: &Response<'_>) -> Option<UnixTime> {
         let service_time = response.date()?;
-        let wanted = self.settings.clock_correction && self.service_time.is_none();
+        let wanted = self.settings.clock_correction && !self.clock_corrected;
         let expired = self.token.as_ref().is_some_and(|token| token.is_expired_at(service_time));
         (wanted && expired).then_some(service_time)
     }

@@ -206,7 +206,7 @@ impl Transport for SimulatorTransport {
         };
         let answer = self.0.answer(&http, BEGINNING.saturating_add(self.0.elapsed()));
         let response = Response::new(answer.status, answer.body);
-        Ok(answer.headers.into_iter().fold(response, |response, (name, value)| response.header(name, value)))
+        Ok(answer.headers.into_iter().fold(response, |response, (name, value)| response.with_header(name, value)))
     }
 }
 

@@ -6,6 +6,7 @@ use alloc::sync::Arc;
 use core::convert::Infallible;
 use core::fmt;
 use core::net::SocketAddr;
+use core::num::NonZeroU16;
 use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
 use std::net::TcpListener;
@@ -89,8 +90,8 @@ impl SimulatorServer {
     /// Where it answers, as a client is told: `localhost` and the port.
     #[must_use]
     pub fn endpoint(&self) -> Endpoint {
-        let localhost = HostName::new("localhost").map_or(Endpoint::GLOBAL, Endpoint::from);
-        Endpoint::new(localhost.host().clone(), self.address.port()).unwrap_or(localhost)
+        let localhost = HostName::new("localhost").ok().zip(NonZeroU16::new(self.address.port()));
+        localhost.map_or(Endpoint::GLOBAL, |(host, port)| Endpoint::new(host, port))
     }
 
     /// The certificate authority that a client must trust, as PEM. It was made for this server and goes with it.

@@ -13,17 +13,30 @@ use crate::protocol::{Request, Response};
 ///
 /// ```
 /// use azure_iot_dps::{Request, Response, Transport, TransportError, TransportErrorKind};
-/// # struct Modem; impl Modem {
-/// #     fn http(&mut self, _: &str, _: &str, _: core::time::Duration) -> Result<(u16, &[u8]), u16> { Ok((202, b"")) }
+/// # use core::time::Duration;
+/// # struct Answer<'m> { status: u16, headers: Vec<(&'m str, &'m str)>, body: &'m [u8] }
+/// # struct Modem;
+/// # impl Modem {
+/// #     fn open(&mut self, _: &str, _: u16, _: Duration) -> Result<(), u16> { Ok(()) }
+/// #     fn http<'h>(&mut self, _: &str, _: &str, _: impl Iterator<Item = (&'h str, &'h str)>, _: &[u8]) -> Result<Answer<'_>, u16> {
+/// #         Ok(Answer { status: 202, headers: vec![("Retry-After", "3")], body: b"" })
+/// #     }
 /// # }
 ///
-/// struct ModemTransport(Modem);
+/// struct ModemTransport {
+///     modem: Modem,
+/// }
 ///
 /// impl Transport for ModemTransport {
 ///     fn send<'b>(&'b mut self, request: &Request<'_>) -> Result<Response<'b>, TransportError> {
-///         let answer = self.0.http(request.method(), request.target(), request.time_limit());
-///         let (status, body) = answer.map_err(|_code| TransportErrorKind::CannotConnect)?;
-///         Ok(Response::new(status, body))
+///         let endpoint = request.endpoint();
+///         let opened = self.modem.open(endpoint.host().as_str(), endpoint.port(), request.time_limit());
+///         opened.map_err(|_code| TransportErrorKind::CannotConnect)?;
+///         let body = request.body().unwrap_or_default();
+///         let answer = self.modem.http(request.method(), request.target(), request.headers(), body);
+///         let answer = answer.map_err(|_code| TransportErrorKind::AnswerBroken)?;
+///         let response = Response::new(answer.status, answer.body);
+///         Ok(answer.headers.into_iter().fold(response, |response, (name, value)| response.with_header(name, value)))
 ///     }
 /// }
 /// ```
@@ -64,6 +77,7 @@ pub struct FnTransport<F>(F);
 
 impl<F: FnMut(&Request<'_>) -> Result<Response<'static>, TransportError>> FnTransport<F> {
     /// From the closure.
+    #[must_use]
     pub fn new(send: F) -> Self {
         Self(send)
     }

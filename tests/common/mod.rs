@@ -12,9 +12,10 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use azure_iot_dps::{
-    Assignment, Backoff, DeviceKey, Error, Event, IdScope, Now, Registration, RegistrationId, RegistrationSettings,
+    Assignment, Carryover, DeviceKey, Error, Event, IdScope, Now, Registration, RegistrationId, RegistrationSettings,
     Response, Signer, Step, TransportError, TransportErrorKind, UnixTime,
 };
+use sha2::{Digest, Sha256};
 
 pub const KEY: &str = "miuSB501eJKWtdSGawOlw0wbqw7z4flDPUIeAsCTiWs=";
 /// 2026-01-01T00:00:00Z.
@@ -48,7 +49,7 @@ pub fn at(uptime: u64) -> Now {
 pub type Answer = Result<Response<'static>, TransportErrorKind>;
 
 pub fn answer(status: u16, body: &str) -> Response<'static> {
-    Response::new(status, body.as_bytes().to_vec()).header("Content-Type", "application/json; charset=utf-8")
+    Response::new(status, body.as_bytes().to_vec()).with_header("Content-Type", "application/json; charset=utf-8")
 }
 
 pub fn assigning() -> Answer {
@@ -56,7 +57,7 @@ pub fn assigning() -> Answer {
 }
 
 pub fn assigning_after(retry_after: &'static str) -> Answer {
-    assigning().map(|answer| answer.header("Retry-After", retry_after))
+    assigning().map(|answer| answer.with_header("Retry-After", retry_after))
 }
 
 pub const ASSIGNED: &str = r#"{"operationId":"5.3","status":"assigned","registrationState":{"registrationId":"dev-01",
@@ -73,11 +74,11 @@ pub fn refused(status: u16, code: u32) -> Answer {
     let body = format!(
         r#"{{"errorCode":{code},"trackingId":"2cb8f317","message":"So it is","timestampUtc":"2026-01-01T00:00:00.1573304Z"}}"#
     );
-    Ok(answer(status, &body).header("x-ms-request-id", "6a7b"))
+    Ok(answer(status, &body).with_header("x-ms-request-id", "6a7b"))
 }
 
 pub fn html(status: u16) -> Answer {
-    Ok(Response::new(status, b"<html>Please log in</html>".to_vec()).header("Content-Type", "text/html"))
+    Ok(Response::new(status, b"<html>Please log in</html>".to_vec()).with_header("Content-Type", "text/html"))
 }
 
 /// A request as it went out.
@@ -99,7 +100,7 @@ pub struct Run {
     pub sent: Vec<Sent>,
     pub events: Vec<Event>,
     pub ended_at: Duration,
-    pub backoff: Backoff,
+    pub carryover: Carryover,
     pub unused: usize,
 }
 
@@ -122,7 +123,7 @@ impl Run {
 pub struct Drive<'a, S: Signer + ?Sized = DeviceKey> {
     pub settings: &'a RegistrationSettings,
     pub signer: &'a S,
-    pub backoff: Backoff,
+    pub carryover: Carryover,
     pub start: Now,
     /// How long each answer takes.
     pub latency: Duration,
@@ -133,7 +134,7 @@ impl<S: Signer + ?Sized> Drive<'_, S> {
         let mut script: VecDeque<Answer> = script.into_iter().collect();
         let mut events = std::sync::Mutex::new(Vec::new());
         let mut observer = |event| events.lock().expect("not poisoned").push(event);
-        let mut registration = Registration::resume(self.settings, self.signer, self.backoff).observer(&mut observer);
+        let mut registration = Registration::resume(self.settings, self.signer, self.carryover).observer(&mut observer);
         let mut now = self.start;
         let pass = |now: &mut Now, time: Duration| {
             now.uptime += time;
@@ -171,21 +172,36 @@ impl<S: Signer + ?Sized> Drive<'_, S> {
                 Err(error) => break Err(error),
             }
         };
-        let backoff = registration.backoff();
+        let carryover = registration.carryover();
         drop(registration);
         let events = std::mem::take(events.get_mut().expect("not poisoned"));
-        Run { result, sent, events, ended_at: now.uptime, backoff, unused: script.len() - 1 }
+        Run { result, sent, events, ended_at: now.uptime, carryover, unused: script.len() - 1 }
     }
 }
 
 /// From power-on at New Year, with a clock that is right and a key in memory.
 pub fn drive(settings: &RegistrationSettings, script: impl IntoIterator<Item = Answer>) -> Run {
     let signer = &key();
-    Drive { settings, signer, backoff: Backoff::default(), start: at(0), latency: Duration::ZERO }.run(script)
+    let run =
+        Drive { settings, signer, carryover: Carryover::default(), start: at(0), latency: Duration::ZERO }.run(script);
+    assert_eq!(run.unused, 0, "the script went on: {:?}", run.result);
+    run
 }
 
 pub fn unhex(text: &str) -> Vec<u8> {
     let digits: Vec<u8> =
         text.chars().map(|digit| u8::try_from(digit.to_digit(16).expect("hex")).expect("fits")).collect();
     digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect()
+}
+
+/// HMAC-SHA256 from the definition in RFC 2104, section 2.
+pub fn hmac_by_definition(key: &[u8], message: &[u8]) -> [u8; 32] {
+    let mut block = [0; 64];
+    if key.len() > 64 {
+        block[..32].copy_from_slice(&Sha256::digest(key));
+    } else {
+        block[..key.len()].copy_from_slice(key);
+    }
+    let inner = Sha256::new().chain_update(block.map(|byte| byte ^ 0x36)).chain_update(message).finalize();
+    Sha256::new().chain_update(block.map(|byte| byte ^ 0x5c)).chain_update(inner).finalize().into()
 }

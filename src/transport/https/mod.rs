@@ -112,7 +112,8 @@ impl Transport for HttpsTransport {
         self.body = Vec::new();
         let status = self.exchange(request).map_err(failure::explain)?;
         let headers = self.head.iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
-        Ok(headers.fold(Response::new(status, &self.body[..]), |response, (name, value)| response.header(name, value)))
+        Ok(headers
+            .fold(Response::new(status, &self.body[..]), |response, (name, value)| response.with_header(name, value)))
     }
 }
 

@@ -1,0 +1,61 @@
+//! Signs a SAS token for any resource with a device's key, to try a request by hand or to look into a 401.
+
+mod support;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use azure_iot_dps::{Clock, DeviceKey, Resource, SasToken, SystemClock, UnixTime};
+use clap::{Args, Parser};
+use support::Result;
+
+/// Signs a SAS token and prints it alone on a line.
+///
+/// The device's key comes from `PROVISIONING_SYMMETRIC_KEY` or --key-file, never from an argument: arguments show in
+/// process lists.
+#[derive(Parser)]
+struct Arguments {
+    /// The resource, not percent-encoded: `{idScope}/registrations/{registrationId}`, `{hub}/devices/{deviceId}`
+    #[arg(long, value_name = "URI")]
+    resource: String,
+    /// The key name (`skn`): `registration` for DPS, none for a hub
+    #[arg(long, value_name = "NAME")]
+    key_name: Option<String>,
+    #[command(flatten)]
+    expiry: Expiry,
+    /// A file with the device's key in base64
+    #[arg(long, value_name = "FILE")]
+    key_file: Option<PathBuf>,
+}
+
+#[derive(Args)]
+#[group(required = true, multiple = false)]
+struct Expiry {
+    /// When the token expires, in seconds since 1970
+    #[arg(long, value_name = "UNIX")]
+    expires_at: Option<u64>,
+    /// How long the token is good for from now on
+    #[arg(long, value_name = "SECONDS")]
+    ttl: Option<u64>,
+}
+
+fn main() -> ExitCode {
+    support::exit(run(&Arguments::parse()))
+}
+
+fn run(arguments: &Arguments) -> Result<()> {
+    let key = support::required_key_text(arguments.key_file.as_deref(), "PROVISIONING_SYMMETRIC_KEY")?;
+    let key = DeviceKey::from_base64(&key)?;
+    let expires_at = match arguments.expiry {
+        Expiry { expires_at: Some(expires_at), .. } => UnixTime::from_secs(expires_at),
+        Expiry { ttl, .. } => {
+            let now = SystemClock::new().now().unix.ok_or("the system's clock is before 1970")?;
+            now.saturating_add(Duration::from_secs(ttl.unwrap_or_default()))
+        }
+    };
+    let resource = Resource::uri(&arguments.resource);
+    let resource = arguments.key_name.as_deref().map_or(resource, |name| resource.with_key_name(name));
+    println!("{}", SasToken::sign(resource, &key, expires_at)?.as_str());
+    Ok(())
+}

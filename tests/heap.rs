@@ -1,0 +1,269 @@
+//! What keys and tokens do to the heap: how often they allocate, and what they leave behind there.
+//!
+//! The allocator counts and, when a block is freed, looks for secrets in it. One test at a time owns it.
+#![allow(unsafe_code, reason = "an allocator cannot be written without")]
+#![allow(clippy::expect_used, reason = "a test may panic")]
+
+mod common;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use azure_iot_dps::{
+    DeviceKey, FnTransport, GroupKey, KeyDerivation, ProvisioningClient, RegistrationId, Resource, SasToken, Signer,
+    UnixTime,
+};
+use sha2::block_api::compress256;
+
+struct Watching;
+
+static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
+static WATCHING: AtomicBool = AtomicBool::new(false);
+static LEFT_BEHIND: AtomicUsize = AtomicUsize::new(0);
+static FREED: AtomicUsize = AtomicUsize::new(0);
+/// What must not be found, in pieces of 16 bytes: fixed, so that looking for them allocates nothing.
+static PIECES: Mutex<[[u8; 16]; 32]> = Mutex::new([[0; 16]; 32]);
+
+thread_local! {
+    /// Only the thread of the test that owns the allocator counts.
+    static MINE: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+}
+
+fn is_mine() -> bool {
+    MINE.try_with(std::cell::Cell::get).unwrap_or(false)
+}
+
+// SAFETY: every call goes on to the system's allocator, with the arguments that came.
+unsafe impl GlobalAlloc for Watching {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        if is_mine() {
+            ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        }
+        // SAFETY: as above. Zeroed, so that what is found in a block was written by its owner.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        if WATCHING.load(Ordering::Relaxed) && is_mine() {
+            FREED.fetch_add(1, Ordering::Relaxed);
+            // SAFETY: the block is still allocated, with this size, and was initialised when it was.
+            let bytes = unsafe { std::slice::from_raw_parts(block, layout.size()) };
+            let pieces = PIECES.lock().unwrap_or_else(PoisonError::into_inner);
+            let found = pieces.iter().filter(|piece| **piece != [0; 16]);
+            let found = found.filter(|piece| bytes.windows(16).any(|window| window == *piece)).count();
+            LEFT_BEHIND.fetch_add(found, Ordering::Relaxed);
+        }
+        // SAFETY: as above.
+        unsafe { System.dealloc(block, layout) }
+    }
+
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        // As an allocation, a copy and a free, so that what is left in the old block is seen.
+        // SAFETY: as above; both blocks are at least as large as what is copied.
+        unsafe {
+            let new = self.alloc(Layout::from_size_align_unchecked(size, layout.align()));
+            if !new.is_null() {
+                std::ptr::copy_nonoverlapping(block, new, layout.size().min(size));
+                self.dealloc(block, layout);
+            }
+            new
+        }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Watching = Watching;
+
+static OWNER: Mutex<()> = Mutex::new(());
+
+/// Makes this thread the one that is watched, until the guard goes.
+struct Owner(#[allow(dead_code, reason = "held, not read")] MutexGuard<'static, ()>);
+
+impl Owner {
+    fn new() -> Self {
+        let guard = OWNER.lock().unwrap_or_else(PoisonError::into_inner);
+        MINE.set(true);
+        Self(guard)
+    }
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        MINE.set(false);
+    }
+}
+
+/// How often `work` allocates.
+fn allocations<T>(work: impl FnOnce() -> T) -> (usize, T) {
+    let before = ALLOCATIONS.load(Ordering::Relaxed);
+    let result = work();
+    (ALLOCATIONS.load(Ordering::Relaxed) - before, result)
+}
+
+/// How many pieces of the secrets stand in blocks that `work` frees; and that it freed any.
+fn left_behind(secrets: &[Vec<u8>], work: impl FnOnce()) -> usize {
+    let mut pieces = [[0; 16]; 32];
+    let chunks = secrets.iter().flat_map(|secret| secret.chunks_exact(16));
+    assert!(chunks.clone().count() <= pieces.len());
+    for (piece, chunk) in pieces.iter_mut().zip(chunks) {
+        piece.copy_from_slice(chunk);
+    }
+    *PIECES.lock().unwrap_or_else(PoisonError::into_inner) = pieces;
+    LEFT_BEHIND.store(0, Ordering::Relaxed);
+    FREED.store(0, Ordering::Relaxed);
+    WATCHING.store(true, Ordering::Relaxed);
+    work();
+    WATCHING.store(false, Ordering::Relaxed);
+    assert!(FREED.load(Ordering::Relaxed) > 0, "nothing was freed: nothing was looked at");
+    LEFT_BEHIND.load(Ordering::Relaxed)
+}
+
+const KEY: [u8; 64] = {
+    let mut key = [0; 64];
+    let mut at = 0;
+    while at < 64 {
+        key[at] = (at as u8).wrapping_mul(37) ^ 0xa7;
+        at += 1;
+    }
+    key
+};
+
+/// The state of SHA-256 after one block, in memory as this machine keeps it.
+fn keyed_state(key: &[u8], pad: u8) -> Vec<u8> {
+    const INITIAL: [u32; 8] =
+        [0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19];
+    let mut block = [pad; 64];
+    block.iter_mut().zip(key).for_each(|(byte, key)| *byte ^= key);
+    let mut state = INITIAL;
+    compress256(&mut state, &[block]);
+    state.iter().flat_map(|word| word.to_ne_bytes()).collect()
+}
+
+/// A key, its padded blocks, its base64 and the states that know it.
+fn traces_of(key: &[u8]) -> Vec<Vec<u8>> {
+    use base64::Engine;
+    let padded = |pad: u8| key.iter().map(|byte| byte ^ pad).collect();
+    let base64 = base64::engine::general_purpose::STANDARD.encode(key).into_bytes();
+    vec![key.to_vec(), padded(0x36), padded(0x5c), base64, keyed_state(key, 0x36), keyed_state(key, 0x5c)]
+}
+
+fn dev_01() -> RegistrationId {
+    common::id("dev-01")
+}
+
+#[test]
+fn the_test_itself_sees_what_is_left_behind() {
+    let _owner = Owner::new();
+    let traces = traces_of(&KEY);
+    assert!(left_behind(&traces, || drop(KEY.to_vec())) >= 4);
+    assert_eq!(left_behind(&traces, || drop(vec![7_u8; 64])), 0);
+    let state = keyed_state(&KEY, 0x36);
+    assert_eq!(left_behind(&traces, || drop(state)), 2);
+}
+
+#[test]
+fn a_key_on_the_heap_is_wiped_when_it_is_dropped() {
+    let _owner = Owner::new();
+    let group = traces_of(&KEY);
+    assert_eq!(left_behind(&group, || drop(Box::new(GroupKey::from_bytes(&KEY).expect("a key")))), 0);
+    assert_eq!(left_behind(&group, || drop(Box::new(DeviceKey::from_bytes(&KEY).expect("a key")))), 0);
+    let derivation = Box::new(KeyDerivation::new(&GroupKey::from_bytes(&KEY).expect("a key")));
+    assert_eq!(left_behind(&group, || drop(derivation)), 0);
+    let keys: Vec<DeviceKey> = [DeviceKey::from_bytes(&KEY).expect("a key")].into();
+    assert_eq!(left_behind(&group, || drop(keys)), 0);
+}
+
+#[test]
+fn a_derived_key_is_wiped_in_both_forms() {
+    let _owner = Owner::new();
+    let derivation = KeyDerivation::new(&GroupKey::from_bytes(&KEY).expect("a key"));
+    let mac = DeviceKey::from_bytes(&KEY).expect("a key").sign(b"dev-01").expect("signs");
+    let traces = traces_of(&mac);
+    assert_eq!(left_behind(&traces, || drop(Box::new(derivation.derive(&dev_01())))), 0);
+    assert_eq!(left_behind(&traces, || drop(Box::new(derivation.derive_base64(&dev_01())))), 0);
+    assert_eq!(left_behind(&traces, || drop(Box::new(derivation.derive(&dev_01()).to_base64()))), 0);
+}
+
+#[test]
+fn reading_a_key_leaves_nothing_on_the_heap_whether_it_works_or_not() {
+    let _owner = Owner::new();
+    let base64 = DeviceKey::from_bytes(&KEY).expect("a key").to_base64();
+    let json = format!("\"{}\"", base64.as_str());
+    let traces = traces_of(&KEY);
+    let read = |text: &str| {
+        let marker = std::hint::black_box(Box::new([1_u8; 64]));
+        let _ = DeviceKey::from_base64(text);
+        let _ = GroupKey::from_base64(text);
+        drop(marker);
+    };
+    assert_eq!(left_behind(&traces, || read(base64.as_str())), 0);
+    let cut = &base64.as_str()[..87];
+    assert_eq!(left_behind(&traces, || read(cut)), 0);
+    let url_safe = format!("{}-_==", &base64.as_str()[..84]);
+    assert_eq!(left_behind(&traces, || read(&url_safe)), 0);
+    assert_eq!(left_behind(&traces, || drop(Box::new(serde_json::from_str::<DeviceKey>(&json).expect("a key")))), 0);
+}
+
+#[test]
+fn a_whole_registration_leaves_neither_the_key_nor_the_signature_on_the_heap() {
+    let _owner = Owner::new();
+    let token = {
+        let key = DeviceKey::from_bytes(&KEY).expect("a key");
+        let (scope, id) = (common::scope(), dev_01());
+        SasToken::sign(Resource::registration(&scope, &id), &key, UnixTime::from_secs(common::NEW_YEAR + 3600))
+            .expect("signs")
+    };
+    let signature = token.as_str().split_once("sig=").expect("a signature").1.as_bytes()[..32].to_vec();
+    let secrets = [traces_of(&KEY), vec![signature]].concat();
+    struct Fixed;
+    impl azure_iot_dps::Clock for Fixed {
+        fn now(&mut self) -> azure_iot_dps::Now {
+            common::at(0)
+        }
+        fn sleep(&mut self, _: std::time::Duration) {}
+    }
+    let found = left_behind(&secrets, || {
+        let transport = FnTransport::new(|_| common::assigned().map_err(Into::into));
+        let key = DeviceKey::from_bytes(&KEY).expect("a key");
+        let client =
+            ProvisioningClient::builder(common::scope(), dev_01(), key).transport(transport).clock(Fixed).build();
+        client.expect("builds").register().expect("assigned");
+    });
+    assert_eq!(found, 0);
+}
+
+#[test]
+fn a_token_costs_one_allocation_whatever_it_is_for() {
+    let _owner = Owner::new();
+    let key = common::key();
+    let scope = common::scope();
+    for name in ["x", "dev-01", "a:b.c_d-", &"x:".repeat(63)[..125], &"x".repeat(128)] {
+        let id = common::id(name);
+        let resource = Resource::registration(&scope, &id);
+        let (count, token) =
+            allocations(|| SasToken::sign(resource, &key, UnixTime::from_secs(u64::MAX)).expect("signs"));
+        assert_eq!(count, 1, "{name}");
+        assert!(token.verify(&key));
+    }
+    for uri in ["", "a/b/c", "ä%🦀/ /%2F", &"/".repeat(1000)] {
+        let resource = Resource::uri(uri).with_key_name(uri);
+        let (count, _) = allocations(|| SasToken::sign(resource, &key, UnixTime::EPOCH).expect("signs"));
+        assert_eq!(count, 1, "{uri}");
+    }
+}
+
+#[test]
+fn deriving_verifying_and_reading_keys_cost_no_allocation() {
+    let _owner = Owner::new();
+    let derivation = KeyDerivation::new(&GroupKey::from_bytes(&KEY).expect("a key"));
+    let (id, key) = (dev_01(), common::key());
+    let token = SasToken::sign(Resource::uri("r"), &key, UnixTime::EPOCH).expect("signs");
+    assert_eq!(allocations(|| derivation.derive_base64(&id)).0, 0);
+    assert_eq!(allocations(|| derivation.derive(&id)).0, 0);
+    let (count, verified) = allocations(|| token.verify(&key));
+    assert_eq!((count, verified), (0, true));
+    assert_eq!(allocations(|| DeviceKey::from_base64(common::KEY)).0, 0);
+    assert_eq!(allocations(|| DeviceKey::from_base64("no key")).0, 0);
+    assert_eq!(allocations(|| KeyDerivation::new(&GroupKey::from_bytes(&KEY).expect("a key"))).0, 0);
+}
