@@ -3,7 +3,7 @@
 import json
 import sys
 
-# `serde`: its traits are how the ecosystem reads and writes values. `zeroize` and `hmac` must stay inside.
+# `serde`: its traits are how the ecosystem reads and writes values.
 ALLOWED = {"azure_iot_dps", "core", "alloc", "std", "serde", "serde_core"}
 
 with open(sys.argv[1], encoding="utf-8") as file:
@@ -21,6 +21,7 @@ def crate_of(item):
 
 
 found = set()
+seen = set()
 
 
 def walk(node, where):
@@ -28,6 +29,7 @@ def walk(node, where):
     if isinstance(node, dict):
         if "id" in node and "path" in node:
             crate = crate_of(node["id"])
+            seen.add(crate)
             if crate is not None and crate not in ALLOWED:
                 found.add((crate, node["path"], where))
         for value in node.values():
@@ -45,12 +47,16 @@ def synthetic(item):
 
 checked = 0
 for item in index.values():
-    if item["crate_id"] == 0 and not synthetic(item) and "use" not in item["inner"]:
+    if item["crate_id"] == 0 and not synthetic(item):
         checked += 1
+        used = item["inner"].get("use")
+        if used is not None and crate_of(used["id"]) not in ALLOWED | {None}:
+            found.add((crate_of(used["id"]), used["source"], "a re-export"))
         span = item.get("span") or {"filename": "?", "begin": [0]}
         walk(item["inner"], f"{span['filename']}:{span['begin'][0]} {item.get('name') or 'impl'}")
 
 for crate, path, where in sorted(found):
     print(f"{crate}: {path} at {where}")
 print(f"{checked} public items, {len(found)} foreign types")
-sys.exit(1 if found or checked < 100 else 0)
+# What is known to be there was found, so the form of the documentation is still the one that is read here.
+sys.exit(1 if found or not {"azure_iot_dps", "core", "serde_core"} <= seen else 0)

@@ -15,7 +15,8 @@ fn provision() -> Result<Assignment, Box<dyn Error>> {
         client = client.endpoint(host.parse()?);
     }
     if let Ok(file) = env::var("PROVISIONING_CA_CERT") {
-        client = client.transport(HttpsTransport::builder().roots(Roots::pem(&std::fs::read(file)?)?).build());
+        let pem = std::fs::read(&file).map_err(|error| format!("{file}: {error}"))?;
+        client = client.transport(HttpsTransport::builder().roots(Roots::pem(&pem)?).build());
     }
     Ok(client.build()?.register()?)
 }

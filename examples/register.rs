@@ -8,7 +8,6 @@
 mod support;
 
 use std::error::Error;
-use std::fs;
 use std::io::{IsTerminal, Write};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -30,14 +29,15 @@ use support::Result;
 /// process lists. With nothing set, a simulated service is started inside the process and used.
 #[derive(Parser)]
 struct Arguments {
-    /// The service's host name, with a port if need be [default: global.azure-devices-provisioning.net]
-    #[arg(long, env = "PROVISIONING_HOST")]
+    /// The service's host name, with a port if need be [variable: `PROVISIONING_HOST`] [default:
+    /// global.azure-devices-provisioning.net]
+    #[arg(long)]
     host: Option<String>,
-    /// The ID scope of the DPS instance
-    #[arg(long, env = "PROVISIONING_IDSCOPE")]
+    /// The ID scope of the DPS instance [variable: `PROVISIONING_IDSCOPE`]
+    #[arg(long)]
     id_scope: Option<String>,
-    /// The registration ID of the device
-    #[arg(long, env = "PROVISIONING_REGISTRATION_ID")]
+    /// The registration ID of the device [variable: `PROVISIONING_REGISTRATION_ID`]
+    #[arg(long)]
     registration_id: Option<String>,
     /// A file with the device's key in base64
     #[arg(long, value_name = "FILE")]
@@ -45,8 +45,8 @@ struct Arguments {
     /// What to tell a custom allocation policy
     #[arg(long, value_name = "JSON")]
     payload: Option<String>,
-    /// A PEM file with certificate authorities to trust in addition
-    #[arg(long, value_name = "FILE", env = "PROVISIONING_CA_CERT")]
+    /// A PEM file with certificate authorities to trust in addition [variable: `PROVISIONING_CA_CERT`]
+    #[arg(long, value_name = "FILE")]
     ca_cert: Option<PathBuf>,
     /// How long the registration may take in all
     #[arg(long, value_name = "SECONDS", default_value_t = 900)]
@@ -70,7 +70,7 @@ struct Device {
 }
 
 fn main() -> ExitCode {
-    support::exit(provision(&Arguments::parse()).map(|text| print!("{text}")))
+    support::exit(provision(&Arguments::parse()).and_then(|text| support::print(&text)))
 }
 
 fn provision(arguments: &Arguments) -> Result<String> {
@@ -101,32 +101,39 @@ fn provision(arguments: &Arguments) -> Result<String> {
 
 /// From the arguments, or the simulated one if nothing is set at all.
 fn device(arguments: &Arguments) -> Result<Device> {
+    let given = |argument: &Option<String>, name| match argument {
+        Some(argument) => Ok(Some(argument.clone())),
+        None => support::variable(name),
+    };
+    let host = given(&arguments.host, "PROVISIONING_HOST")?;
+    let id_scope = given(&arguments.id_scope, "PROVISIONING_IDSCOPE")?;
+    let registration_id = given(&arguments.registration_id, "PROVISIONING_REGISTRATION_ID")?;
     let key = support::key_text(arguments.key_file.as_deref(), KEY_VARIABLE)?;
-    let Arguments { host, id_scope, registration_id, ca_cert, .. } = arguments;
-    let (Some(id_scope), Some(registration_id), Some(key)) = (id_scope, registration_id, &key) else {
-        if host.is_none() && id_scope.is_none() && registration_id.is_none() && key.is_none() {
+    let ca_cert = match &arguments.ca_cert {
+        Some(file) => Some(file.clone()),
+        None => support::variable("PROVISIONING_CA_CERT")?.map(PathBuf::from),
+    };
+    let missing = [
+        (id_scope.is_none(), "PROVISIONING_IDSCOPE (or --id-scope)"),
+        (registration_id.is_none(), "PROVISIONING_REGISTRATION_ID (or --registration-id)"),
+        (key.is_none(), "PROVISIONING_SYMMETRIC_KEY (or --key-file)"),
+    ];
+    let (Some(id_scope), Some(registration_id), Some(key)) = (id_scope, registration_id, key) else {
+        if host.is_none() && ca_cert.is_none() && missing.iter().all(|(missing, _)| *missing) {
             return simulated_device();
         }
-        let missing = [
-            (id_scope.is_none(), "PROVISIONING_IDSCOPE (or --id-scope)"),
-            (registration_id.is_none(), "PROVISIONING_REGISTRATION_ID (or --registration-id)"),
-            (key.is_none(), "PROVISIONING_SYMMETRIC_KEY (or --key-file)"),
-        ];
         return Err(not_set(missing.into_iter().filter_map(|(missing, name)| missing.then_some(name))));
     };
     let roots = match ca_cert {
-        Some(file) => {
-            let pem = fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?;
-            Roots::bundled_and_pem(&pem)?
-        }
+        Some(file) => Roots::bundled_and_pem(&support::read(&file)?)?,
         None => Roots::bundled(),
     };
     Ok(Device {
         endpoint: host.as_deref().map_or(Ok(Endpoint::GLOBAL), str::parse)?,
         id_scope: IdScope::new(id_scope)?,
         registration_id: RegistrationId::new(registration_id)?,
-        key: DeviceKey::from_base64(key)?,
-        transport: HttpsTransport::builder().roots(roots).proxy(Proxy::from_environment()).build(),
+        key: DeviceKey::from_base64(&key)?,
+        transport: HttpsTransport::builder().roots(roots).proxy(Proxy::from_environment()?).build(),
         _service: None,
     })
 }

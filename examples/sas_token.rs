@@ -56,6 +56,5 @@ fn run(arguments: &Arguments) -> Result<()> {
     };
     let resource = Resource::uri(&arguments.resource);
     let resource = arguments.key_name.as_deref().map_or(resource, |name| resource.with_key_name(name));
-    println!("{}", SasToken::sign(resource, &key, expires_at)?.as_str());
-    Ok(())
+    support::print(&format!("{}\n", SasToken::sign(resource, &key, expires_at)?.as_str()))
 }

@@ -492,6 +492,12 @@ impl TransportError {
         Self { source: Some(source.into()), ..self }
     }
 
+    /// The same as another kind.
+    #[cfg(feature = "https")]
+    pub(crate) fn with_kind(self, kind: TransportErrorKind) -> Self {
+        Self { kind, ..self }
+    }
+
     /// What kept the answer from arriving.
     #[must_use]
     pub fn kind(&self) -> TransportErrorKind {

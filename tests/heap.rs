@@ -2,7 +2,7 @@
 //!
 //! The allocator counts and, when a block is freed, looks for secrets in it. One test at a time owns it.
 #![allow(unsafe_code, reason = "an allocator cannot be written without")]
-#![allow(clippy::expect_used, reason = "a test may panic")]
+#![allow(clippy::cast_possible_truncation, clippy::expect_used, clippy::items_after_statements, reason = "a test may")]
 
 mod common;
 

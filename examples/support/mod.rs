@@ -4,6 +4,7 @@
 use std::env::{self, VarError};
 use std::error::Error;
 use std::fs;
+use std::io::{self, Write};
 use std::iter::successors;
 use std::path::Path;
 use std::process::ExitCode;
@@ -12,26 +13,40 @@ use zeroize::Zeroizing;
 
 pub type Result<T, E = Box<dyn Error>> = std::result::Result<T, E>;
 
-/// The text of a key: a file's, if one is given, or else a variable's. `None` where there is neither.
-///
-/// Never an argument: arguments show in process lists.
-pub fn key_text(file: Option<&Path>, variable: &str) -> Result<Option<Zeroizing<String>>> {
-    if let Some(file) = file {
-        let text = fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
-        return Ok(Some(Zeroizing::new(text)));
-    }
-    match env::var(variable) {
-        // A variable that is set to nothing is as good as not set, as shells have it.
-        Ok(text) => Ok(Some(Zeroizing::new(text)).filter(|text| !text.is_empty())),
+/// A variable. One that is set to nothing is as good as not set, as shells have it.
+pub fn variable(name: &str) -> Result<Option<String>> {
+    match env::var(name) {
+        Ok(text) => Ok(Some(text).filter(|text| !text.is_empty())),
         Err(VarError::NotPresent) => Ok(None),
-        // The error would show what the variable holds.
-        Err(VarError::NotUnicode(_)) => Err(format!("{variable} is not text").into()),
+        // The error itself would show what the variable holds.
+        Err(VarError::NotUnicode(_)) => Err(format!("{name} is not text").into()),
     }
 }
 
+/// A file's content; an error names the file.
+pub fn read(file: &Path) -> Result<Vec<u8>> {
+    Ok(fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?)
+}
+
+/// The text of a key: a file's, if one is given, or else a variable's. `None` where there is neither.
+///
+/// Never an argument: arguments show in process lists.
+pub fn key_text(file: Option<&Path>, name: &str) -> Result<Option<Zeroizing<String>>> {
+    let Some(file) = file else { return Ok(variable(name)?.map(Zeroizing::new)) };
+    let text = String::from_utf8(read(file)?).map_err(|_| format!("{}: not text", file.display()))?;
+    Ok(Some(Zeroizing::new(text)))
+}
+
 /// The same where there must be a key.
-pub fn required_key_text(file: Option<&Path>, variable: &str) -> Result<Zeroizing<String>> {
-    Ok(key_text(file, variable)?.ok_or_else(|| format!("not set: {variable} (or --key-file)"))?)
+pub fn required_key_text(file: Option<&Path>, name: &str) -> Result<Zeroizing<String>> {
+    Ok(key_text(file, name)?.ok_or_else(|| format!("not set: {name} (or --key-file)"))?)
+}
+
+/// Prints a result. A reader that has gone away is an error like any other.
+pub fn print(text: &str) -> Result<()> {
+    let mut output = io::stdout().lock();
+    output.write_all(text.as_bytes())?;
+    Ok(output.flush()?)
 }
 
 /// Ends a program: an error is told in one sentence, with all that lies behind it.

@@ -1,31 +1,33 @@
 //! The simulator behind real TLS on loopback.
 
 use alloc::boxed::Box;
+use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
 use core::convert::Infallible;
 use core::fmt;
-use core::net::SocketAddr;
-use core::num::NonZeroU16;
 use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
+use std::io;
 use std::net::TcpListener;
 use std::thread::JoinHandle;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Bytes, Incoming};
+use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::rt::TokioIo;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+use tokio::net::TcpStream;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::PrivatePkcs8KeyDer;
 
-use crate::identity::{Endpoint, HostName};
+use crate::identity::Endpoint;
 use crate::simulator::Simulator;
 use crate::simulator::http::HttpRequest;
 
@@ -42,7 +44,7 @@ const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
 pub enum ServeError {
     /// The address could not be listened on, or no thread could be started.
     #[error("the simulator cannot listen")]
-    Listen(#[from] std::io::Error),
+    Listen(#[from] io::Error),
     /// No certificate could be made.
     #[error("the simulator could not make its certificates")]
     Certificate(#[source] Box<dyn core::error::Error + Send + Sync>),
@@ -60,7 +62,7 @@ impl Simulator {
         let credentials = Credentials::make().map_err(ServeError::Certificate)?;
         let listener = TcpListener::bind(("127.0.0.1", 0))?;
         listener.set_nonblocking(true)?;
-        let address = listener.local_addr()?;
+        let endpoint = format!("localhost:{}", listener.local_addr()?.port()).parse().map_err(io::Error::other)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
 
         let (stop, stopped) = watch::channel(());
@@ -73,13 +75,19 @@ impl Simulator {
         let thread = std::thread::Builder::new()
             .name("dps-simulator".into())
             .spawn(move || runtime.block_on(server.run(listener, stopped)))?;
-        Ok(SimulatorServer { address, ca_pem: credentials.ca_pem, connections, stop: Some(stop), thread: Some(thread) })
+        Ok(SimulatorServer {
+            endpoint,
+            ca_pem: credentials.ca_pem,
+            connections,
+            stop: Some(stop),
+            thread: Some(thread),
+        })
     }
 }
 
 /// The simulator on the network. It stops when it is dropped, and leaves no thread and no port behind.
 pub struct SimulatorServer {
-    address: SocketAddr,
+    endpoint: Endpoint,
     ca_pem: String,
     connections: Arc<AtomicU64>,
     stop: Option<watch::Sender<()>>,
@@ -90,8 +98,7 @@ impl SimulatorServer {
     /// Where it answers, as a client is told: `localhost` and the port.
     #[must_use]
     pub fn endpoint(&self) -> Endpoint {
-        let localhost = HostName::new("localhost").ok().zip(NonZeroU16::new(self.address.port()));
-        localhost.map_or(Endpoint::GLOBAL, |(host, port)| Endpoint::new(host, port))
+        self.endpoint.clone()
     }
 
     /// The certificate authority that a client must trust, as PEM. It was made for this server and goes with it.
@@ -111,7 +118,7 @@ impl SimulatorServer {
 
 impl fmt::Debug for SimulatorServer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SimulatorServer").field("address", &self.address).finish_non_exhaustive()
+        f.debug_struct("SimulatorServer").field("endpoint", &self.endpoint).finish_non_exhaustive()
     }
 }
 
@@ -125,6 +132,9 @@ impl Drop for SimulatorServer {
     }
 }
 
+/// Changes when the server is dropped.
+type Stopped = watch::Receiver<()>;
+
 #[derive(Clone)]
 struct Server {
     simulator: Simulator,
@@ -133,38 +143,56 @@ struct Server {
 }
 
 impl Server {
-    async fn run(self, listener: TcpListener, mut stopped: watch::Receiver<()>) {
+    async fn run(self, listener: TcpListener, mut stopped: Stopped) {
         let Ok(listener) = tokio::net::TcpListener::from_std(listener) else { return };
-        let graceful = GracefulShutdown::new();
+        let mut open = JoinSet::new();
         loop {
             tokio::select! {
-                accepted = listener.accept() => {
-                    if let Ok((stream, _)) = accepted {
+                accepted = listener.accept() => match accepted {
+                    Ok((stream, _)) => {
                         self.connections.fetch_add(1, Ordering::Relaxed);
-                        tokio::spawn(self.clone().connection(stream, graceful.watcher()));
+                        open.spawn(self.clone().connection(stream, stopped.clone()));
                     }
-                }
+                    // No more file handles, for one: that passes, and asking again at once would not help.
+                    Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+                },
+                // Takes note of a connection that is over.
+                Some(_) = open.join_next() => {}
                 // The sender says nothing: it is dropped.
                 _ = stopped.changed() => break,
             }
         }
         drop(listener);
-        let _ = tokio::time::timeout(GRACE, graceful.shutdown()).await;
+        let rest = async { while open.join_next().await.is_some() {} };
+        let _ = tokio::time::timeout(GRACE, rest).await;
     }
 
-    async fn connection(self, stream: tokio::net::TcpStream, watcher: hyper_util::server::graceful::Watcher) {
+    /// Serves one connection until the client or the server has had enough. A client that goes away, does not trust the
+    /// certificate or speaks no TLS is its own problem.
+    async fn connection(self, stream: TcpStream, mut stopped: Stopped) {
         let _ = stream.set_nodelay(true);
-        let handshake = tokio::time::timeout(HANDSHAKE_LIMIT, self.acceptor.accept(stream));
-        // A client that does not trust the certificate, or speaks no TLS, is its own problem.
-        let Ok(Ok(stream)) = handshake.await else { return };
+        let stream = tokio::select! {
+            handshake = tokio::time::timeout(HANDSHAKE_LIMIT, self.acceptor.accept(stream)) => match handshake {
+                Ok(Ok(stream)) => stream,
+                _ => return,
+            },
+            _ = stopped.changed() => return,
+        };
         let service = service_fn(move |request| {
             let simulator = self.simulator.clone();
             async move { Ok::<_, Infallible>(answer(&simulator, request).await) }
         });
-        let mut http = hyper::server::conn::http1::Builder::new();
-        let connection = http.timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), service);
-        // A client that goes away is its own problem too.
-        let _ = watcher.watch(connection).await;
+        // Without a limit for the next head: a client may be told to come back in a minute, on the same connection.
+        let connection =
+            http1::Builder::new().header_read_timeout(None).serve_connection(TokioIo::new(stream), service);
+        let mut connection = core::pin::pin!(connection);
+        tokio::select! {
+            _ = &mut connection => {}
+            _ = stopped.changed() => {
+                connection.as_mut().graceful_shutdown();
+                let _ = connection.await;
+            }
+        }
     }
 }
 

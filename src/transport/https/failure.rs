@@ -7,7 +7,27 @@ use ureq::Timeout;
 
 use crate::error::{TransportError, TransportErrorKind as Kind};
 
-pub(super) fn explain(error: ureq::Error) -> TransportError {
+/// `proxied`: the peer that was connected to is a proxy.
+pub(super) fn explain(error: ureq::Error, proxied: bool) -> TransportError {
+    let error = explain_direct(error);
+    match error.kind() {
+        Kind::NameNotResolved | Kind::CannotConnect if proxied => error.with_kind(Kind::Proxy),
+        _ => error,
+    }
+}
+
+/// Whether the peer went away without a word, as a connection does that died while it was kept.
+pub(super) fn is_hang_up(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::UnexpectedEof
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::BrokenPipe
+    )
+}
+
+fn explain_direct(error: ureq::Error) -> TransportError {
     match error {
         ureq::Error::Io(error) => TransportError::new(kind_of_io(&error)).with_source(error),
         ureq::Error::Rustls(error) => TransportError::new(kind_of_tls(&error)).with_source(error),
@@ -35,11 +55,8 @@ fn kind_of_io(error: &io::Error) -> Kind {
     }
     match error.kind() {
         io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => Kind::TimedOut,
-        io::ErrorKind::UnexpectedEof
-        | io::ErrorKind::ConnectionReset
-        | io::ErrorKind::ConnectionAborted
-        | io::ErrorKind::BrokenPipe
-        | io::ErrorKind::InvalidData => Kind::AnswerBroken,
+        io::ErrorKind::InvalidData => Kind::AnswerBroken,
+        _ if is_hang_up(error) => Kind::AnswerBroken,
         _ if is_lookup_failure(error) => Kind::NameNotResolved,
         _ => Kind::CannotConnect,
     }
@@ -71,7 +88,7 @@ mod tests {
     use rustls::pki_types::UnixTime;
 
     fn kind(error: impl Into<ureq::Error>) -> Kind {
-        explain(error.into()).kind()
+        explain(error.into(), false).kind()
     }
 
     #[test]
@@ -91,6 +108,14 @@ mod tests {
         ] {
             assert_eq!(kind(error), expected);
         }
+    }
+
+    #[test]
+    fn a_proxy_that_cannot_be_reached_is_not_mistaken_for_the_service() {
+        for error in [ureq::Error::HostNotFound, io::Error::from(io::ErrorKind::ConnectionRefused).into()] {
+            assert_eq!(explain(error, true).kind(), Kind::Proxy);
+        }
+        assert_eq!(explain(ureq::Error::Timeout(Timeout::Global), true).kind(), Kind::TimedOut);
     }
 
     #[test]

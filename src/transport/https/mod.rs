@@ -5,10 +5,13 @@ mod proxy;
 mod roots;
 
 use alloc::format;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
 use std::io::Read;
+use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
+use std::time::Instant;
 
 pub use proxy::{Proxy, ProxyError};
 pub use roots::{Roots, RootsError};
@@ -22,21 +25,31 @@ use crate::transport::Transport;
 const RESOLVE_LIMIT: Duration = Duration::from_secs(10);
 const CONNECT_LIMIT: Duration = Duration::from_secs(30);
 const ANSWER_LIMIT: Duration = Duration::from_secs(30);
+/// For all of a request together. Below what a registration gives its requests, so that most need no setting of their own:
+/// ureq keeps its TLS configuration, and with it the sessions that can be resumed, for those alone.
+const REQUEST_LIMIT: Duration = Duration::from_secs(55);
 /// The service's answers have at most 96 KB.
 const LARGEST_BODY: u64 = 128 * 1024;
 const LARGEST_HEAD: usize = 16 * 1024;
+/// One that is full before the limit is passed would look like a peer that hung up.
+const INPUT_BUFFER: usize = LARGEST_HEAD + 1024;
 /// Room for a request's head: the longest token, target and product together stay below.
 const OUTPUT_BUFFER: usize = 8 * 1024;
-/// The service may ask to wait a minute between polls; that should not cost another handshake.
-const LONGEST_IDLE: Duration = Duration::from_secs(5 * 60);
+/// The service may ask to wait a minute between polls; that should not cost another handshake. Azure's load balancers drop
+/// what is idle for 4 minutes.
+const LONGEST_IDLE: Duration = Duration::from_secs(210);
 
 /// Carries requests over HTTPS, with TLS 1.2 or 1.3 by rustls.
 ///
-/// - Looking up the name takes at most 10 s, connecting (TLS included) 30 s, the answer 30 s, and all of it together no
-///   longer than [`Request::time_limit`].
-/// - Redirects are not followed, nothing is sent without TLS, and no proxy is read from the environment.
+/// - Looking up the name takes at most 10 s, connecting (TLS included) 30 s, the head and the body of the answer 30 s each,
+///   and all of it together 55 s or [`Request::time_limit`], whichever is less.
+/// - Redirects are not followed, the request goes out in TLS or not at all, and no proxy is read from the environment.
 /// - An answer has at most 128 KiB, its head at most 16 KiB.
-/// - One connection serves a whole registration; an idle one is kept for 5 minutes.
+/// - One connection serves a whole registration; an idle one is kept for 3.5 minutes. Where a kept connection turns out to
+///   be dead, the request is sent once more on a new one.
+///
+/// At the level `trace` the libraries below write what goes over the wire to the `log` crate, tokens included: keep the
+/// targets `ureq` and `ureq_proto` at `debug` or above.
 ///
 /// ```no_run
 /// use azure_iot_dps::{HttpsTransport, Proxy, Roots};
@@ -47,10 +60,25 @@ const LONGEST_IDLE: Duration = Duration::from_secs(5 * 60);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct HttpsTransport {
-    agent: ureq::Agent,
+    config: ureq::config::Config,
+    connections: Connections,
     // The last answer, which the caller borrows.
     head: HeaderMap,
     body: Vec<u8>,
+}
+
+/// The agent with its connections, while there is one: whoever takes it and shuts it down ends the request under way.
+type Connections = Arc<Mutex<Option<ureq::Agent>>>;
+
+fn lock(connections: &Connections) -> MutexGuard<'_, Option<ureq::Agent>> {
+    connections.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn close(connections: &Connections) {
+    let agent = lock(connections).take();
+    if let Some(agent) = agent {
+        agent.shutdown();
+    }
 }
 
 impl HttpsTransport {
@@ -66,8 +94,46 @@ impl HttpsTransport {
         HttpsTransportBuilder::default()
     }
 
+    /// Sends, and sends once more if a connection that was kept has died meanwhile. A request is safe to send again.
+    fn send_on_a_live_connection(&mut self, request: &Request<'_>) -> Result<u16, ureq::Error> {
+        let started = Instant::now();
+        let kept = !self.head.is_empty();
+        match self.send_in_time(request, request.time_limit()) {
+            Err(ureq::Error::Io(error)) if kept && failure::is_hang_up(&error) => {
+                let left = request.time_limit().saturating_sub(started.elapsed());
+                if left.is_zero() { Err(error.into()) } else { self.send_in_time(request, left) }
+            }
+            result => result,
+        }
+    }
+
+    /// Sends within the time there is. ureq keeps to that by itself, unless a proxy lets its own answer drip: then a watch
+    /// ends it.
+    fn send_in_time(&mut self, request: &Request<'_>, time_limit: Duration) -> Result<u16, ureq::Error> {
+        if self.config.proxy().is_none() {
+            return self.exchange(request, time_limit);
+        }
+        let (done, watch) = mpsc::channel::<()>();
+        let connections = Arc::clone(&self.connections);
+        let watch = std::thread::Builder::new().name("dps-time-limit".into()).spawn(move || {
+            if watch.recv_timeout(time_limit) == Err(mpsc::RecvTimeoutError::Timeout) {
+                close(&connections);
+                return true;
+            }
+            false
+        })?;
+        let result = self.exchange(request, time_limit);
+        drop(done);
+        match watch.join() {
+            Ok(true) => result.map_err(|_| ureq::Error::Timeout(ureq::Timeout::Global)),
+            _ => result,
+        }
+    }
+
     /// Sends, and leaves the answer in `head` and `body`; gives back the status.
-    fn exchange(&mut self, request: &Request<'_>) -> Result<u16, ureq::Error> {
+    fn exchange(&mut self, request: &Request<'_>, time_limit: Duration) -> Result<u16, ureq::Error> {
+        self.head.clear();
+        self.body = Vec::new();
         let uri = format!("https://{}{}", request.endpoint(), request.target());
         let mut builder = ureq::http::Request::builder().method(request.method()).uri(uri);
         for (name, value) in request.headers() {
@@ -76,12 +142,14 @@ impl HttpsTransport {
             builder = builder.header(name, value);
         }
         let answer = match request.body() {
-            Some(body) => self.run(builder.body(body)?, request.time_limit()),
-            None => self.run(builder.body(())?, request.time_limit()),
+            Some(body) => self.run(builder.body(body)?, time_limit),
+            None => self.run(builder.body(())?, time_limit),
         };
         let (head, body) = answer?.into_parts();
+        // ureq's limit is the first length that is too large.
+        let limit = LARGEST_BODY.saturating_add(1);
+        body.into_with_config().limit(limit).reader().read_to_end(&mut self.body)?;
         self.head = head.headers;
-        body.into_with_config().limit(LARGEST_BODY).reader().read_to_end(&mut self.body)?;
         Ok(head.status.as_u16())
     }
 
@@ -90,7 +158,11 @@ impl HttpsTransport {
         request: ureq::http::Request<B>,
         time_limit: Duration,
     ) -> Result<ureq::http::Response<ureq::Body>, ureq::Error> {
-        self.agent.run(self.agent.configure_request(request).timeout_global(Some(time_limit)).build())
+        let agent = lock(&self.connections).get_or_insert_with(|| self.config.new_agent()).clone();
+        if time_limit >= REQUEST_LIMIT {
+            return agent.run(request);
+        }
+        agent.run(agent.configure_request(request).timeout_global(Some(time_limit)).build())
     }
 }
 
@@ -108,9 +180,8 @@ impl fmt::Debug for HttpsTransport {
 
 impl Transport for HttpsTransport {
     fn send<'b>(&'b mut self, request: &Request<'_>) -> Result<Response<'b>, TransportError> {
-        self.head.clear();
-        self.body = Vec::new();
-        let status = self.exchange(request).map_err(failure::explain)?;
+        let proxied = self.config.proxy().is_some();
+        let status = self.send_on_a_live_connection(request).map_err(|error| failure::explain(error, proxied))?;
         let headers = self.head.iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
         Ok(headers
             .fold(Response::new(status, &self.body[..]), |response, (name, value)| response.with_header(name, value)))
@@ -146,6 +217,7 @@ impl HttpsTransportBuilder {
             .https_only(true)
             .max_redirects(0)
             .http_status_as_error(false)
+            .timeout_global(Some(REQUEST_LIMIT))
             .timeout_resolve(Some(RESOLVE_LIMIT))
             .timeout_connect(Some(CONNECT_LIMIT))
             .timeout_send_request(Some(ANSWER_LIMIT))
@@ -153,7 +225,7 @@ impl HttpsTransportBuilder {
             .timeout_recv_response(Some(ANSWER_LIMIT))
             .timeout_recv_body(Some(ANSWER_LIMIT))
             .max_response_header_size(LARGEST_HEAD)
-            .input_buffer_size(LARGEST_HEAD)
+            .input_buffer_size(INPUT_BUFFER)
             .output_buffer_size(OUTPUT_BUFFER)
             .max_idle_age(LONGEST_IDLE)
             .max_idle_connections(1)
@@ -161,6 +233,6 @@ impl HttpsTransportBuilder {
             // Seen by a proxy only; a request brings its own.
             .user_agent(concat!("azure-iot-dps/", env!("CARGO_PKG_VERSION")))
             .build();
-        HttpsTransport { agent: config.new_agent(), head: HeaderMap::new(), body: Vec::new() }
+        HttpsTransport { config, connections: Connections::default(), head: HeaderMap::new(), body: Vec::new() }
     }
 }

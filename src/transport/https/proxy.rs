@@ -11,6 +11,7 @@ use crate::encoding::percent_decode;
 
 /// An HTTP proxy that opens a tunnel (`CONNECT`). TLS runs through it, from the device to the service.
 ///
+/// An `http://` proxy gets its own name and password in clear text; the service's token stays inside TLS.
 /// Its user name and password are hidden from `Debug`.
 #[derive(Clone)]
 pub struct Proxy(ureq::Proxy);
@@ -23,6 +24,10 @@ impl Proxy {
     ///
     /// The text is no such URL.
     pub fn new(url: &str) -> Result<Self, ProxyError> {
+        Self::parse(url, None)
+    }
+
+    fn parse(url: &str, no_proxy: Option<&str>) -> Result<Self, ProxyError> {
         let url = Url::parse(url).map_err(|error| ProxyError::Url(Box::new(error)))?;
         let protocol = match url.scheme() {
             "http" => ProxyProtocol::Http,
@@ -34,6 +39,9 @@ impl Proxy {
             return Err(ProxyError::Path);
         }
         let mut builder = ureq::Proxy::builder(protocol).host(host);
+        for host in no_proxy.into_iter().flat_map(|hosts| hosts.split(',')) {
+            builder = builder.no_proxy(host.trim());
+        }
         if let Some(port) = url.port_or_known_default() {
             builder = builder.port(port);
         }
@@ -50,13 +58,20 @@ impl Proxy {
         builder.build().map(Self).map_err(|_| ProxyError::Host)
     }
 
-    /// From `ALL_PROXY`, `HTTPS_PROXY` or `HTTP_PROXY`, in either case of letters, minding `NO_PROXY`; `None` where none
-    /// of them is set.
+    /// From the variables `HTTPS_PROXY` or else `ALL_PROXY`, in upper or lower case, minding `NO_PROXY`; `None` where neither
+    /// is set. A proxy without a scheme is an `http://` one.
     ///
     /// Right for a tool that somebody starts, wrong for a device: there, a stray variable must not redirect a fleet.
-    #[must_use]
-    pub fn from_environment() -> Option<Self> {
-        ureq::Proxy::try_from_env().map(Self)
+    ///
+    /// # Errors
+    ///
+    /// The variable that counts is set to something that is not a proxy of this kind.
+    pub fn from_environment() -> Result<Option<Self>, ProxyError> {
+        let variable =
+            |names: &[&str]| names.iter().find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
+        let Some(text) = variable(&["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"]) else { return Ok(None) };
+        let url = if text.contains("://") { text } else { alloc::format!("http://{text}") };
+        Self::parse(&url, variable(&["NO_PROXY", "no_proxy"]).as_deref()).map(Some)
     }
 
     pub(super) fn into_inner(self) -> ureq::Proxy {

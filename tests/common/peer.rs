@@ -1,0 +1,159 @@
+//! A TLS peer that answers whatever a test wants it to, byte by byte.
+#![allow(dead_code, unreachable_pub, clippy::expect_used, reason = "each suite uses a part, and a test may panic")]
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::ops::ControlFlow;
+use std::sync::{Arc, Mutex};
+
+use azure_iot_dps::{Endpoint, HttpsTransport, Roots};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rustls::pki_types::PrivatePkcs8KeyDer;
+use rustls::{HandshakeKind, ServerConfig, ServerConnection, StreamOwned};
+
+/// One request, as it came.
+pub struct Exchange<'a> {
+    /// The number of the request on the whole peer, from 0.
+    pub number: usize,
+    /// The number of the request on its connection, from 0.
+    pub on_connection: usize,
+    /// Head and body.
+    pub text: &'a str,
+}
+
+pub type Stream = StreamOwned<ServerConnection, TcpStream>;
+
+#[derive(Default)]
+struct Log {
+    requests: Vec<String>,
+    handshakes: Vec<Option<HandshakeKind>>,
+}
+
+/// A peer on loopback with a certificate for `localhost`. It lives as long as the test does.
+pub struct Peer {
+    pub port: u16,
+    ca_pem: String,
+    log: Arc<Mutex<Log>>,
+}
+
+impl Peer {
+    /// Answers each request by `answer`, which closes the connection with `Break`.
+    pub fn new(answer: impl Fn(&Exchange<'_>, &mut Stream) -> ControlFlow<()> + Send + Sync + 'static) -> Self {
+        Self::with_validity(|_| {}, answer)
+    }
+
+    /// The same with a certificate that differs.
+    pub fn with_validity(
+        change: impl FnOnce(&mut CertificateParams),
+        answer: impl Fn(&Exchange<'_>, &mut Stream) -> ControlFlow<()> + Send + Sync + 'static,
+    ) -> Self {
+        let mut ca = CertificateParams::default();
+        ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let ca_key = KeyPair::generate().expect("a key");
+        let ca_pem = ca.self_signed(&ca_key).expect("a certificate").pem();
+        let mut leaf = CertificateParams::new(["localhost".to_owned()]).expect("a name");
+        change(&mut leaf);
+        let leaf_key = KeyPair::generate().expect("a key");
+        let certificate = leaf.signed_by(&leaf_key, &Issuer::new(ca, ca_key)).expect("a certificate");
+        let key = PrivatePkcs8KeyDer::from(leaf_key.serialize_der()).into();
+        let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .and_then(|builder| builder.with_no_client_auth().with_single_cert(vec![certificate.der().clone()], key))
+            .expect("a configuration");
+        let config = Arc::new(config);
+
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        let log = Arc::new(Mutex::new(Log::default()));
+        let (seen, answer) = (Arc::clone(&log), Arc::new(answer));
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let (seen, answer, config) = (Arc::clone(&seen), Arc::clone(&answer), Arc::clone(&config));
+                std::thread::spawn(move || serve(stream, config, &seen, &*answer));
+            }
+        });
+        Self { port, ca_pem, log }
+    }
+
+    /// A peer that sends the same bytes for every request and keeps the connection.
+    pub fn saying(bytes: impl Into<Vec<u8>>) -> Self {
+        let bytes = bytes.into();
+        Self::new(move |_, stream| say(stream, &bytes))
+    }
+
+    pub fn endpoint(&self) -> Endpoint {
+        format!("localhost:{}", self.port).parse().expect("valid")
+    }
+
+    pub fn roots(&self) -> Roots {
+        Roots::pem(self.ca_pem.as_bytes()).expect("PEM")
+    }
+
+    pub fn transport(&self) -> HttpsTransport {
+        HttpsTransport::builder().roots(self.roots()).build()
+    }
+
+    /// The requests so far, head and body.
+    pub fn requests(&self) -> Vec<String> {
+        self.log.lock().expect("not poisoned").requests.clone()
+    }
+
+    /// How each connection came about.
+    pub fn handshakes(&self) -> Vec<Option<HandshakeKind>> {
+        self.log.lock().expect("not poisoned").handshakes.clone()
+    }
+}
+
+/// Sends bytes; closes the connection if they cannot be sent.
+pub fn say(stream: &mut Stream, bytes: &[u8]) -> ControlFlow<()> {
+    match stream.write_all(bytes).and_then(|()| stream.flush()) {
+        Ok(()) => ControlFlow::Continue(()),
+        Err(_) => ControlFlow::Break(()),
+    }
+}
+
+/// An HTTP answer with this body, kept alive.
+pub fn http(status: &str, headers: &str, body: &str) -> String {
+    format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n{headers}\r\n{body}", body.len())
+}
+
+fn serve(
+    stream: TcpStream,
+    config: Arc<ServerConfig>,
+    log: &Mutex<Log>,
+    answer: &dyn Fn(&Exchange<'_>, &mut Stream) -> ControlFlow<()>,
+) {
+    let connection = ServerConnection::new(config).expect("a connection");
+    let mut stream = StreamOwned::new(connection, stream);
+    for on_connection in 0.. {
+        let Some(text) = read_request(&mut stream) else { return };
+        let number = {
+            let mut log = log.lock().expect("not poisoned");
+            if on_connection == 0 {
+                log.handshakes.push(stream.conn.handshake_kind());
+            }
+            log.requests.push(text.clone());
+            log.requests.len() - 1
+        };
+        if answer(&Exchange { number, on_connection, text: &text }, &mut stream).is_break() {
+            return;
+        }
+    }
+}
+
+/// Head and body of the next request, if there is one.
+fn read_request(stream: &mut Stream) -> Option<String> {
+    let mut bytes = Vec::new();
+    while !bytes.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).ok()?;
+        bytes.push(byte[0]);
+    }
+    let head = String::from_utf8_lossy(&bytes).to_ascii_lowercase();
+    let length =
+        head.lines().find_map(|line| line.strip_prefix("content-length:")).map_or(Ok(0), |text| text.trim().parse());
+    let mut body = vec![0; length.ok()?];
+    stream.read_exact(&mut body).ok()?;
+    bytes.extend(body);
+    String::from_utf8(bytes).ok()
+}

@@ -1,0 +1,60 @@
+//! No secret reaches the `log` crate, whatever the libraries below write there, down to the level `debug`.
+#![cfg(feature = "simulator-server")]
+#![allow(clippy::expect_used, reason = "a test may panic")]
+
+mod common;
+
+use std::sync::Mutex;
+
+use azure_iot_dps::simulator::Simulator;
+use azure_iot_dps::{HttpsTransport, ProvisioningClient, Registration, Roots, Step, Transport};
+use log::{LevelFilter, Log, Metadata, Record};
+
+struct Lines(Mutex<Vec<String>>);
+
+static LINES: Lines = Lines(Mutex::new(Vec::new()));
+
+impl Log for Lines {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        self.0.lock().expect("not poisoned").push(format!("{} {}", record.target(), record.args()));
+    }
+
+    fn flush(&self) {}
+}
+
+#[test]
+fn a_registration_over_tls_logs_neither_key_nor_signature() {
+    log::set_logger(&LINES).expect("the first");
+    log::set_max_level(LevelFilter::Debug);
+    let sim = Simulator::builder().assigning_polls(0).retry_after(std::time::Duration::ZERO).build();
+    let server = sim.serve().expect("serves");
+    let key = sim.device_key(&common::id("dev-01")).expect("an enrollment");
+    let transport = || HttpsTransport::builder().roots(Roots::pem(server.ca_pem().as_bytes()).expect("PEM")).build();
+
+    // One request by hand, so that its signature is known.
+    let settings = common::settings().endpoint(server.endpoint());
+    let mut registration = Registration::new(&settings, &key);
+    let Ok(Step::Send(request)) = registration.step(common::at(0)) else { panic!("the first step sends") };
+    let (_, rest) = request.token().as_str().split_once("sig=").expect("a signature");
+    let signature = rest.split('&').next().expect("a signature").to_owned();
+    let _ = transport().send(&request).expect("an answer");
+
+    let base64 = key.to_base64();
+    let client = ProvisioningClient::builder(sim.id_scope(), common::id("dev-01"), key).endpoint(server.endpoint());
+    client.transport(transport()).build().expect("builds").register().expect("assigned");
+
+    let lines = LINES.0.lock().expect("not poisoned");
+    assert!(lines.iter().any(|line| line.contains("ureq")), "nothing was logged: nothing was looked at");
+    for line in lines.iter() {
+        for secret in [signature.as_str(), base64.as_str()] {
+            let leaks =
+                secret.as_bytes().windows(10).any(|piece| line.as_bytes().windows(10).any(|window| window == piece));
+            assert!(!leaks, "{line}");
+        }
+        assert!(!line.contains("sig="), "{line}");
+    }
+}
