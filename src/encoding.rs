@@ -2,7 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode};
 
 use crate::key::KeyError;
 use crate::wipe;
@@ -11,15 +11,8 @@ use crate::wipe;
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 /// Percent-encodes with upper-case hex, as every text that this crate signs or sends is encoded.
-pub(crate) fn percent_encode(text: &str) -> PercentEncode<'_> {
-    utf8_percent_encode(text, RESERVED)
-}
-
-/// How many bytes [`percent_encode`] makes of a text.
-pub(crate) fn percent_encoded_length(text: &str) -> usize {
-    let reserved =
-        text.bytes().filter(|byte| !byte.is_ascii_alphanumeric() && !matches!(byte, b'-' | b'_' | b'.' | b'~'));
-    text.len().saturating_add(reserved.count().saturating_mul(2))
+pub(crate) fn percent_encode<T: AsRef<[u8]> + ?Sized>(text: &T) -> PercentEncode<'_> {
+    percent_encoding::percent_encode(text.as_ref(), RESERVED)
 }
 
 /// Undoes percent-encoding in either case; what is not encoded stays as it is.
@@ -112,10 +105,10 @@ fn check_key_length(length: usize) -> Result<usize, KeyError> {
     }
 }
 
-/// Encodes into the front of `room` and gives back the text; empty where the room is too small, which no caller has.
-pub(crate) fn base64_into<'a>(bytes: &[u8], room: &'a mut [u8]) -> &'a str {
+/// Encodes into the front of `room` and gives back the text, ASCII; empty where the room is too small, which no caller has.
+pub(crate) fn base64_into<'a>(bytes: &[u8], room: &'a mut [u8]) -> &'a [u8] {
     let length = STANDARD.encode_slice(bytes, room).unwrap_or_default();
-    room.get(..length).and_then(|text| core::str::from_utf8(text).ok()).unwrap_or_default()
+    room.get(..length).unwrap_or_default()
 }
 
 /// Decodes a signature: standard padded base64 of exactly 32 bytes.

@@ -376,6 +376,27 @@ pub enum KeyError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sha2::Digest;
+
+    /// HMAC-SHA256 from the definition in RFC 2104, section 2.
+    fn hmac_by_definition(key: &[u8], message: &[u8]) -> [u8; MAC] {
+        let mut block = [0; 64];
+        let hashed = Sha256::digest(key);
+        let key = if key.len() > 64 { &hashed[..] } else { key };
+        block[..key.len()].copy_from_slice(key);
+        let inner = Sha256::new().chain_update(block.map(|byte| byte ^ 0x36)).chain_update(message).finalize();
+        Sha256::new().chain_update(block.map(|byte| byte ^ 0x5c)).chain_update(inner).finalize().into()
+    }
+
+    #[test]
+    fn the_inner_mac_agrees_with_the_definition_for_keys_and_messages_of_every_length_around_the_blocks() {
+        let bytes: [u8; 200] = core::array::from_fn(|index| u8::try_from(index).expect("fits") ^ 0x5a);
+        for key in (0..200).map(|length| &bytes[..length]) {
+            for message in [0, 1, 54, 55, 56, 63, 64, 65, 119, 120, 128, 200].map(|length| &bytes[..length]) {
+                assert_eq!(*KeyedMac::new(key).mac(message), hmac_by_definition(key, message), "{}", key.len());
+            }
+        }
+    }
 
     fn unhex(text: &str) -> impl Iterator<Item = u8> + '_ {
         (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).expect("hex"))

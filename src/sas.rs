@@ -8,9 +8,7 @@ use alloc::string::String;
 use core::fmt::{self, Write};
 use core::ops::Range;
 
-use crate::encoding::{
-    MAC, MAC_BASE64, base64_into, decode_mac, percent_decode, percent_encode, percent_encoded_length,
-};
+use crate::encoding::{MAC, MAC_BASE64, base64_into, decode_mac, percent_decode, percent_encode};
 use crate::identity::{DeviceId, HostName, IdScope, ModuleId, RegistrationId};
 use crate::key::{DeviceKey, Signer, SignerError};
 use crate::time::UnixTime;
@@ -19,24 +17,61 @@ use crate::wipe;
 /// What a token gives access to, and under which key name (`skn`).
 #[derive(Clone, Copy, Debug)]
 pub struct Resource<'a> {
-    /// The segments of the resource URI, with slashes between; the unused ones are `None`.
-    segments: [Option<&'a str>; 5],
-    key_name: Option<&'a str>,
+    segments: [Segment<'a>; 5],
+    key_name: Segment<'a>,
+}
+
+/// A piece of a resource URI.
+#[derive(Clone, Copy, Debug)]
+enum Segment<'a> {
+    None,
+    /// Has nothing in it that percent-encoding would change.
+    Plain(&'a str),
+    Any(&'a str),
+}
+
+impl<'a> Segment<'a> {
+    fn text(self) -> Option<&'a str> {
+        match self {
+            Self::None => None,
+            Self::Plain(text) | Self::Any(text) => Some(text),
+        }
+    }
+
+    /// At least as long as it is when encoded.
+    fn room(self) -> usize {
+        match self {
+            Self::None => 0,
+            Self::Plain(text) => text.len(),
+            Self::Any(text) => text.len().saturating_mul(3),
+        }
+    }
+
+    fn encode_into(self, output: &mut String) {
+        match self {
+            Self::None => {}
+            Self::Plain(text) => output.push_str(text),
+            Self::Any(text) => output.extend(percent_encode(text)),
+        }
+    }
 }
 
 impl<'a> Resource<'a> {
     /// A device's registration at DPS: `{idScope}/registrations/{registrationId}`, key name `registration`.
     #[must_use]
     pub fn registration(id_scope: &'a IdScope, registration_id: &'a RegistrationId) -> Self {
-        let segments = [Some(id_scope.as_str()), Some("registrations"), Some(registration_id.as_str()), None, None];
-        Self { segments, key_name: Some("registration") }
+        let [id_scope, registrations] = [id_scope.as_str(), "registrations"].map(Segment::Plain);
+        let registration_id = Segment::Any(registration_id.as_str());
+        let segments = [id_scope, registrations, registration_id, Segment::None, Segment::None];
+        Self { segments, key_name: Segment::Plain("registration") }
     }
 
     /// A device at its hub: `{hub}/devices/{deviceId}`, no key name.
     #[must_use]
     pub fn device(hub: &'a HostName, device_id: &'a DeviceId) -> Self {
-        let segments = [Some(hub.as_str()), Some("devices"), Some(device_id.as_str()), None, None];
-        Self { segments, key_name: None }
+        let [hub, devices] = [hub.as_str(), "devices"].map(Segment::Plain);
+        let device_id = Segment::Any(device_id.as_str());
+        Self { segments: [hub, devices, device_id, Segment::None, Segment::None], key_name: Segment::None }
     }
 
     /// A module of a device at its hub: `{hub}/devices/{deviceId}/modules/{moduleId}`, no key name.
@@ -44,32 +79,39 @@ impl<'a> Resource<'a> {
     pub fn module(hub: &'a HostName, device_id: &'a DeviceId, module_id: &'a ModuleId) -> Self {
         let device = Self::device(hub, device_id);
         let [hub, devices, device_id, ..] = device.segments;
-        Self { segments: [hub, devices, device_id, Some("modules"), Some(module_id.as_str())], ..device }
+        let [modules, module_id] = [Segment::Plain("modules"), Segment::Any(module_id.as_str())];
+        Self { segments: [hub, devices, device_id, modules, module_id], ..device }
     }
 
     /// Any resource URI, not percent-encoded yet, without a key name.
     #[must_use]
     pub fn uri(uri: &'a str) -> Self {
-        Self { segments: [Some(uri), None, None, None, None], key_name: None }
+        let none = Segment::None;
+        Self { segments: [Segment::Any(uri), none, none, none, none], key_name: none }
     }
 
     /// The same resource under this key name, the token's `skn`. An empty one is none.
     #[must_use]
     pub fn with_key_name(self, key_name: &'a str) -> Self {
-        Self { key_name: Some(key_name).filter(|name| !name.is_empty()), ..self }
+        let key_name = if key_name.is_empty() { Segment::None } else { Segment::Any(key_name) };
+        Self { key_name, ..self }
     }
 
-    /// The percent-encoded URI, in pieces.
-    fn encoded(&self) -> impl Iterator<Item = &'a str> {
-        let segments = self.segments.into_iter().flatten().enumerate();
-        segments.flat_map(|(index, segment)| (index > 0).then_some("%2F").into_iter().chain(percent_encode(segment)))
+    /// Writes the URI, percent-encoded.
+    fn encode_into(&self, output: &mut String) {
+        let mut separator = "";
+        for segment in self.segments.into_iter().take_while(|segment| !matches!(segment, Segment::None)) {
+            output.push_str(separator);
+            segment.encode_into(output);
+            separator = "%2F";
+        }
     }
 }
 
 /// The resource URI, not percent-encoded.
 impl fmt::Display for Resource<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, segment) in self.segments.iter().flatten().enumerate() {
+        for (index, segment) in self.segments.iter().filter_map(|segment| segment.text()).enumerate() {
             if index > 0 {
                 f.write_char('/')?;
             }
@@ -125,7 +167,7 @@ impl SasToken {
         let mut text = wipe::Text(String::with_capacity(capacity(&resource)));
         text.push_str(FIRST_FIELD);
         let start = text.len();
-        text.extend(resource.encoded());
+        resource.encode_into(&mut text);
         let resource_range = start..text.len();
 
         // What is signed stands where the signature will: `{resource}\n{expiry}`.
@@ -141,10 +183,10 @@ impl SasToken {
         let start = text.len();
         push(&mut text, format_args!("{}", expires_at.as_secs()));
         let expiry = start..text.len();
-        let key_name = resource.key_name.map(|name| {
+        let key_name = resource.key_name.text().map(|_| {
             text.push_str("&skn=");
             let start = text.len();
-            text.extend(percent_encode(name));
+            resource.key_name.encode_into(&mut text);
             start..text.len()
         });
         Ok(Self { text, resource: resource_range, signature, expiry, key_name, expires_at })
@@ -263,12 +305,12 @@ impl fmt::Debug for SasToken {
     }
 }
 
-/// What the longest token for this resource needs, so that the text never moves and leaves no copy behind.
+/// What any token for this resource needs, so that the text never moves and leaves no copy behind.
 fn capacity(resource: &Resource<'_>) -> usize {
     const FIXED: usize = FIRST_FIELD.len() + "&sig=&se=&skn=".len() + 3 * MAC_BASE64 + "18446744073709551615".len();
     const SLASHES: usize = 4 * "%2F".len();
-    let texts = resource.segments.iter().chain([&resource.key_name]).flatten();
-    texts.map(|text| percent_encoded_length(text)).fold(FIXED + SLASHES, usize::saturating_add)
+    let segments = resource.segments.into_iter().chain([resource.key_name]);
+    segments.map(Segment::room).fold(FIXED + SLASHES, usize::saturating_add)
 }
 
 fn push(text: &mut String, arguments: fmt::Arguments<'_>) {

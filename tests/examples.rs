@@ -1,0 +1,227 @@
+//! The examples, run as a user runs them: good and bad input, exit codes, what goes where.
+#![cfg(feature = "https")]
+#![allow(clippy::expect_used, clippy::panic, reason = "a test may panic")]
+
+mod common;
+
+use std::fs;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+const GROUP_KEY: &str = "8isrFI1sGsIlvvFSSFRiMfCNzv21fjbE/+ah/lSh3lF8e2YG1Te7w1KpZhJFFXJrqYKi9yegxkqIChbqOS9Egw==";
+const TUTORIAL_ID: &str = "sn-007-888-abc-mac-a1-b2-c3-d4-e5-f6";
+const TUTORIAL_KEY: &str = "Jsm0lyGpjaVYVP2g3FnmnmG9dI/9qU24wNoykUmermc=";
+
+#[derive(Debug)]
+struct Ran {
+    code: Option<i32>,
+    out: String,
+    err: String,
+}
+
+/// `cargo test` builds the examples beside the tests.
+fn program(name: &str) -> PathBuf {
+    let test = std::env::current_exe().expect("a path");
+    let folder = test.parent().and_then(|deps| deps.parent()).expect("a folder").join("examples");
+    let program = folder.join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
+    assert!(program.exists(), "{} is not built: `cargo test` without a test's name builds it", program.display());
+    program
+}
+
+fn run_with(name: &str, arguments: &[&str], variables: &[(&str, &str)], input: &str) -> Ran {
+    let mut command = Command::new(program(name));
+    for (variable, _) in
+        std::env::vars().filter(|(name, _)| name.starts_with("PROVISIONING_") || name.ends_with("_PROXY"))
+    {
+        command.env_remove(variable);
+    }
+    let command = command.args(arguments).envs(variables.iter().copied());
+    let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("runs");
+    // One that ends early does not read to the end.
+    let _ = child.stdin.take().expect("piped").write_all(input.as_bytes());
+    let output = child.wait_with_output().expect("ends");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
+    Ran { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+}
+
+fn derive(arguments: &[&str], input: &str) -> Ran {
+    run_with("derive_key", arguments, &[("PROVISIONING_GROUP_KEY", GROUP_KEY)], input)
+}
+
+fn folder(name: &str) -> PathBuf {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).expect("a folder");
+    folder
+}
+
+#[test]
+fn one_registration_id_prints_its_key_alone() {
+    let ran = derive(&[TUTORIAL_ID], "");
+    assert_eq!((ran.code, ran.out, ran.err), (Some(0), format!("{TUTORIAL_KEY}\n"), String::new()));
+}
+
+#[test]
+fn several_registration_ids_print_lines_of_csv_in_order() {
+    let ran = derive(&["b", TUTORIAL_ID, "a"], "");
+    let lines: Vec<&str> = ran.out.lines().collect();
+    assert_eq!((ran.code, lines.len(), lines[1]), (Some(0), 3, format!("{TUTORIAL_ID},{TUTORIAL_KEY}").as_str()));
+    assert!(lines[0].starts_with("b,") && lines[2].starts_with("a,"));
+}
+
+#[test]
+fn a_list_from_standard_input_takes_carriage_returns_and_blank_lines_in_stride() {
+    let ran = derive(&["-"], &format!("\r\n{TUTORIAL_ID}\r\n\n  \ndev-01"));
+    let lines: Vec<&str> = ran.out.lines().collect();
+    assert_eq!((ran.code, lines.len(), lines[0]), (Some(0), 2, format!("{TUTORIAL_ID},{TUTORIAL_KEY}").as_str()));
+}
+
+#[test]
+fn a_bad_registration_id_is_named_by_its_line_and_the_good_ones_are_printed() {
+    let long = "x".repeat(10_000);
+    let ran = derive(&["-"], &format!("a\nb c\nd\n{long}\ne\n"));
+    assert_eq!((ran.code, ran.out.lines().count()), (Some(1), 3));
+    assert!(
+        ran.err.contains("line 2: ") && ran.err.contains("line 4: ") && ran.err.contains("2 registration IDs"),
+        "{ran:?}"
+    );
+    assert_eq!(derive(&["a."], "").code, Some(1));
+}
+
+#[test]
+fn a_group_key_comes_from_a_variable_or_a_file_and_an_error_does_not_show_it() {
+    let file = folder("group_key").join("key");
+    fs::write(&file, format!("{GROUP_KEY}\r\n")).expect("writes");
+    let path = file.to_str().expect("UTF-8");
+    assert_eq!(run_with("derive_key", &["--key-file", path, TUTORIAL_ID], &[], "").out, format!("{TUTORIAL_KEY}\n"));
+    let ran = run_with("derive_key", &["a"], &[], "");
+    assert_eq!((ran.code, ran.err.as_str()), (Some(1), "error: not set: PROVISIONING_GROUP_KEY (or --key-file)\n"));
+    let ran = run_with("derive_key", &["a"], &[("PROVISIONING_GROUP_KEY", "s3cret!s3cret")], "");
+    assert!(ran.code == Some(1) && !ran.err.contains("s3cret"), "{ran:?}");
+}
+
+#[test]
+fn a_list_is_written_whole_or_not_at_all_and_for_its_owner_only() {
+    let folder = folder("list");
+    let file = folder.join("keys.csv");
+    fs::write(&file, "old").expect("writes");
+    let path = file.to_str().expect("UTF-8");
+    assert_eq!(derive(&["--output", path, "a", "b."], "").code, Some(1));
+    assert_eq!(fs::read_to_string(&file).expect("is there"), "old");
+    assert_eq!(derive(&["--output", path, "-"], "a\nb\n").code, Some(0));
+    assert_eq!(fs::read_to_string(&file).expect("is there").lines().count(), 2);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        assert_eq!(fs::metadata(&file).expect("is there").permissions().mode() & 0o777, 0o600);
+    }
+    assert_eq!(fs::read_dir(&folder).expect("a folder").count(), 1, "nothing else is left there");
+}
+
+#[test]
+fn a_token_is_printed_alone() {
+    let key = [("PROVISIONING_SYMMETRIC_KEY", common::KEY)];
+    let arguments = ["--resource", "0ne/registrations/d", "--key-name", "registration", "--expires-at", "1"];
+    let ran = run_with("sas_token", &arguments, &key, "");
+    let token = azure_iot_dps::SasToken::parse(ran.out.trim_end()).expect("a token");
+    assert!(token.verify(&common::key()) && token.key_name().as_deref() == Some("registration"));
+    assert_eq!((token.resource_uri().as_str(), ran.out.lines().count()), ("0ne/registrations/d", 1));
+    let ran = run_with("sas_token", &["--resource", "r", "--ttl", "3600"], &key, "");
+    let token = azure_iot_dps::SasToken::parse(ran.out.trim_end()).expect("a token");
+    assert!(token.expires_at() > azure_iot_dps::UnixTime::from_secs(1_700_000_000));
+    for wrong in [&["--resource", "r"][..], &["--resource", "r", "--ttl", "1", "--expires-at", "1"], &["--ttl", "1"]] {
+        assert_ne!(run_with("sas_token", wrong, &key, "").code, Some(0));
+    }
+    assert_eq!(run_with("sas_token", &["--resource", "r", "--ttl", "1"], &[], "").code, Some(1));
+}
+
+#[cfg(feature = "simulator-server")]
+#[test]
+fn register_with_nothing_set_provisions_a_device_against_a_simulated_service() {
+    let ran = run_with("register", &["--json"], &[], "");
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(
+        ran.err.contains("simulated service")
+            && ran.err.contains("connecting")
+            && ran.err.contains("assigning, next poll in")
+    );
+    let json: serde_json::Value = serde_json::from_str(&ran.out).expect("JSON alone");
+    for field in
+        ["registrationId", "assignedHub", "deviceId", "status", "createdDateTimeUtc", "lastUpdatedDateTimeUtc", "etag"]
+    {
+        assert!(json[field].is_string(), "{field}: {json}");
+    }
+    assert!(json.get("substatus").is_some() && json.get("payload").is_some());
+    let ran = run_with("register", &["--payload", r#"{"a":1}"#], &[], "");
+    assert!(ran.out.starts_with("assigned hub: ") && ran.out.contains("device ID: "), "{ran:?}");
+}
+
+#[test]
+fn register_with_some_but_not_all_set_names_what_is_missing() {
+    let ran =
+        run_with("register", &[], &[("PROVISIONING_IDSCOPE", "0ne00002193"), ("PROVISIONING_SYMMETRIC_KEY", "")], "");
+    assert_eq!(
+        (ran.code, ran.out.as_str(), ran.err.as_str()),
+        (
+            Some(1),
+            "",
+            "error: not set: PROVISIONING_REGISTRATION_ID (or --registration-id), PROVISIONING_SYMMETRIC_KEY (or --key-file)\n"
+        )
+    );
+    assert_eq!(run_with("register", &["--ca-cert", "/nowhere"], &[], "").code, Some(1));
+}
+
+#[test]
+fn a_bad_registration_id_is_an_error_before_anything_is_sent() {
+    let set = [
+        ("PROVISIONING_IDSCOPE", "0ne1"),
+        ("PROVISIONING_REGISTRATION_ID", "a b"),
+        ("PROVISIONING_SYMMETRIC_KEY", common::KEY),
+    ];
+    for name in ["register", "minimal"] {
+        let ran = run_with(name, &[], &set, "");
+        assert_eq!((ran.code, ran.out.as_str()), (Some(1), ""));
+        assert!(ran.err.contains("found ' ' at position 1") && !ran.err.contains("connecting"), "{ran:?}");
+    }
+}
+
+#[cfg(feature = "simulator-server")]
+#[test]
+fn register_and_minimal_provision_against_a_service_that_is_set_and_say_what_went_wrong() {
+    use azure_iot_dps::simulator::Simulator;
+
+    let sim = Simulator::builder().assigning_polls(0).retry_after(std::time::Duration::ZERO).build();
+    let server = sim.serve().expect("serves");
+    let ca_file = folder("service").join("ca.pem");
+    fs::write(&ca_file, server.ca_pem()).expect("writes");
+    let (host, ca_file) = (server.endpoint().to_string(), ca_file.to_str().expect("UTF-8").to_owned());
+    let key = sim.device_key(&common::id("dev-01")).expect("an enrollment").to_base64();
+    let set = |scope: &'static str, key: &str| {
+        [
+            ("HOST", host.as_str()),
+            ("CA_CERT", &ca_file),
+            ("IDSCOPE", scope),
+            ("REGISTRATION_ID", "dev-01"),
+            ("SYMMETRIC_KEY", key),
+        ]
+        .map(|(name, value)| (format!("PROVISIONING_{name}"), value.to_owned()))
+    };
+    let run = |name: &str, set: &[(String, String)]| {
+        let set: Vec<(&str, &str)> = set.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        run_with(name, &[], &set, "")
+    };
+    let ran = run("minimal", &set("0ne00002193", key.as_str()));
+    assert_eq!((ran.code, ran.out.as_str()), (Some(0), "simulated-hub.azure-devices.net dev-01\n"), "{ran:?}");
+    assert_eq!(run("register", &set("0ne00002193", key.as_str())).code, Some(0));
+
+    let group_key = azure_iot_dps::DeviceKey::from_bytes(&[1; 64]).expect("a key").to_base64();
+    for name in ["minimal", "register"] {
+        let ran = run(name, &set("0ne00002193", group_key.as_str()));
+        assert_eq!((ran.code, ran.out.as_str()), (Some(1), ""));
+        assert!(ran.err.contains("401002") && ran.err.contains("tracking ID"), "{ran:?}");
+        assert_eq!(ran.err.contains("hint: this key has 64 bytes"), name == "register");
+        assert!(run(name, &set("0ne99999999", key.as_str())).err.contains("status 404"));
+    }
+}
