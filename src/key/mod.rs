@@ -3,16 +3,20 @@
 //! Everything here is HMAC-SHA256 (RFC 2104, FIPS 180-4) by the `hmac` and `sha2` crates. All that is secret is wiped
 //! when dropped, and none of it is shown by `Debug`.
 
+mod secret;
+
 use alloc::boxed::Box;
 use core::fmt;
 use core::str::FromStr;
 
 use hmac::digest::FixedOutput;
 use hmac::{Hmac, KeyInit, Mac};
+use secret::KeyBytes;
+pub use secret::{Base64Key, KeyError};
 use serde::de::{self, Deserialize, Deserializer};
 use sha2::Sha256;
 
-use crate::encoding::{KeyBytes, MAC, MAX_KEY_BASE64, base64_into};
+use crate::encoding::MAC;
 use crate::identity::RegistrationId;
 use crate::wipe;
 
@@ -293,84 +297,6 @@ impl de::Visitor<'_> for KeyVisitor {
     fn visit_str<E: de::Error>(self, text: &str) -> Result<KeyBytes, E> {
         KeyBytes::from_base64(text).map_err(E::custom)
     }
-}
-
-/// A key in base64: wiped when dropped, hidden from `Debug`, and without `Display`, so that printing one is on purpose.
-#[derive(Clone)]
-pub struct Base64Key {
-    text: wipe::Bytes<MAX_KEY_BASE64>,
-    length: usize,
-}
-
-impl Base64Key {
-    fn new(key: &[u8]) -> Self {
-        let mut text = wipe::Bytes([0; MAX_KEY_BASE64]);
-        let length = base64_into(key, &mut text[..]).len();
-        Self { text, length }
-    }
-
-    /// The secret itself, for a file, a flash page or a programming tool.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        self.text.get(..self.length).and_then(|text| core::str::from_utf8(text).ok()).unwrap_or_default()
-    }
-}
-
-impl fmt::Debug for Base64Key {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Base64Key(<hidden>)")
-    }
-}
-
-/// Why something is not a key. Tells positions and lengths, never a byte of what was given.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum KeyError {
-    /// Nothing there, or white space alone.
-    #[error("the key is empty")]
-    Empty,
-    /// Fewer than 16 bytes.
-    #[error("a key has 16 to 64 bytes; this one has {length}")]
-    TooShort {
-        /// The number of bytes.
-        length: usize,
-    },
-    /// More than 64 bytes.
-    #[error("a key has 16 to 64 bytes; this one has {length}")]
-    TooLong {
-        /// The number of bytes.
-        length: usize,
-    },
-    /// A quotation mark: the tool that printed the key printed it as JSON.
-    #[error("the key is in quotation marks, which are not part of it (one is at position {position})")]
-    Quoted {
-        /// Where, in bytes from 0.
-        position: usize,
-    },
-    /// A `-` or `_`, which are of the URL-safe alphabet; DPS keys are in the standard one, with `+` and `/`.
-    #[error("the key is in URL-safe base64, but standard base64 is expected (position {position})")]
-    UrlSafe {
-        /// Where, in bytes from 0.
-        position: usize,
-    },
-    /// A character that base64 does not have.
-    #[error("the key is not base64: the character at position {position} does not belong there")]
-    Character {
-        /// Where, in bytes from 0.
-        position: usize,
-    },
-    /// The `=` at the end are missing, or one of two is.
-    #[error("the key's base64 lacks its padding: one or two \"=\" at the end")]
-    PaddingMissing,
-    /// The number of symbols is one that base64 cannot have, or there are too many `=`: a part of the key was lost.
-    #[error("the key's base64 is cut off or has a surplus \"=\": it has {length} symbols")]
-    Truncated {
-        /// The number of symbols before the padding.
-        length: usize,
-    },
-    /// The last symbol holds bits that belong to no byte: a part of the key was lost or changed.
-    #[error("the key's base64 is damaged: its last symbol holds bits that belong to no byte")]
-    TrailingBits,
 }
 
 #[cfg(test)]

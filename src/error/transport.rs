@@ -1,0 +1,106 @@
+//! What keeps an answer from arriving.
+
+use alloc::boxed::Box;
+use core::fmt;
+
+/// What kept a complete answer from arriving.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum TransportErrorKind {
+    /// The host name could not be resolved.
+    NameNotResolved,
+    /// No connection came about: refused, no route, no network.
+    CannotConnect,
+    /// The time was up.
+    TimedOut,
+    /// TLS failed for a reason other than the certificate.
+    Tls,
+    /// The peer's certificate is not trusted: the wrong roots, the wrong name, expired.
+    CertificateNotTrusted,
+    /// The peer's certificate is not valid yet: the device's clock is wrong.
+    ClockNotSet,
+    /// The proxy refused or could not be reached.
+    Proxy,
+    /// The answer is larger than the transport takes.
+    AnswerTooLarge,
+    /// The answer broke off or is not HTTP.
+    AnswerBroken,
+    /// Something else.
+    Other,
+}
+
+impl fmt::Display for TransportErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NameNotResolved => "the host name could not be resolved",
+            Self::CannotConnect => "no connection could be made",
+            Self::TimedOut => "no complete answer arrived in time",
+            Self::Tls => "TLS failed",
+            Self::CertificateNotTrusted => "the server's certificate is not trusted",
+            Self::ClockNotSet => "the server's certificate is not valid yet: the device's clock is wrong",
+            Self::Proxy => "the proxy failed",
+            Self::AnswerTooLarge => "the answer is too large",
+            Self::AnswerBroken => "the answer broke off or is not HTTP",
+            Self::Other => "the request could not be carried",
+        })
+    }
+}
+
+/// No complete answer arrived.
+///
+/// ```
+/// use azure_iot_dps::{TransportError, TransportErrorKind};
+///
+/// // As a transport over a modem reports that its AT+HTTPACTION timed out:
+/// let error = TransportError::new(TransportErrorKind::TimedOut).with_source("+HTTPACTION: 1,601,0");
+/// assert_eq!(error.to_string(), "no complete answer arrived in time");
+/// ```
+#[derive(Debug)]
+pub struct TransportError {
+    kind: TransportErrorKind,
+    source: Option<Box<dyn core::error::Error + Send + Sync>>,
+}
+
+impl TransportError {
+    /// An error of this kind.
+    #[must_use]
+    pub fn new(kind: TransportErrorKind) -> Self {
+        Self { kind, source: None }
+    }
+
+    /// With what lies behind it: a driver's own error, or a text. It must not hold the request's token.
+    #[must_use]
+    pub fn with_source(self, source: impl Into<Box<dyn core::error::Error + Send + Sync>>) -> Self {
+        Self { source: Some(source.into()), ..self }
+    }
+
+    /// The same as another kind.
+    #[cfg(feature = "https")]
+    pub(crate) fn with_kind(self, kind: TransportErrorKind) -> Self {
+        Self { kind, ..self }
+    }
+
+    /// What kept the answer from arriving.
+    #[must_use]
+    pub fn kind(&self) -> TransportErrorKind {
+        self.kind
+    }
+}
+
+impl fmt::Display for TransportError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.kind.fmt(f)
+    }
+}
+
+impl core::error::Error for TransportError {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        self.source.as_deref().map(|error| error as _)
+    }
+}
+
+impl From<TransportErrorKind> for TransportError {
+    fn from(kind: TransportErrorKind) -> Self {
+        Self::new(kind)
+    }
+}
