@@ -1,18 +1,65 @@
-//! Who may register, and the check that it is them.
+//! Who may register, with which keys, and what is arranged for them.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
 
-use crate::identity::{DeviceId, RegistrationId};
+use crate::identity::{DeviceId, HostName, RegistrationId};
 use crate::key::{DeviceKey, GroupKey, KeyDerivation};
 use crate::sas::SasToken;
+
+/// What becomes of a device's data when it registers again and its hub is another one than before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Reprovisioning {
+    /// The device moves and its data is migrated: substatus `deviceDataMigrated`. The service's default.
+    #[default]
+    Migrate,
+    /// The device moves and its data is reset: substatus `deviceDataReset`.
+    Reset,
+    /// The device stays where it was assigned first.
+    Never,
+}
+
+/// What individual enrollments and groups have in common.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Terms {
+    pub(super) hub: Option<HostName>,
+    pub(super) reprovisioning: Reprovisioning,
+    pub(super) disabled: bool,
+}
+
+/// The settings that individual enrollments and groups have in common.
+macro_rules! terms {
+    () => {
+        /// The one hub that its devices are assigned to. Default: as the simulator allocates.
+        #[must_use]
+        pub fn hub(mut self, hub: HostName) -> Self {
+            self.terms.hub = Some(hub);
+            self
+        }
+
+        /// What happens when a device registers again. Default [`Reprovisioning::Migrate`].
+        #[must_use]
+        pub fn reprovisioning(mut self, reprovisioning: Reprovisioning) -> Self {
+            self.terms.reprovisioning = reprovisioning;
+            self
+        }
+
+        /// Disabled: a registration is answered with the status `disabled`. Default enabled.
+        #[must_use]
+        pub fn disabled(mut self) -> Self {
+            self.terms.disabled = true;
+            self
+        }
+    };
+}
 
 /// An enrollment group: many devices, whose keys are derived from the group's.
 #[derive(Clone)]
 pub struct EnrollmentGroup {
     name: Box<str>,
     keys: Vec<KeyDerivation>,
+    pub(super) terms: Terms,
 }
 
 impl EnrollmentGroup {
@@ -20,7 +67,7 @@ impl EnrollmentGroup {
     #[must_use]
     pub fn new(name: &str, primary_key: &GroupKey) -> Self {
         let primary_key = KeyDerivation::new(primary_key);
-        Self { name: name.into(), keys: [primary_key].into() }
+        Self { name: name.into(), keys: [primary_key].into(), terms: Terms::default() }
     }
 
     /// With a secondary key too, which is as good as the primary one.
@@ -29,6 +76,8 @@ impl EnrollmentGroup {
         self.keys.push(KeyDerivation::new(secondary_key));
         self
     }
+
+    terms!();
 
     /// The group's name.
     #[must_use]
@@ -48,7 +97,7 @@ impl EnrollmentGroup {
 
 impl fmt::Debug for EnrollmentGroup {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EnrollmentGroup").field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("EnrollmentGroup").field("name", &self.name).field("terms", &self.terms).finish_non_exhaustive()
     }
 }
 
@@ -58,13 +107,14 @@ pub struct IndividualEnrollment {
     registration_id: RegistrationId,
     keys: Vec<DeviceKey>,
     device_id: Option<DeviceId>,
+    pub(super) terms: Terms,
 }
 
 impl IndividualEnrollment {
     /// A device with this primary key.
     #[must_use]
     pub fn new(registration_id: RegistrationId, primary_key: DeviceKey) -> Self {
-        Self { registration_id, keys: [primary_key].into(), device_id: None }
+        Self { registration_id, keys: [primary_key].into(), device_id: None, terms: Terms::default() }
     }
 
     /// With a secondary key too, which is as good as the primary one.
@@ -79,6 +129,8 @@ impl IndividualEnrollment {
     pub fn device_id(self, device_id: DeviceId) -> Self {
         Self { device_id: Some(device_id), ..self }
     }
+
+    terms!();
 
     /// The service compares registration IDs without regard to case.
     pub(super) fn is_for(&self, registration_id: &RegistrationId) -> bool {

@@ -1,7 +1,12 @@
 //! HTTP as the simulator sees it, whatever carries it.
 
+use alloc::borrow::ToOwned;
 use alloc::string::String;
 use alloc::vec::Vec;
+
+use serde::Serialize;
+
+use crate::encoding::percent_decode;
 
 /// A request, complete.
 pub(super) struct HttpRequest<'a> {
@@ -21,6 +26,13 @@ impl<'a> HttpRequest<'a> {
         self.target.split_once('?').map_or(self.target, |(path, _)| path)
     }
 
+    /// The segments of the path, decoded.
+    pub(super) fn segments(&self) -> Vec<String> {
+        let decode =
+            |segment: &str| String::from_utf8_lossy(&percent_decode(segment).collect::<Vec<u8>>()).into_owned();
+        self.path().split('/').skip(1).map(decode).collect()
+    }
+
     /// A parameter of the query, not decoded.
     pub(super) fn parameter(&self, name: &str) -> Option<&'a str> {
         let (_, query) = self.target.split_once('?')?;
@@ -34,4 +46,21 @@ pub(super) struct HttpAnswer {
     pub(super) status: u16,
     pub(super) headers: Vec<(&'static str, String)>,
     pub(super) body: Vec<u8>,
+}
+
+impl HttpAnswer {
+    /// Nothing that the simulator writes fails to serialize; an empty body would show that it did.
+    pub(super) fn json<T: Serialize>(status: u16, body: &T) -> Self {
+        let headers = Vec::from([("Content-Type", "application/json; charset=utf-8".to_owned())]);
+        Self { status, headers, body: serde_json::to_vec(body).unwrap_or_default() }
+    }
+
+    pub(super) fn empty(status: u16) -> Self {
+        Self { status, headers: Vec::new(), body: Vec::new() }
+    }
+
+    pub(super) fn with_header(mut self, name: &'static str, value: String) -> Self {
+        self.headers.push((name, value));
+        self
+    }
 }

@@ -1,4 +1,7 @@
-//! A DPS to test against: the service as pure code, with handles for a transport and a clock that a test owns.
+//! A DPS to test against, and the IoT hub behind it: the service as pure code, with handles for a transport and a clock that
+//! a test owns.
+//!
+//! # A whole boot in a unit test
 //!
 //! ```
 //! use azure_iot_dps::simulator::Simulator;
@@ -8,7 +11,7 @@
 //! let registration_id = RegistrationId::new("my-device")?;
 //! let device_key = sim.device_key(&registration_id).expect("the simulator makes up a group if it is given none");
 //!
-//! let mut client = ProvisioningClient::builder(sim.id_scope().clone(), registration_id, device_key)
+//! let mut client = ProvisioningClient::builder(sim.id_scope(), registration_id, device_key)
 //!     .transport(sim.transport())
 //!     .clock(sim.clock())
 //!     .build()?;
@@ -17,119 +20,100 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! No socket, no thread, no sleep: the waits that the service asks for pass in no time. With the feature
-//! `simulator-server` the same service answers over TLS on loopback, see `Simulator::serve`.
+//! No socket, no thread, no sleep: the waits that the service asks for pass in no time, and `sim.clock().elapsed()` tells
+//! how long they would have been.
+//!
+//! # What goes wrong in the field
+//!
+//! Faults are scripted per device, and over when they have happened as often as they were to:
+//!
+//! ```
+//! # use azure_iot_dps::simulator::{Record, Simulator};
+//! # use azure_iot_dps::{ProvisioningClient, RegistrationId};
+//! # let sim = Simulator::builder().build();
+//! # let registration_id = RegistrationId::new("my-device")?;
+//! # let device_key = sim.device_key(&registration_id).unwrap();
+//! sim.device(&registration_id).answer(503).times(2);
+//! sim.device(&registration_id).cut_after(40);
+//! # let builder = ProvisioningClient::builder(sim.id_scope(), registration_id, device_key);
+//! # let mut client = builder.transport(sim.transport()).clock(sim.clock()).build()?;
+//! client.register()?; // Gets there all the same.
+//!
+//! let statuses: Vec<_> = sim.records().into_iter().filter_map(|record| match record {
+//!     Record::Request { status, .. } => Some(status),
+//!     _ => None,
+//! }).collect();
+//! assert_eq!(statuses, [Some(503), Some(503), None, Some(202), Some(202), Some(200)]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # What the service is set to
+//!
+//! [`SimulatorBuilder`] takes enrollment groups and individual enrollments, linked hubs and a custom allocation policy, the
+//! service's limits, and how often a device is told to wait. Where the service is said to check something, it checks: the
+//! token over its text as sent, its expiry, its resource, either key.
+//!
+//! # As a server
+//!
+//! With the feature `simulator-server`, `Simulator::serve` puts the same service behind TLS on loopback. The example
+//! `dps_simulator` is that as a program; [`other_languages`] tells how to test a client in any language against it.
 
+mod allocation;
+mod answers;
+mod builder;
+mod device;
 mod enrollment;
+mod fault;
+mod forms;
 mod http;
+mod hub;
+mod journal;
+mod limits;
+#[doc = include_str!("other_languages.md")]
+pub mod other_languages {}
+#[cfg(feature = "simulator-server")]
+mod credentials;
+#[cfg(feature = "simulator-server")]
+mod outlet;
 #[cfg(feature = "simulator-server")]
 mod server;
 mod service;
 
+use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::fmt;
 use core::time::Duration;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-pub use enrollment::{EnrollmentGroup, IndividualEnrollment};
-use http::{HttpAnswer, HttpRequest};
+pub use allocation::{Allocation, AllocationRequest};
+use builder::DEMO_KEY;
+pub use builder::SimulatorBuilder;
+pub use enrollment::{EnrollmentGroup, IndividualEnrollment, Reprovisioning};
+use fault::{Delivery, Script};
+pub use fault::{DeviceHandle, FaultHandle};
+use http::HttpRequest;
+use journal::Journal;
+pub use journal::{Record, Watch};
+pub use limits::Limits;
 #[cfg(feature = "simulator-server")]
 pub use server::{ServeError, SimulatorServer};
 use service::Service;
 
-use crate::error::TransportError;
-use crate::identity::{HostName, IdScope, RegistrationId};
-use crate::key::{DeviceKey, GroupKey};
+use crate::error::{TransportError, TransportErrorKind};
+use crate::identity::{DeviceId, HostName, IdScope, RegistrationId};
+use crate::key::DeviceKey;
 use crate::protocol::{Request, Response};
 use crate::time::{Clock, Now, UnixTime};
 use crate::transport::Transport;
 
-/// What the simulator is set to: enrollments, hubs, and how slow the service is.
-#[derive(Clone, Debug)]
-pub struct SimulatorBuilder {
-    settings: Settings,
-}
-
-#[derive(Clone, Debug)]
-struct Settings {
-    id_scope: IdScope,
-    groups: Vec<EnrollmentGroup>,
-    individuals: Vec<IndividualEnrollment>,
-    hubs: Vec<HostName>,
-    assigning_polls: u32,
-    retry_after: Option<Duration>,
-}
-
-impl SimulatorBuilder {
-    /// The ID scope. Default `0ne00002193`.
-    #[must_use]
-    pub fn id_scope(mut self, id_scope: IdScope) -> Self {
-        self.settings.id_scope = id_scope;
-        self
-    }
-
-    /// One more enrollment group. Default none; but where there is no enrollment at all, a group with a made-up key.
-    #[must_use]
-    pub fn group(mut self, group: EnrollmentGroup) -> Self {
-        self.settings.groups.push(group);
-        self
-    }
-
-    /// One more individual enrollment. Default none.
-    #[must_use]
-    pub fn individual(mut self, individual: IndividualEnrollment) -> Self {
-        self.settings.individuals.push(individual);
-        self
-    }
-
-    /// One more linked hub. Devices are spread over the hubs by a stable hash. Default `simulated-hub.azure-devices.net`.
-    #[must_use]
-    pub fn hub(mut self, hub: HostName) -> Self {
-        self.settings.hubs.push(hub);
-        self
-    }
-
-    /// How many polls are answered with `assigning` before one is answered with `assigned`. Default 1.
-    #[must_use]
-    pub fn assigning_polls(mut self, polls: u32) -> Self {
-        self.settings.assigning_polls = polls;
-        self
-    }
-
-    /// The `Retry-After` of an answer that says `assigning`, in whole seconds; `None` leaves it out. Default 3 s, as the
-    /// service has it.
-    #[must_use]
-    pub fn retry_after(mut self, retry_after: impl Into<Option<Duration>>) -> Self {
-        self.settings.retry_after = retry_after.into();
-        self
-    }
-
-    /// The simulator.
-    #[must_use]
-    pub fn build(mut self) -> Simulator {
-        let settings = &mut self.settings;
-        if settings.groups.is_empty() && settings.individuals.is_empty() {
-            settings.groups.extend(demo_group());
-        }
-        if settings.hubs.is_empty() {
-            settings.hubs.extend(HostName::new("simulated-hub.azure-devices.net"));
-        }
-        Simulator { service: Arc::new(Mutex::new(Service::new(self.settings))), time: Arc::default() }
-    }
-}
-
-/// A group whose key everybody knows.
-fn demo_group() -> Option<EnrollmentGroup> {
-    let key = GroupKey::from_bytes(b"a key for tests that everybody knows, and so is worth nothing...");
-    Some(EnrollmentGroup::new("demo", &key.ok()?))
-}
-
-/// A DPS that lives in the test, or behind [`Simulator::serve`] in a process of its own.
+/// A DPS that lives in the test, or behind `Simulator::serve` in a process of its own.
 ///
 /// Its clones are handles of the same service.
 #[derive(Clone, Debug)]
 pub struct Simulator {
     service: Arc<Mutex<Service>>,
+    journal: Arc<Journal>,
     /// How much time has passed for those who use [`Simulator::clock`].
     time: Arc<Mutex<Duration>>,
 }
@@ -141,17 +125,7 @@ impl Simulator {
     /// To set up enrollments and behaviour.
     #[must_use]
     pub fn builder() -> SimulatorBuilder {
-        SimulatorBuilder {
-            settings: Settings {
-                // The example of Microsoft's documentation; the text is known to be valid.
-                id_scope: IdScope::new("0ne00002193").unwrap_or_else(|_| unreachable!()),
-                groups: Vec::new(),
-                individuals: Vec::new(),
-                hubs: Vec::new(),
-                assigning_polls: 1,
-                retry_after: Some(Duration::from_secs(3)),
-            },
-        }
+        SimulatorBuilder::new()
     }
 
     /// The ID scope.
@@ -166,6 +140,13 @@ impl Simulator {
         lock(&self.service).device_key(registration_id)
     }
 
+    /// The group key in base64 that a simulator makes up when it is given no enrollment.
+    #[must_use]
+    pub fn demo_group_key() -> String {
+        use base64::Engine;
+        base64::engine::general_purpose::STANDARD.encode(DEMO_KEY)
+    }
+
     /// A transport that asks this service without a network.
     #[must_use]
     pub fn transport(&self) -> SimulatorTransport {
@@ -178,8 +159,38 @@ impl Simulator {
         SimulatorClock(self.clone())
     }
 
-    fn answer(&self, request: &HttpRequest<'_>, unix: Duration) -> HttpAnswer {
-        lock(&self.service).answer(request, unix)
+    /// One device, to script what goes wrong for it.
+    #[must_use]
+    pub fn device(&self, registration_id: &RegistrationId) -> DeviceHandle {
+        DeviceHandle::new(self.clone(), registration_id)
+    }
+
+    /// What happened: requests, assignments and telemetry, oldest first, the last 1,024 of them.
+    #[must_use]
+    pub fn records(&self) -> Vec<Record> {
+        self.journal.read()
+    }
+
+    /// To wait for what happens from now on, on another thread.
+    #[must_use]
+    pub fn watch(&self) -> Watch {
+        Watch::new(Arc::clone(&self.journal))
+    }
+
+    /// Every device that has been let in, with its name in the hub and, if it was given one, the hub.
+    #[must_use]
+    pub fn devices(&self) -> Vec<(RegistrationId, DeviceId, Option<HostName>)> {
+        let service = lock(&self.service);
+        let devices = service.devices();
+        devices.map(|it| (it.registration_id.clone(), it.device_id.clone(), it.hub().cloned())).collect()
+    }
+
+    fn with_script(&self, key: &str, change: impl FnOnce(&mut Script)) {
+        lock(&self.service).with_script(key, change);
+    }
+
+    fn deliver(&self, request: &HttpRequest<'_>, unix: Duration) -> Delivery {
+        lock(&self.service).deliver(request, unix)
     }
 
     fn elapsed(&self) -> Duration {
@@ -190,6 +201,24 @@ impl Simulator {
 /// A panic elsewhere in a test leaves the service as usable as it was.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Makes a certificate chain for a signing request, both in base64; `None` where the request is not valid.
+#[derive(Clone)]
+struct Issuer(Arc<Issue>);
+
+type Issue = dyn Fn(&str, &RegistrationId) -> Option<Vec<String>> + Send + Sync;
+
+impl Issuer {
+    fn issue(&self, csr: &str, registration_id: &RegistrationId) -> Option<Vec<String>> {
+        (self.0)(csr, registration_id)
+    }
+}
+
+impl fmt::Debug for Issuer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Issuer")
+    }
 }
 
 /// Asks the simulator without a network. Made by [`Simulator::transport`].
@@ -204,9 +233,22 @@ impl Transport for SimulatorTransport {
             headers: request.headers().collect(),
             body: request.body().unwrap_or_default(),
         };
-        let answer = self.0.answer(&http, BEGINNING.saturating_add(self.0.elapsed()));
-        let response = Response::new(answer.status, answer.body);
-        Ok(answer.headers.into_iter().fold(response, |response, (name, value)| response.with_header(name, value)))
+        match self.0.deliver(&http, BEGINNING.saturating_add(self.0.elapsed())) {
+            Delivery::Whole { answer, after, .. } => {
+                self.0.clock().advance(after.min(request.time_limit()));
+                if after > request.time_limit() {
+                    return Err(TransportErrorKind::TimedOut.into());
+                }
+                let response = Response::new(answer.status, answer.body);
+                Ok(answer
+                    .headers
+                    .into_iter()
+                    .fold(response, |response, (name, value)| response.with_header(name, value)))
+            }
+            Delivery::Cut { .. } | Delivery::Garbage(_) | Delivery::Nothing => {
+                Err(TransportErrorKind::AnswerBroken.into())
+            }
+        }
     }
 }
 

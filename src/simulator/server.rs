@@ -4,8 +4,8 @@ use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
-use core::convert::Infallible;
 use core::fmt;
+use core::net::{Ipv4Addr, SocketAddr};
 use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
 use std::io;
@@ -18,18 +18,17 @@ use hyper::body::{Bytes, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::ServerConfig;
-use tokio_rustls::rustls::crypto::ring;
-use tokio_rustls::rustls::pki_types::PrivatePkcs8KeyDer;
 
 use crate::identity::Endpoint;
-use crate::simulator::Simulator;
-use crate::simulator::http::HttpRequest;
+use crate::simulator::credentials::Credentials;
+use crate::simulator::fault::Delivery;
+use crate::simulator::http::{HttpAnswer, HttpRequest};
+use crate::simulator::outlet::{Outlet, OutletHandle};
+use crate::simulator::{Simulator, lock};
 
 /// More than the service takes, so that it can say so.
 const LARGEST_BODY: usize = 256 * 1024;
@@ -45,6 +44,12 @@ pub enum ServeError {
     /// The address could not be listened on, or no thread could be started.
     #[error("the simulator cannot listen")]
     Listen(#[from] io::Error),
+    /// The address is not one of this machine's own.
+    #[error("{address} is not a loopback address: others could reach the simulator there")]
+    NotLoopback {
+        /// The address.
+        address: SocketAddr,
+    },
     /// No certificate could be made.
     #[error("the simulator could not make its certificates")]
     Certificate(#[source] Box<dyn core::error::Error + Send + Sync>),
@@ -59,12 +64,35 @@ impl Simulator {
     ///
     /// There is no free port, or no certificate could be made.
     pub fn serve(&self) -> Result<SimulatorServer, ServeError> {
+        self.serve_at((Ipv4Addr::LOCALHOST, 0).into())
+    }
+
+    /// The same at this address; port 0 picks a free one.
+    ///
+    /// # Errors
+    ///
+    /// The address is not one of this machine's own, of which the keys of a simulator must not leave. Or it cannot be
+    /// listened on, or no certificate could be made.
+    pub fn serve_at(&self, address: SocketAddr) -> Result<SimulatorServer, ServeError> {
+        if !address.ip().is_loopback() {
+            return Err(ServeError::NotLoopback { address });
+        }
+        self.serve_to_anybody_at(address)
+    }
+
+    /// The same at an address that others can reach, too. The simulator is made for tests: it has not been hardened.
+    ///
+    /// # Errors
+    ///
+    /// The address cannot be listened on, or no certificate could be made.
+    pub fn serve_to_anybody_at(&self, address: SocketAddr) -> Result<SimulatorServer, ServeError> {
         let credentials = Credentials::make().map_err(ServeError::Certificate)?;
-        let listener = TcpListener::bind(("127.0.0.1", 0))?;
+        let listener = TcpListener::bind(address)?;
         listener.set_nonblocking(true)?;
         let endpoint = format!("localhost:{}", listener.local_addr()?.port()).parse().map_err(io::Error::other)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
 
+        lock(&self.service).set_issuer(credentials.issuer);
         let (stop, stopped) = watch::channel(());
         let connections = Arc::new(AtomicU64::new(0));
         let server = Server {
@@ -178,10 +206,8 @@ impl Server {
             },
             _ = stopped.changed() => return,
         };
-        let service = service_fn(move |request| {
-            let simulator = self.simulator.clone();
-            async move { Ok::<_, Infallible>(answer(&simulator, request).await) }
-        });
+        let (stream, outlet) = Outlet::around(stream);
+        let service = service_fn(move |request| answer(self.simulator.clone(), outlet.clone(), request));
         // Without a limit for the next head: a client may be told to come back in a minute, on the same connection.
         let connection =
             http1::Builder::new().header_read_timeout(None).serve_connection(TokioIo::new(stream), service);
@@ -196,10 +222,19 @@ impl Server {
     }
 }
 
-async fn answer(simulator: &Simulator, request: hyper::Request<Incoming>) -> hyper::Response<Full<Bytes>> {
+/// The fault that a test asked for: the connection ends here.
+#[derive(Debug, thiserror::Error)]
+#[error("the connection is closed on purpose")]
+struct ClosedOnPurpose;
+
+async fn answer(
+    simulator: Simulator,
+    outlet: OutletHandle,
+    request: hyper::Request<Incoming>,
+) -> Result<hyper::Response<Full<Bytes>>, ClosedOnPurpose> {
     let (head, body) = request.into_parts();
     let Ok(body) = Limited::new(body, LARGEST_BODY).collect().await else {
-        return empty(hyper::StatusCode::PAYLOAD_TOO_LARGE);
+        return Ok(response(HttpAnswer::empty(413)));
     };
     let body = body.to_bytes();
     let headers = head.headers.iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
@@ -210,46 +245,33 @@ async fn answer(simulator: &Simulator, request: hyper::Request<Incoming>) -> hyp
         body: &body,
     };
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let answer = simulator.answer(&request, now);
+    match simulator.deliver(&request, now) {
+        Delivery::Whole { answer, after, close } => {
+            if !after.is_zero() {
+                tokio::time::sleep(after).await;
+            }
+            let answer = if close { answer.with_header("Connection", "close".into()) } else { answer };
+            Ok(response(answer))
+        }
+        Delivery::Cut { answer, bytes } => {
+            outlet.close_after(bytes);
+            Ok(response(answer))
+        }
+        Delivery::Garbage(bytes) => {
+            outlet.send_instead(bytes);
+            Ok(response(HttpAnswer::empty(200)))
+        }
+        Delivery::Nothing => Err(ClosedOnPurpose),
+    }
+}
+
+fn response(answer: HttpAnswer) -> hyper::Response<Full<Bytes>> {
     let response = hyper::Response::builder().status(answer.status);
     let response = answer.headers.into_iter().fold(response, |response, (name, value)| response.header(name, value));
-    let body = Full::new(Bytes::from(answer.body));
-    response.body(body).unwrap_or_else(|_| empty(hyper::StatusCode::INTERNAL_SERVER_ERROR))
-}
-
-fn empty(status: hyper::StatusCode) -> hyper::Response<Full<Bytes>> {
-    let mut response = hyper::Response::new(Full::default());
-    *response.status_mut() = status;
-    response
-}
-
-/// A certificate authority of a few minutes' standing, and a certificate by it.
-struct Credentials {
-    ca_pem: String,
-    config: ServerConfig,
-}
-
-impl Credentials {
-    fn make() -> Result<Self, Box<dyn core::error::Error + Send + Sync>> {
-        let mut ca = CertificateParams::default();
-        ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        ca.key_usages = [KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign].into();
-        ca.distinguished_name.push(DnType::CommonName, "azure-iot-dps simulator CA");
-        let ca_key = KeyPair::generate()?;
-        let ca_pem = ca.self_signed(&ca_key)?.pem();
-
-        let mut leaf = CertificateParams::new(["localhost", "127.0.0.1", "::1"].map(String::from))?;
-        leaf.distinguished_name.push(DnType::CommonName, "azure-iot-dps simulator");
-        let leaf_key = KeyPair::generate()?;
-        let certificate = leaf.signed_by(&leaf_key, &Issuer::new(ca, ca_key))?;
-
-        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()?
-            .with_no_client_auth()
-            .with_single_cert(
-                [certificate.der().clone()].into(),
-                PrivatePkcs8KeyDer::from(leaf_key.serialize_der()).into(),
-            )?;
-        Ok(Self { ca_pem, config })
-    }
+    response.body(Full::new(Bytes::from(answer.body))).unwrap_or_else(|_| {
+        // A status or a header of a script that HTTP does not have.
+        let mut response = hyper::Response::new(Full::default());
+        *response.status_mut() = hyper::StatusCode::INTERNAL_SERVER_ERROR;
+        response
+    })
 }

@@ -1,27 +1,41 @@
-//! The service itself, pure: a request and the time in, an answer out.
+//! The provisioning service itself, pure: a request and the time in, an answer out.
 
 use alloc::borrow::ToOwned;
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::fmt::Write;
 use core::time::Duration;
 
-use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
+use serde::Deserialize;
+use serde_json::value::RawValue;
 
-use crate::encoding::percent_decode;
-use crate::identity::RegistrationId;
+use crate::identity::{DeviceId, RegistrationId};
 use crate::key::DeviceKey;
-use crate::protocol::http_date;
 use crate::sas::SasToken;
-use crate::simulator::Settings;
+use crate::simulator::Issuer;
+use crate::simulator::allocation::AllocationRequest;
+use crate::simulator::answers::{
+    BAD_REQUEST, NOT_FOUND, Refused, StatusBody, THROTTLED, UNAUTHORIZED, complete, refusal, state, status,
+    with_retry_after,
+};
+use crate::simulator::builder::Settings;
+use crate::simulator::device::{Device, Outcome};
+use crate::simulator::enrollment::{Reprovisioning, Terms};
+use crate::simulator::fault::{Delivery, Effect, Script};
+use crate::simulator::forms::{operation_id, uuid};
 use crate::simulator::http::{HttpAnswer, HttpRequest};
+use crate::simulator::hub;
+use crate::simulator::journal::{Journal, Record};
+use crate::simulator::limits::Meters;
 use crate::time::UnixTime;
 
 /// The versions of the device API that the service takes.
 const API_VERSIONS: [&str; 4] = ["2019-03-31", "2021-06-01", "2021-10-01", "2026-04-01"];
+/// The one that knows certificate signing requests.
+const CSR_API_VERSION: &str = "2026-04-01";
 /// The largest request body that the service takes.
 const LARGEST_BODY: usize = 96 * 1024;
 
@@ -31,102 +45,54 @@ pub(super) struct Service {
     settings: Settings,
     /// By registration ID in lower case.
     devices: BTreeMap<String, Device>,
+    scripts: BTreeMap<String, Script>,
+    meters: Meters,
     requests: u64,
-}
-
-/// A device that has registered.
-#[derive(Debug)]
-struct Device {
-    operation_id: String,
-    polls_left: u32,
-    created: Duration,
-    updated: Duration,
-    hub: String,
-    /// The name in the hub.
-    name: String,
-    group: Option<String>,
-}
-
-/// An error in the service's own format.
-struct Refused {
-    status: u16,
-    code: u32,
-    message: &'static str,
-}
-
-impl Refused {
-    const fn new(code: u32, message: &'static str) -> Self {
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "codes have six digits, their first three are an HTTP status"
-        )]
-        Self { status: (code / 1000) as u16, code, message }
-    }
-}
-
-const BAD_REQUEST: u32 = 400_000;
-const UNAUTHORIZED: u32 = 401_002;
-const NOT_FOUND: u32 = 404_201;
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct ErrorBody<'a> {
-    error_code: u32,
-    tracking_id: &'a str,
-    message: &'a str,
-    timestamp_utc: &'a str,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct StatusBody<'a> {
-    operation_id: &'a str,
-    status: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    registration_state: Option<StateBody<'a>>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct StateBody<'a> {
-    registration_id: &'a str,
-    created_date_time_utc: String,
-    assigned_hub: &'a str,
-    device_id: &'a str,
-    status: &'a str,
-    substatus: &'a str,
-    last_updated_date_time_utc: String,
-    etag: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    symmetric_key: Option<SymmetricKeyBody<'a>>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct SymmetricKeyBody<'a> {
-    enrollment_group_id: &'a str,
+    messages: u64,
+    journal: Arc<Journal>,
+    issuer: Option<Issuer>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct RegisterBody {
+struct RegisterBody<'a> {
     registration_id: String,
+    #[serde(borrow)]
+    payload: Option<&'a RawValue>,
+    csr: Option<String>,
 }
 
-/// Who sent a request, once it is clear.
+/// Who sent a request, once it is clear, and what is arranged for them.
 struct Caller {
     registration_id: RegistrationId,
-    device_id: String,
+    key: String,
+    device_id: Option<DeviceId>,
     group: Option<String>,
+    terms: Terms,
 }
 
 impl Service {
-    pub(super) fn new(settings: Settings) -> Self {
-        Self { settings, devices: BTreeMap::new(), requests: 0 }
+    pub(super) fn new(settings: Settings, journal: Arc<Journal>) -> Self {
+        Self {
+            settings,
+            devices: BTreeMap::new(),
+            scripts: BTreeMap::new(),
+            meters: Meters::default(),
+            requests: 0,
+            messages: 0,
+            journal,
+            issuer: None,
+        }
     }
 
     pub(super) fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// Whom certificate signing requests go to.
+    #[cfg(feature = "simulator-server")]
+    pub(super) fn set_issuer(&mut self, issuer: Issuer) {
+        self.issuer = Some(issuer);
     }
 
     pub(super) fn device_key(&self, registration_id: &RegistrationId) -> Option<DeviceKey> {
@@ -137,47 +103,134 @@ impl Service {
         }
     }
 
-    /// Answers a request that comes at this time since 1970.
-    pub(super) fn answer(&mut self, request: &HttpRequest<'_>, now: Duration) -> HttpAnswer {
-        self.requests = self.requests.saturating_add(1);
-        let request_id = uuid(&[b"request", &self.requests.to_be_bytes()]);
-        let mut answer = self.route(request, now).unwrap_or_else(|Refused { status, code, message }| {
-            let (tracking_id, timestamp_utc) = (&*request_id, &*timestamp(now));
-            let mut answer = json(status, &ErrorBody { error_code: code, tracking_id, message, timestamp_utc });
-            answer.headers.push(("x-ms-error-code", code.to_string()));
-            answer
+    /// Whether one of the keys that let this device in signed the token.
+    pub(super) fn is_key_of(&self, registration_id: &RegistrationId, token: &SasToken) -> bool {
+        match self.settings.individuals.iter().find(|it| it.is_for(registration_id)) {
+            Some(individual) => individual.signed(token),
+            None => self.settings.groups.iter().any(|group| group.signed(token, registration_id)),
+        }
+    }
+
+    pub(super) fn with_script(&mut self, key: &str, change: impl FnOnce(&mut Script)) {
+        change(self.scripts.entry(key.into()).or_default());
+    }
+
+    pub(super) fn devices(&self) -> impl Iterator<Item = &Device> {
+        self.devices.values()
+    }
+
+    /// Counts a message to a hub; whether it is within the quota.
+    pub(super) fn count_message(&mut self) -> bool {
+        self.messages = self.messages.saturating_add(1);
+        self.settings.hub_quota.is_none_or(|quota| self.messages <= quota)
+    }
+
+    pub(super) fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
+    /// Answers a request that comes at this time since 1970, and says how the answer arrives.
+    pub(super) fn deliver(&mut self, request: &HttpRequest<'_>, now: Duration) -> Delivery {
+        let key = request.segments().into_iter().nth(2).unwrap_or_default().to_ascii_lowercase();
+        let effect = self.scripts.get_mut(&key).and_then(Script::next);
+        let whole = |answer| Delivery::Whole { answer, after: Duration::ZERO, close: false };
+        let delivery = match effect {
+            None => whole(self.answer(request, now, now)),
+            Some(Effect::DropBefore) => Delivery::Nothing,
+            Some(Effect::Garbage(bytes)) => Delivery::Garbage(bytes),
+            Some(Effect::Answer { status, headers, body }) => whole(self.scripted(status, headers, body, now)),
+            Some(Effect::CutAfter(bytes)) => Delivery::Cut { answer: self.answer(request, now, now), bytes },
+            Some(Effect::DropAfter) => {
+                Delivery::Whole { answer: self.answer(request, now, now), after: Duration::ZERO, close: true }
+            }
+            Some(Effect::Slow(after)) => {
+                Delivery::Whole { answer: self.answer(request, now, now), after, close: false }
+            }
+            Some(Effect::DateOff(seconds)) => {
+                let date = now.as_secs().saturating_add_signed(seconds);
+                whole(self.answer(request, now, Duration::from_secs(date)))
+            }
+        };
+        self.journal.write(Record::Request {
+            at: UnixTime::from_secs(now.as_secs()),
+            method: request.method.into(),
+            target: request.target.into(),
+            body: request.body.into(),
+            status: if let Delivery::Whole { answer, .. } = &delivery { Some(answer.status) } else { None },
         });
-        answer.headers.extend([
-            ("Date", http_date(UnixTime::from_secs(now.as_secs()))),
-            ("x-ms-request-id", request_id),
-            ("Strict-Transport-Security", "max-age=31536000; includeSubDomains".to_owned()),
-        ]);
-        answer
+        delivery
+    }
+
+    fn request_id(&mut self) -> String {
+        self.requests = self.requests.saturating_add(1);
+        uuid(&[b"request", &self.requests.to_be_bytes()])
+    }
+
+    fn scripted(
+        &mut self,
+        status: u16,
+        headers: Vec<(&'static str, String)>,
+        body: Option<Vec<u8>>,
+        now: Duration,
+    ) -> HttpAnswer {
+        let request_id = self.request_id();
+        let mut answer = if let Some(body) = body {
+            HttpAnswer { body, ..HttpAnswer::empty(status) }
+        } else {
+            let code = u32::from(status).saturating_mul(1000);
+            refusal(&Refused { status, code, message: "As scripted.", retry_after: None }, &request_id, now)
+        };
+        answer.headers.extend(headers);
+        complete(answer, request_id, now)
+    }
+
+    fn answer(&mut self, request: &HttpRequest<'_>, now: Duration, date: Duration) -> HttpAnswer {
+        let request_id = self.request_id();
+        let answer = if request.path().starts_with("/devices/") {
+            hub::answer(self, request, now)
+        } else {
+            self.route(request, now).unwrap_or_else(|refused| refusal(&refused, &request_id, now))
+        };
+        complete(answer, request_id, date)
     }
 
     fn route(&mut self, request: &HttpRequest<'_>, now: Duration) -> Result<HttpAnswer, Refused> {
-        let segments: Vec<String> = request.path().split('/').skip(1).map(decode).collect();
+        let segments = request.segments();
         let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
         let [id_scope, "registrations", registration_id, rest @ ..] = &segments[..] else {
             return Err(Refused::new(NOT_FOUND, "Resource not found."));
         };
-        match request.parameter("api-version") {
-            Some(version) if API_VERSIONS.contains(&version) => {}
+        let api_version = match request.parameter("api-version") {
+            Some(version) if API_VERSIONS.contains(&version) => version,
             Some(_) => return Err(Refused::new(BAD_REQUEST, "The api-version is not supported.")),
             None => return Err(Refused::new(BAD_REQUEST, "The api-version is missing.")),
-        }
+        };
         if *id_scope != self.settings.id_scope.as_str() {
             return Err(Refused::new(NOT_FOUND, "No DPS instance has this ID scope."));
         }
         let registration_id = RegistrationId::new(*registration_id)
             .map_err(|_| Refused::new(BAD_REQUEST, "The registration ID is not valid."))?;
+        self.throttle(request.method, rest, &registration_id, now)?;
         let caller = self.authorize(request, &registration_id, now)?;
         match (request.method, rest) {
-            ("PUT", ["register"]) => self.register(request, &caller, now),
+            ("PUT", ["register"]) => self.register(request, &caller, api_version, now),
             ("GET", ["operations", operation_id]) => self.operation_status(operation_id, &caller, now),
-            (_, ["register"] | ["operations", _]) => Err(Refused::new(405_000, "The method is not allowed.")),
+            ("POST", []) => self.look_up(&caller),
+            (_, [] | ["register"] | ["operations", _]) => Err(Refused::new(405_000, "The method is not allowed.")),
             _ => Err(Refused::new(NOT_FOUND, "Resource not found.")),
         }
+    }
+
+    fn throttle(&mut self, method: &str, rest: &[&str], id: &RegistrationId, now: Duration) -> Result<(), Refused> {
+        let limits = &self.settings.limits;
+        let within = match (method, rest) {
+            ("PUT", ["register"]) => self.meters.register(limits, now),
+            ("GET", ["operations", _]) => self.meters.poll(limits, &id.as_str().to_ascii_lowercase(), now),
+            _ => true,
+        };
+        let retry_after = limits.retry_after;
+        let refused = Refused { retry_after, ..Refused::new(THROTTLED, "Too many requests.") };
+        if within { Ok(()) } else { Err(refused) }
     }
 
     /// The service's check: the token as sent, its resource, its expiry, and the keys of whoever may have this ID.
@@ -187,35 +240,32 @@ impl Service {
         registration_id: &RegistrationId,
         now: Duration,
     ) -> Result<Caller, Refused> {
-        let token = request.header("authorization").ok_or(Refused::new(UNAUTHORIZED, "Unauthorized: no token."))?;
-        let token = SasToken::parse(token).map_err(|_| Refused::new(UNAUTHORIZED, "Unauthorized: not a SAS token."))?;
-        let signed_as = self
-            .signed_as(&token, registration_id)
-            .ok_or(Refused::new(UNAUTHORIZED, "Unauthorized: the token is for another resource."))?;
+        let unauthorized = |message| Refused::new(UNAUTHORIZED, message);
+        let token = request.header("authorization").ok_or(unauthorized("Unauthorized: no token."))?;
+        let token = SasToken::parse(token).map_err(|_| unauthorized("Unauthorized: not a SAS token."))?;
+        let signed_as = self.signed_as(&token, registration_id);
+        let signed_as = signed_as.ok_or(unauthorized("Unauthorized: the token is for another resource."))?;
         if token.key_name().is_some_and(|name| name != "registration") {
-            return Err(Refused::new(UNAUTHORIZED, "Unauthorized: the token's key name is not \"registration\"."));
+            return Err(unauthorized("Unauthorized: the token's key name is not \"registration\"."));
         }
         if token.is_expired_at(UnixTime::from_secs(now.as_secs())) {
-            return Err(Refused::new(UNAUTHORIZED, "Unauthorized: the token has expired."));
+            return Err(unauthorized("Unauthorized: the token has expired."));
         }
-        let wrong_key = Err(Refused::new(UNAUTHORIZED, "Unauthorized: the signature does not match."));
+        let wrong_key = unauthorized("Unauthorized: the signature does not match.");
+        let key = signed_as.as_str().to_ascii_lowercase();
         if let Some(individual) = self.settings.individuals.iter().find(|it| it.is_for(registration_id)) {
             if !individual.signed(&token) {
-                return wrong_key;
+                return Err(wrong_key);
             }
-            let device_id = individual.own_device_id().map_or(signed_as.as_str(), |id| id.as_str()).to_owned();
-            return Ok(Caller { registration_id: signed_as, device_id, group: None });
+            let (device_id, terms) = (individual.own_device_id().cloned(), individual.terms.clone());
+            return Ok(Caller { registration_id: signed_as, key, device_id, group: None, terms });
         }
         if self.settings.groups.is_empty() {
             return Err(Refused::new(NOT_FOUND, "No enrollment has this registration ID."));
         }
-        match self.settings.groups.iter().find(|group| group.signed(&token, &signed_as)) {
-            None => wrong_key,
-            Some(group) => {
-                let device_id = signed_as.as_str().to_owned();
-                Ok(Caller { registration_id: signed_as, device_id, group: Some(group.name().to_owned()) })
-            }
-        }
+        let group = self.settings.groups.iter().find(|group| group.signed(&token, &signed_as)).ok_or(wrong_key)?;
+        let (group, terms) = (Some(group.name().to_owned()), group.terms.clone());
+        Ok(Caller { registration_id: signed_as, key, device_id: None, group, terms })
     }
 
     /// The registration ID as the token's resource writes it, if it is the path's but for case.
@@ -229,113 +279,132 @@ impl Service {
         if same { RegistrationId::new(id).ok() } else { None }
     }
 
-    fn register(&mut self, request: &HttpRequest<'_>, caller: &Caller, now: Duration) -> Result<HttpAnswer, Refused> {
+    fn register(
+        &mut self,
+        request: &HttpRequest<'_>,
+        caller: &Caller,
+        api_version: &str,
+        now: Duration,
+    ) -> Result<HttpAnswer, Refused> {
         if request.body.len() > LARGEST_BODY {
             return Err(Refused::new(413_000, "The request is too large."));
         }
-        let body: RegisterBody = serde_json::from_slice(request.body)
+        let body: RegisterBody<'_> = serde_json::from_slice(request.body)
             .map_err(|_| Refused::new(BAD_REQUEST, "The body is not a device registration."))?;
         if !body.registration_id.eq_ignore_ascii_case(caller.registration_id.as_str()) {
             return Err(Refused::new(BAD_REQUEST, "The body's registration ID is not that of the path."));
         }
-        let key = caller.registration_id.as_str().to_ascii_lowercase();
-        let operation_id = operation_id(&key, self.requests);
-        let hub = self.pick_hub(&key);
-        let created = self.devices.get(&key).map_or(now, |device| device.created);
-        let device = Device {
-            operation_id,
-            polls_left: self.settings.assigning_polls,
-            created,
-            updated: now,
-            hub,
-            name: caller.device_id.clone(),
-            group: caller.group.clone(),
+        let certificates = match body.csr {
+            None => None,
+            Some(_) if api_version != CSR_API_VERSION => {
+                return Err(Refused::new(BAD_REQUEST, "This api-version knows no certificate signing requests."));
+            }
+            Some(csr) => {
+                let chain = self.issuer.as_ref().and_then(|issuer| issuer.issue(&csr, &caller.registration_id));
+                Some(chain.ok_or(Refused::new(BAD_REQUEST, "The certificate signing request is not valid."))?)
+            }
         };
-        let mut answer = self.assigning(&device.operation_id);
-        let scope = &self.settings.id_scope;
-        let location = format!("/{scope}/registrations/{}/operations/{}", caller.registration_id, device.operation_id);
-        answer.headers.push(("Location", location));
-        self.devices.insert(key, device);
+        let previous = self.devices.get(&caller.key);
+        let (outcome, payload) = self.assign(caller, previous, body.payload);
+        let device_id = DeviceId::new(caller.registration_id.as_str());
+        let device_id =
+            caller.device_id.clone().or(device_id.ok()).ok_or(Refused::new(BAD_REQUEST, "No device ID."))?;
+        let hub = if let Outcome::Assigned { hub, .. } = &outcome { Some(hub.clone()) } else { None };
+        let device = Device {
+            registration_id: caller.registration_id.clone(),
+            operation_id: operation_id(&caller.key, self.requests),
+            polls_left: self.settings.assigning_polls,
+            created: previous.map_or(now, |device| device.created),
+            updated: now,
+            first_hub: previous.and_then(|device| device.first_hub.clone()).or(hub),
+            outcome,
+            device_id,
+            group: caller.group.clone(),
+            payload,
+            certificates,
+        };
+        let answer = if device.is_enabled() {
+            let scope = &self.settings.id_scope;
+            let location =
+                format!("/{scope}/registrations/{}/operations/{}", caller.registration_id, device.operation_id);
+            self.assigning(&device.operation_id).with_header("Location", location)
+        } else {
+            status(&device)
+        };
+        self.devices.insert(caller.key.clone(), device);
         Ok(answer)
     }
 
+    /// Where the device goes, by what is arranged for it and where it was before.
+    fn assign(
+        &self,
+        caller: &Caller,
+        previous: Option<&Device>,
+        payload: Option<&RawValue>,
+    ) -> (Outcome, Option<Box<RawValue>>) {
+        if caller.terms.disabled {
+            return (Outcome::Disabled, None);
+        }
+        let before = match previous.map(|device| &device.outcome) {
+            Some(outcome @ Outcome::Assigned { .. }) => Some(outcome),
+            _ => None,
+        };
+        if let (Some(before), Reprovisioning::Never) = (before, caller.terms.reprovisioning) {
+            return (before.clone(), previous.and_then(|device| device.payload.clone()));
+        }
+        let (wanted, payload) = if let Some(hub) = &caller.terms.hub {
+            (Ok(hub.clone()), None)
+        } else {
+            let hubs = &self.settings.hubs[..];
+            let request = AllocationRequest { registration_id: &caller.registration_id, payload, hubs };
+            let allocation = self.settings.allocation.allocate(&request);
+            (allocation.outcome, allocation.payload)
+        };
+        let hub = match wanted {
+            Ok(hub) => hub,
+            Err(failure) => return (Outcome::Failed(failure), payload),
+        };
+        let first_hub = previous.and_then(|device| device.first_hub.as_ref());
+        let substatus = match before {
+            Some(Outcome::Assigned { hub: old, substatus }) if *old == hub => substatus,
+            Some(_) if first_hub == Some(&hub) => "reprovisionedToInitialAssignment",
+            Some(_) if caller.terms.reprovisioning == Reprovisioning::Reset => "deviceDataReset",
+            Some(_) => "deviceDataMigrated",
+            None => "initialAssignment",
+        };
+        (Outcome::Assigned { hub, substatus }, payload)
+    }
+
     fn operation_status(&mut self, operation_id: &str, caller: &Caller, now: Duration) -> Result<HttpAnswer, Refused> {
-        let key = caller.registration_id.as_str().to_ascii_lowercase();
-        let device = self.devices.get_mut(&key).filter(|device| device.operation_id == operation_id);
+        let device = self.devices.get_mut(&caller.key).filter(|device| device.operation_id == operation_id);
         let device = device.ok_or(Refused::new(NOT_FOUND, "No registration has this operation ID."))?;
         if let Some(left) = device.polls_left.checked_sub(1) {
             device.polls_left = left;
             device.updated = now;
             return Ok(self.assigning(operation_id));
         }
-        let state = StateBody {
-            registration_id: caller.registration_id.as_str(),
-            created_date_time_utc: timestamp(device.created),
-            assigned_hub: &device.hub,
-            device_id: &device.name,
-            status: "assigned",
-            substatus: "initialAssignment",
-            last_updated_date_time_utc: timestamp(device.updated),
-            etag: uuid(&[b"etag", device.operation_id.as_bytes()]),
-            symmetric_key: device.group.as_deref().map(|enrollment_group_id| SymmetricKeyBody { enrollment_group_id }),
-        };
-        Ok(json(200, &StatusBody { operation_id, status: "assigned", registration_state: Some(state) }))
+        if let Some(hub) = device.hub() {
+            self.journal.write(Record::Assigned {
+                at: UnixTime::from_secs(now.as_secs()),
+                registration_id: device.registration_id.clone(),
+                device_id: device.device_id.clone(),
+                hub: hub.clone(),
+            });
+        }
+        Ok(status(device))
+    }
+
+    /// The registration status lookup: the bare result, once there is one.
+    fn look_up(&self, caller: &Caller) -> Result<HttpAnswer, Refused> {
+        let device = self.devices.get(&caller.key).filter(|device| device.polls_left == 0 || !device.is_enabled());
+        let device = device.ok_or(Refused::new(NOT_FOUND, "The device is not registered."))?;
+        Ok(HttpAnswer::json(200, &state(device)))
     }
 
     fn assigning(&self, operation_id: &str) -> HttpAnswer {
-        let mut answer = json(202, &StatusBody { operation_id, status: "assigning", registration_state: None });
-        let retry_after = self.settings.retry_after.map(|delay| ("Retry-After", delay.as_secs().to_string()));
-        answer.headers.extend(retry_after);
-        answer
+        let body = StatusBody { operation_id, status: "assigning", registration_state: None };
+        with_retry_after(HttpAnswer::json(202, &body), self.settings.retry_after)
     }
-
-    /// Evenly, and the same for the same device each time.
-    fn pick_hub(&self, key: &str) -> String {
-        let [first, ..] = <[u8; 32]>::from(Sha256::digest(key));
-        let mut hubs = self.settings.hubs.iter().cycle();
-        hubs.nth(usize::from(first)).map(ToString::to_string).unwrap_or_default()
-    }
-}
-
-fn decode(segment: &str) -> String {
-    String::from_utf8_lossy(&percent_decode(segment).collect::<Vec<u8>>()).into_owned()
-}
-
-/// Nothing that the simulator writes fails to serialize; an empty body would show that it did.
-fn json<T: Serialize>(status: u16, body: &T) -> HttpAnswer {
-    let headers = Vec::from([("Content-Type", "application/json; charset=utf-8".to_owned())]);
-    HttpAnswer { status, headers, body: serde_json::to_vec(body).unwrap_or_default() }
-}
-
-/// With seven digits of fraction, as the service writes its times.
-fn timestamp(unix: Duration) -> String {
-    let mut text = UnixTime::from_secs(unix.as_secs()).to_string();
-    text.pop();
-    // Writing to a `String` cannot fail.
-    let _ = write!(text, ".{:07}Z", unix.subsec_nanos() / 100);
-    text
-}
-
-/// As the service forms them: `5.316aac5bdc130deb.b1e02da8-c3a0-4ff2-a121-7ea7a6b7f550`.
-fn operation_id(key: &str, number: u64) -> String {
-    let hash = hex(&[b"operation", key.as_bytes()]);
-    let prefix = hash.get(..16).unwrap_or_default();
-    format!("5.{prefix}.{}", uuid(&[key.as_bytes(), &number.to_be_bytes()]))
-}
-
-fn uuid(parts: &[&[u8]]) -> String {
-    let hash = hex(parts);
-    let part = |range| hash.get(range).unwrap_or_default();
-    format!("{}-{}-4{}-a{}-{}", part(0..8), part(8..12), part(13..16), part(17..20), part(20..32))
-}
-
-fn hex(parts: &[&[u8]]) -> String {
-    let hash = parts.iter().fold(Sha256::new(), Digest::chain_update).finalize();
-    hash.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a `String` cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 #[cfg(test)]
@@ -357,11 +426,18 @@ mod tests {
         (sim, token.as_str().to_owned())
     }
 
+    fn answer(sim: &Simulator, request: &HttpRequest<'_>) -> HttpAnswer {
+        match sim.deliver(request, BEGINNING) {
+            Delivery::Whole { answer, .. } => answer,
+            other => panic!("{other:?}"),
+        }
+    }
+
     fn ask(method: &str, target: &str, token: &str, body: &str) -> (u16, serde_json::Value) {
         let (sim, good) = service();
         let token = if token.is_empty() { &good } else { token };
         let request = HttpRequest { method, target, headers: [("authorization", token)].into(), body: body.as_bytes() };
-        let answer = sim.answer(&request, BEGINNING);
+        let answer = answer(&sim, &request);
         (answer.status, serde_json::from_slice(&answer.body).expect("JSON"))
     }
 
@@ -419,7 +495,7 @@ mod tests {
             assert_eq!((status, &body["errorCode"]), (401, &401_002.into()), "{token}");
         }
         let request = HttpRequest { method: "PUT", target: REGISTER, headers: Vec::new(), body: BODY.as_bytes() };
-        assert_eq!(sim.answer(&request, BEGINNING).status, 401);
+        assert_eq!(answer(&sim, &request).status, 401);
     }
 
     #[test]
@@ -431,7 +507,7 @@ mod tests {
             headers: [("Authorization", good.as_str())].into(),
             body: BODY.as_bytes(),
         };
-        let answer = sim.answer(&request, BEGINNING);
+        let answer = answer(&sim, &request);
         let value = |name: &str| answer.headers.iter().find(|(it, _)| *it == name).map(|(_, value)| value.as_str());
         assert_eq!((value("Retry-After"), value("Date")), (Some("3"), Some("Thu, 01 Jan 2026 00:00:00 GMT")));
         assert!(

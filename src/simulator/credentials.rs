@@ -1,0 +1,60 @@
+//! A certificate authority of a few minutes' standing: for the server, and for devices that ask for a certificate.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use rcgen::{
+    BasicConstraints, CertificateParams, CertificateSigningRequestParams, DnType, IsCa, KeyPair, KeyUsagePurpose,
+};
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::PrivatePkcs8KeyDer;
+
+use crate::identity::RegistrationId;
+use crate::simulator::Issuer;
+
+pub(super) struct Credentials {
+    pub(super) ca_pem: String,
+    pub(super) config: ServerConfig,
+    pub(super) issuer: Issuer,
+}
+
+impl Credentials {
+    pub(super) fn make() -> Result<Self, Box<dyn core::error::Error + Send + Sync>> {
+        let mut ca = CertificateParams::default();
+        ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        ca.key_usages = [KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign].into();
+        ca.distinguished_name.push(DnType::CommonName, "azure-iot-dps simulator CA");
+        let ca_key = KeyPair::generate()?;
+        let ca_certificate = ca.self_signed(&ca_key)?;
+        let ca = rcgen::Issuer::new(ca, ca_key);
+
+        let mut leaf = CertificateParams::new(["localhost", "127.0.0.1", "::1"].map(String::from))?;
+        leaf.distinguished_name.push(DnType::CommonName, "azure-iot-dps simulator");
+        let leaf_key = KeyPair::generate()?;
+        let certificate = leaf.signed_by(&leaf_key, &ca)?;
+        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()?
+            .with_no_client_auth()
+            .with_single_cert(
+                [certificate.der().clone()].into(),
+                PrivatePkcs8KeyDer::from(leaf_key.serialize_der()).into(),
+            )?;
+
+        let (ca_pem, ca_der) = (ca_certificate.pem(), ca_certificate.der().clone());
+        let issue = move |csr: &str, registration_id: &RegistrationId| {
+            let request = CertificateSigningRequestParams::from_der(&STANDARD.decode(csr).ok()?.into()).ok()?;
+            // The service wants the registration ID as the common name.
+            let name = request.params.distinguished_name.get(&DnType::CommonName)?;
+            let same = matches!(name, rcgen::DnValue::Utf8String(name) if name == registration_id.as_str())
+                || matches!(name, rcgen::DnValue::PrintableString(name) if name.as_str() == registration_id.as_str());
+            let certificate = same.then(|| request.signed_by(&ca).ok()).flatten()?;
+            Some(Vec::from([certificate.der(), &ca_der].map(|der| STANDARD.encode(der))))
+        };
+        Ok(Self { ca_pem, config, issuer: Issuer(Arc::new(issue)) })
+    }
+}

@@ -1,0 +1,41 @@
+//! IDs and times in the forms that the service writes them in. All IDs are hashes, so that a test sees the same ones each time.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+use core::fmt::Write;
+use core::time::Duration;
+
+use sha2::{Digest, Sha256};
+
+use crate::time::UnixTime;
+
+/// With seven digits of fraction: `2022-08-31T22:02:50.5163352Z`.
+pub(super) fn timestamp(unix: Duration) -> String {
+    let mut text = UnixTime::from_secs(unix.as_secs()).to_string();
+    text.pop();
+    // Writing to a `String` cannot fail.
+    let _ = write!(text, ".{:07}Z", unix.subsec_nanos() / 100);
+    text
+}
+
+/// `5.316aac5bdc130deb.b1e02da8-c3a0-4ff2-a121-7ea7a6b7f550`, different for each number.
+pub(super) fn operation_id(key: &str, number: u64) -> String {
+    let hash = hex(&[b"operation", key.as_bytes()]);
+    let prefix = hash.get(..16).unwrap_or_default();
+    format!("5.{prefix}.{}", uuid(&[key.as_bytes(), &number.to_be_bytes()]))
+}
+
+pub(super) fn uuid(parts: &[&[u8]]) -> String {
+    let hash = hex(parts);
+    let part = |range| hash.get(range).unwrap_or_default();
+    format!("{}-{}-4{}-a{}-{}", part(0..8), part(8..12), part(13..16), part(17..20), part(20..32))
+}
+
+fn hex(parts: &[&[u8]]) -> String {
+    let hash = parts.iter().fold(Sha256::new(), Digest::chain_update).finalize();
+    hash.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a `String` cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

@@ -1,0 +1,122 @@
+//! What happened, to be asked and waited for.
+
+use alloc::collections::VecDeque;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::time::Duration;
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::Instant;
+
+use crate::identity::{DeviceId, HostName, RegistrationId};
+use crate::simulator::lock;
+use crate::time::UnixTime;
+
+/// How much is kept; what is older is forgotten.
+const KEPT: usize = 1024;
+
+/// Something that happened at the simulator.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Record {
+    /// A request came and was answered, or not.
+    Request {
+        /// When, by the service's clock.
+        at: UnixTime,
+        /// The HTTP method.
+        method: String,
+        /// Path and query, as sent.
+        target: String,
+        /// The body, as sent.
+        body: Vec<u8>,
+        /// The status of the answer; `None` where a fault kept it from arriving whole.
+        status: Option<u16>,
+    },
+    /// A device was assigned to a hub, or learnt that it still is.
+    Assigned {
+        /// When, by the service's clock.
+        at: UnixTime,
+        /// The device, as it writes its ID.
+        registration_id: RegistrationId,
+        /// Its name in the hub.
+        device_id: DeviceId,
+        /// The hub.
+        hub: HostName,
+    },
+    /// A device sent a message to its hub.
+    Telemetry {
+        /// When, by the hub's clock.
+        at: UnixTime,
+        /// The device.
+        device_id: DeviceId,
+        /// The message, as sent.
+        body: Vec<u8>,
+    },
+}
+
+#[derive(Debug, Default)]
+struct Entries {
+    kept: VecDeque<Record>,
+    /// How many were forgotten already.
+    forgotten: u64,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Journal {
+    entries: Mutex<Entries>,
+    written: Condvar,
+}
+
+impl Journal {
+    pub(super) fn write(&self, record: Record) {
+        let mut entries = lock(&self.entries);
+        if entries.kept.len() == KEPT {
+            entries.kept.pop_front();
+            entries.forgotten = entries.forgotten.saturating_add(1);
+        }
+        entries.kept.push_back(record);
+        self.written.notify_all();
+    }
+
+    pub(super) fn read(&self) -> Vec<Record> {
+        lock(&self.entries).kept.iter().cloned().collect()
+    }
+
+    fn end(&self) -> u64 {
+        let entries = lock(&self.entries);
+        entries.forgotten.saturating_add(entries.kept.len() as u64)
+    }
+}
+
+/// Waits for what happens from now on. Made by [`Simulator::watch`](crate::simulator::Simulator::watch).
+#[derive(Clone, Debug)]
+pub struct Watch {
+    journal: Arc<Journal>,
+    next: u64,
+}
+
+impl Watch {
+    pub(super) fn new(journal: Arc<Journal>) -> Self {
+        let next = journal.end();
+        Self { journal, next }
+    }
+
+    /// The next thing that happened since the last call, or since the watch was made; waits for it as long as `timeout` says.
+    ///
+    /// `None` when the time is up. Of more than 1,024 things that nobody asked for, the oldest are passed over.
+    pub fn next(&mut self, timeout: Duration) -> Option<Record> {
+        let started = Instant::now();
+        let mut entries = lock(&self.journal.entries);
+        loop {
+            self.next = self.next.max(entries.forgotten);
+            let index = usize::try_from(self.next.saturating_sub(entries.forgotten)).unwrap_or(usize::MAX);
+            if let Some(record) = entries.kept.get(index) {
+                self.next = self.next.saturating_add(1);
+                return Some(record.clone());
+            }
+            let left = timeout.checked_sub(started.elapsed()).filter(|left| !left.is_zero())?;
+            let waited = self.journal.written.wait_timeout(entries, left);
+            (entries, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}

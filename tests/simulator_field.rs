@@ -1,0 +1,299 @@
+//! The simulator as a test of the field: allocation, reprovisioning, limits, faults, the hub, and what can be asked of it.
+#![cfg(feature = "simulator")]
+#![allow(clippy::expect_used, clippy::panic, reason = "a test may panic")]
+
+mod common;
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use azure_iot_dps::simulator::{
+    Allocation, EnrollmentGroup, IndividualEnrollment, Limits, Record, Reprovisioning, Simulator, SimulatorBuilder,
+};
+use azure_iot_dps::{
+    Assignment, DeviceKey, Error, GroupKey, HostName, ProvisioningClient, ProvisioningClientBuilder, Refusal,
+    Substatus, TransportErrorKind,
+};
+use common::{id, seconds};
+
+fn host(name: &str) -> HostName {
+    HostName::new(name).expect("valid")
+}
+
+fn group() -> EnrollmentGroup {
+    EnrollmentGroup::new("line-7", &GroupKey::from_bytes(&[1; 64]).expect("a key"))
+}
+
+fn client(sim: &Simulator, name: &str) -> ProvisioningClientBuilder {
+    let key = sim.device_key(&id(name)).expect("an enrollment");
+    ProvisioningClient::builder(sim.id_scope(), id(name), key).transport(sim.transport()).clock(sim.clock())
+}
+
+fn register(sim: &Simulator, name: &str) -> Result<Assignment, Error> {
+    client(sim, name).build().expect("builds").register()
+}
+
+// Allocation
+
+#[test]
+fn a_custom_allocation_sees_the_device_and_its_payload_and_answers_a_hub_and_a_payload() {
+    let sim = Simulator::builder()
+        .hub(host("small.example"))
+        .hub(host("large.example"))
+        .allocation(|request| {
+            assert_eq!(request.registration_id().as_str(), "dev-01");
+            let hub = request
+                .hubs()
+                .iter()
+                .find(|hub| request.payload_json().is_some_and(|it| it.contains(&hub.as_str()[..5])));
+            match hub {
+                Some(hub) => Allocation::hub(hub.clone()).payload(&["welcome"]).expect("JSON"),
+                None => Allocation::failed(400_208, "No hub has that size"),
+            }
+        })
+        .build();
+    let with =
+        |payload: &str| client(&sim, "dev-01").payload(payload).expect("JSON").build().expect("builds").register();
+    let assignment = with("large").expect("assigned");
+    assert_eq!((assignment.hub().as_str(), assignment.payload_json()), ("large.example", Some(r#"["welcome"]"#)));
+    let Err(Error::Service(error)) = with("huge") else { panic!("it was to fail") };
+    assert_eq!(
+        (error.refusal(), error.error_code(), error.message()),
+        (Refusal::Failed, Some(400_208), Some("No hub has that size"))
+    );
+}
+
+#[test]
+fn an_enrollment_with_a_hub_of_its_own_goes_there() {
+    let individual = IndividualEnrollment::new(id("dev-01"), common::key()).hub(host("own.example"));
+    let sim = Simulator::builder()
+        .hub(host("a.example"))
+        .individual(individual)
+        .group(group().hub(host("groups.example")))
+        .build();
+    assert_eq!(register(&sim, "dev-01").expect("assigned").hub().as_str(), "own.example");
+    assert_eq!(register(&sim, "dev-02").expect("assigned").hub().as_str(), "groups.example");
+}
+
+/// A simulator whose allocation goes through these hubs in turn, one for each registration.
+fn moving(reprovisioning: Reprovisioning) -> Simulator {
+    let turn = AtomicUsize::new(0);
+    let hubs = ["a.example", "b.example", "a.example", "a.example"];
+    let builder: SimulatorBuilder = Simulator::builder().group(group().reprovisioning(reprovisioning));
+    builder.allocation(move |_| Allocation::hub(host(hubs[turn.fetch_add(1, Ordering::SeqCst) % hubs.len()]))).build()
+}
+
+#[test]
+fn a_second_registration_follows_the_reprovisioning_policy() {
+    use Substatus::{DeviceDataMigrated, DeviceDataReset, InitialAssignment, ReprovisionedToInitialAssignment};
+    for (policy, expected) in [
+        (
+            Reprovisioning::Migrate,
+            [
+                ("a.example", InitialAssignment),
+                ("b.example", DeviceDataMigrated),
+                ("a.example", ReprovisionedToInitialAssignment),
+                ("a.example", ReprovisionedToInitialAssignment),
+            ],
+        ),
+        (
+            Reprovisioning::Reset,
+            [
+                ("a.example", InitialAssignment),
+                ("b.example", DeviceDataReset),
+                ("a.example", ReprovisionedToInitialAssignment),
+                ("a.example", ReprovisionedToInitialAssignment),
+            ],
+        ),
+        (Reprovisioning::Never, [0; 4].map(|_| ("a.example", InitialAssignment))),
+    ] {
+        let sim = moving(policy);
+        for (hub, substatus) in expected {
+            let assignment = register(&sim, "dev-01").expect("assigned");
+            assert_eq!((assignment.hub().as_str(), assignment.substatus()), (hub, Some(&substatus)), "{policy:?}");
+        }
+    }
+}
+
+#[test]
+fn a_disabled_enrollment_is_told_so() {
+    let sim = Simulator::builder().group(group().disabled()).build();
+    let Err(Error::Service(error)) = register(&sim, "dev-01") else { panic!("it was to fail") };
+    assert_eq!(error.refusal(), Refusal::Disabled);
+    assert_eq!(sim.devices().len(), 1);
+}
+
+#[test]
+fn a_device_that_comes_back_in_another_case_is_the_same_device() {
+    let sim = Simulator::builder().group(group()).build();
+    let first = register(&sim, "Dev-01").expect("assigned");
+    sim.clock().advance(seconds(60));
+    // Its key is derived from the ID as it writes it now.
+    let second = register(&sim, "DEV-01").expect("assigned");
+    assert_eq!(first.created_at(), second.created_at());
+    assert_eq!(sim.devices().len(), 1);
+}
+
+// Limits
+
+#[test]
+fn more_registrations_in_a_minute_than_the_service_takes_are_throttled_and_taken_later() {
+    let limits = Limits::NONE.registrations_per_minute(3).retry_after(seconds(5));
+    let sim = Simulator::builder().limits(limits).assigning_polls(0).retry_after(None).build();
+    for number in 0..6 {
+        register(&sim, &format!("dev-{number}")).expect("assigned in the end");
+    }
+    let throttled =
+        sim.records().into_iter().filter(|record| matches!(record, Record::Request { status: Some(429), .. })).count();
+    assert!(throttled > 0, "nobody was throttled");
+    // Three at once, the other three at one in 20 s.
+    assert!(sim.clock().elapsed() >= seconds(40), "{:?}", sim.clock().elapsed());
+}
+
+#[test]
+fn a_device_that_polls_faster_than_it_may_is_throttled() {
+    let sim = Simulator::builder().limits(Limits::SERVICE).assigning_polls(20).retry_after(seconds(1)).build();
+    register(&sim, "dev-01").expect("assigned in the end");
+    let throttled = sim.records().into_iter().any(|record| matches!(record, Record::Request { status: Some(429), .. }));
+    assert!(throttled);
+    let sim = Simulator::builder().limits(Limits::SERVICE).assigning_polls(20).retry_after(seconds(2)).build();
+    register(&sim, "dev-01").expect("assigned");
+    assert!(sim.records().iter().all(|record| !matches!(record, Record::Request { status: Some(429), .. })));
+}
+
+// Faults
+
+fn statuses(sim: &Simulator) -> Vec<Option<u16>> {
+    let requests = sim.records().into_iter();
+    requests
+        .filter_map(|record| if let Record::Request { status, .. } = record { Some(status) } else { None })
+        .collect()
+}
+
+fn prompt() -> Simulator {
+    Simulator::builder().assigning_polls(0).retry_after(None).build()
+}
+
+#[test]
+fn a_scripted_answer_comes_as_often_as_it_was_asked_for_and_then_the_device_recovers() {
+    let sim = prompt();
+    sim.device(&id("dev-01")).answer(429).header("Retry-After", "30").times(2);
+    sim.device(&id("DEV-01")).answer(503).body("<html>").header("Content-Type", "text/html");
+    register(&sim, "dev-01").expect("assigned in the end");
+    assert_eq!(statuses(&sim), [Some(429), Some(429), Some(503), Some(202), Some(200)]);
+    assert!(sim.clock().elapsed() >= seconds(60));
+}
+
+#[test]
+fn a_scripted_error_is_in_the_services_format_unless_a_body_is_given() {
+    let sim = prompt();
+    sim.device(&id("dev-01")).answer(400);
+    let error = register(&sim, "dev-01").expect_err("refused");
+    assert_eq!((error.error_code(), error.message()), (Some(400_000), Some("As scripted.")));
+    sim.device(&id("dev-01")).answer(400).body("no JSON").times(u32::MAX);
+    let error = client(&sim, "dev-01").deadline(seconds(60)).build().expect("builds").register().expect_err("never");
+    assert!(error.is_transient());
+    sim.device(&id("dev-01")).recover();
+    register(&sim, "dev-01").expect("assigned");
+}
+
+#[test]
+fn faults_of_one_device_do_not_touch_another() {
+    let sim = prompt();
+    sim.device(&id("dev-01")).answer(400);
+    register(&sim, "dev-02").expect("assigned");
+    register(&sim, "dev-01").expect_err("refused");
+}
+
+#[test]
+fn every_way_of_breaking_a_connection_is_survived() {
+    let sim = prompt();
+    let device = sim.device(&id("dev-01"));
+    device.drop_before_answer();
+    device.cut_after(30);
+    device.garbage(b"\0\0\0\0");
+    device.drop_after_answer();
+    device.answer_slowly(seconds(100));
+    register(&sim, "dev-01").expect("assigned in the end");
+    assert_eq!(statuses(&sim).len(), 6);
+}
+
+#[test]
+fn a_slow_answer_takes_its_time_but_not_more_than_the_request_may_take() {
+    let sim = prompt();
+    sim.device(&id("dev-01")).answer_slowly(seconds(20)).times(2);
+    register(&sim, "dev-01").expect("assigned");
+    assert_eq!(sim.clock().elapsed(), seconds(42));
+    sim.device(&id("dev-01")).answer_slowly(seconds(1000));
+    let error = client(&sim, "dev-01").deadline(seconds(30)).build().expect("builds").register().expect_err("too slow");
+    assert_eq!(error.transport().map(azure_iot_dps::TransportError::kind), Some(TransportErrorKind::TimedOut));
+    assert_eq!(sim.clock().elapsed(), seconds(72));
+}
+
+#[test]
+fn a_date_that_is_off_is_what_a_device_is_told() {
+    use azure_iot_dps::Transport;
+    let sim = prompt();
+    sim.device(&id("dev-01")).date_off_by(-7200);
+    let (settings, key) = (common::settings(), sim.device_key(&id("dev-01")).expect("an enrollment"));
+    let mut registration = azure_iot_dps::Registration::new(&settings, &key);
+    let Ok(azure_iot_dps::Step::Send(request)) = registration.step(common::at(0)) else {
+        panic!("the first step sends")
+    };
+    let mut transport = sim.transport();
+    let answer = transport.send(&request).expect("an answer");
+    assert_eq!(answer.date().map(azure_iot_dps::UnixTime::as_secs), Some(common::NEW_YEAR - 7200));
+}
+
+// What happened
+
+#[test]
+fn what_happened_can_be_asked() {
+    let sim = Simulator::builder().assigning_polls(0).hub(host("h.example")).build();
+    register(&sim, "dev-01").expect("assigned");
+    assert_eq!(sim.devices(), [(id("dev-01"), "dev-01".parse().expect("valid"), Some(host("h.example")))]);
+    let records = sim.records();
+    let [Record::Request { method, body, .. }, Record::Assigned { registration_id, hub, .. }, Record::Request { .. }] =
+        &records[..]
+    else {
+        panic!("{records:?}")
+    };
+    assert_eq!((method.as_str(), body.as_slice()), ("PUT", &br#"{"registrationId":"dev-01"}"#[..]));
+    assert_eq!((registration_id, hub), (&id("dev-01"), &host("h.example")));
+}
+
+#[test]
+fn only_the_last_1024_records_are_kept() {
+    let sim = Simulator::builder().assigning_polls(1).build();
+    for number in 0..400 {
+        register(&sim, &format!("dev-{number}")).expect("assigned");
+    }
+    let records = sim.records();
+    assert_eq!(records.len(), 1024);
+    let Some(Record::Request { target, .. }) = records.last() else { panic!("{:?}", records.last()) };
+    assert!(target.contains("/dev-399/"), "{target}");
+}
+
+#[test]
+fn the_next_thing_that_happens_can_be_waited_for() {
+    let sim = prompt();
+    let mut watch = sim.watch();
+    assert_eq!(watch.next(Duration::ZERO), None);
+    std::thread::scope(|scope| {
+        scope.spawn(|| register(&sim, "dev-01").expect("assigned"));
+        let Some(Record::Request { method, .. }) = watch.next(seconds(60)) else { panic!("nothing happened") };
+        assert_eq!(method, "PUT");
+        let Some(Record::Assigned { .. }) = watch.next(seconds(60)) else { panic!("nothing happened") };
+        let Some(Record::Request { .. }) = watch.next(seconds(60)) else { panic!("nothing happened") };
+    });
+    assert_eq!(watch.next(Duration::ZERO), None);
+}
+
+#[test]
+fn a_key_that_is_given_to_the_simulator_does_not_show_in_its_records() {
+    let sim = Simulator::builder().individual(IndividualEnrollment::new(id("dev-01"), common::key())).build();
+    register(&sim, "dev-01").expect("assigned");
+    let text = format!("{:?} {sim:?}", sim.records());
+    assert!(!text.contains("sig=") && !text.contains(&common::KEY[..8]));
+    let _: DeviceKey = common::key();
+}

@@ -1,0 +1,530 @@
+//! The simulator on the network: what the official clients send, byte for byte, faults on real connections, and the hub.
+#![cfg(feature = "simulator-server")]
+#![allow(clippy::expect_used, clippy::panic, reason = "a test may panic")]
+
+mod common;
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use azure_iot_dps::simulator::{EnrollmentGroup, IndividualEnrollment, Record, ServeError, Simulator, SimulatorServer};
+use azure_iot_dps::{
+    DeviceId, DeviceKey, HostName, HttpsTransport, ProvisioningClient, RegistrationId, Resource, Roots, SasToken,
+    Signer, UnixTime,
+};
+use common::id;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+
+/// A client that sends whatever bytes it is told to.
+struct Raw(StreamOwned<ClientConnection, TcpStream>);
+
+/// An answer, taken apart.
+#[derive(Debug)]
+struct Answer {
+    status: u16,
+    head: String,
+    body: Vec<u8>,
+}
+
+impl Answer {
+    fn header(&self, name: &str) -> Option<&str> {
+        let lines = self.head.lines().filter_map(|line| line.split_once(": "));
+        lines.into_iter().find(|(it, _)| it.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
+
+    fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body).expect("JSON")
+    }
+}
+
+impl Raw {
+    fn connect(server: &SimulatorServer) -> Self {
+        let mut roots = RootCertStore::empty();
+        let ca = CertificateDer::from_pem_slice(server.ca_pem().as_bytes()).expect("PEM");
+        roots.add(ca).expect("a certificate");
+        let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .expect("versions")
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let name = ServerName::try_from("localhost").expect("a name");
+        let connection = ClientConnection::new(Arc::new(config), name).expect("a connection");
+        let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, server.endpoint().port())).expect("connects");
+        Self(StreamOwned::new(connection, stream))
+    }
+
+    fn send(&mut self, text: &str) {
+        self.0.write_all(text.as_bytes()).and_then(|()| self.0.flush()).expect("sends");
+    }
+
+    /// Everything until the connection is closed, however that happens.
+    fn rest(&mut self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let _ = self.0.read_to_end(&mut bytes);
+        bytes
+    }
+
+    fn ask(&mut self, text: &str) -> Answer {
+        self.send(text);
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            self.0.read_exact(&mut byte).expect("a head");
+            head.push(byte[0]);
+        }
+        let head = String::from_utf8(head).expect("UTF-8");
+        let mut answer = Answer { status: head[9..12].parse().expect("a status"), head, body: Vec::new() };
+        let length = answer.header("content-length").map_or(0, |length| length.parse().expect("a length"));
+        answer.body = vec![0; length];
+        self.0.read_exact(&mut answer.body).expect("a body");
+        answer
+    }
+}
+
+const NAME: &str = "Dev_01.a:B-z";
+
+/// A service with one individual device of this name, which does not make a client wait.
+fn one_device() -> (Simulator, SimulatorServer) {
+    let sim = Simulator::builder()
+        .individual(IndividualEnrollment::new(id(NAME), common::key()))
+        .hub(HostName::new("localhost").expect("valid"))
+        .assigning_polls(1)
+        .retry_after(Duration::ZERO)
+        .build();
+    let server = sim.serve().expect("serves");
+    (sim, server)
+}
+
+fn mac(message: &str) -> String {
+    use base64::Engine;
+    base64::engine::general_purpose::STANDARD.encode(common::key().sign(message.as_bytes()).expect("signs"))
+}
+
+fn escape(text: &str, lower_case: bool) -> String {
+    let escaped = text.replace('/', "%2F").replace(':', "%3A").replace('+', "%2B").replace('=', "%3D");
+    if lower_case {
+        escaped.replace("%2F", "%2f").replace("%3A", "%3a").replace("%2B", "%2b").replace("%3D", "%3d")
+    } else {
+        escaped
+    }
+}
+
+const FAR: u64 = 4_000_000_000;
+
+/// Registers and polls with these requests, where `{id}` stands for the operation ID.
+fn provisions(register: &str, poll: &str) {
+    let (_sim, server) = one_device();
+    let mut raw = Raw::connect(&server);
+    let answer = raw.ask(register);
+    assert_eq!(answer.status, 202, "{answer:?}");
+    let operation_id = answer.json()["operationId"].as_str().expect("text").to_owned();
+    assert!(answer.header("Location").is_some_and(|location| location.contains(&operation_id)));
+    let poll = poll.replace("{id}", &operation_id);
+    assert_eq!(raw.ask(&poll).json()["status"], "assigning");
+    let answer = raw.ask(&poll);
+    assert_eq!(
+        (answer.status, &answer.json()["registrationState"]["assignedHub"]),
+        (200, &"localhost".into()),
+        "{answer:?}"
+    );
+    assert_eq!(server.connections(), 1, "kept alive");
+}
+
+const BODY: &str = r#"{"registrationId":"Dev_01.a:B-z"}"#;
+
+// Node: the resource raw, the path raw, api-version 2019-03-31, a GET with a body.
+#[test]
+fn the_node_clients_requests_are_taken() {
+    let sr = format!("0ne00002193/registrations/{NAME}");
+    let sig = escape(&mac(&format!("{sr}\n{FAR}")), false);
+    let token = format!("SharedAccessSignature sr={sr}&sig={sig}&skn=registration&se={FAR}");
+    let head = format!("Host: localhost\r\nAccept: application/json\r\nAuthorization: {token}\r\n");
+    let path = format!("/0ne00002193/registrations/{NAME}");
+    provisions(
+        &format!(
+            "PUT {path}/register?api-version=2019-03-31 HTTP/1.1\r\n{head}Content-Type: application/json; charset=utf-8\r\n\
+             Content-Length: {}\r\n\r\n{BODY}",
+            BODY.len()
+        ),
+        &format!(
+            "GET {path}/operations/{{id}}?api-version=2019-03-31 HTTP/1.1\r\n{head}Content-Type: application/json; charset=utf-8\r\n\
+             Content-Length: 2\r\n\r\n{{}}"
+        ),
+    );
+}
+
+// C: everything escaped in lower case, `skn` empty, api-version 2021-06-01, a content type without a charset.
+#[test]
+fn the_c_clients_requests_are_taken() {
+    let sr = escape(&format!("0ne00002193/registrations/{NAME}"), true);
+    let sig = escape(&mac(&format!("{sr}\n{FAR}")), true);
+    let token = format!("SharedAccessSignature sr={sr}&sig={sig}&se={FAR}&skn=");
+    let head =
+        format!("Host: localhost\r\nUserAgent: iot_prov_c\r\nAccept: application/json\r\nAuthorization: {token}\r\n");
+    let path = format!("/0ne00002193/registrations/{}", escape(NAME, true));
+    provisions(
+        &format!(
+            "PUT {path}/register?api-version=2021-06-01 HTTP/1.1\r\n{head}Content-Type: application/json\r\n\
+             Content-Length: {}\r\n\r\n{BODY}",
+            BODY.len()
+        ),
+        &format!("GET {path}/operations/{{id}}?api-version=2021-06-01 HTTP/1.1\r\n{head}Content-Length: 0\r\n\r\n"),
+    );
+}
+
+/// Everything escaped in upper case, and the fields in this order.
+fn escaped_token(fields: &str) -> String {
+    let sr = escape(&format!("0ne00002193/registrations/{NAME}"), false);
+    let sig = escape(&mac(&format!("{sr}\n{FAR}")), false);
+    let fields = fields.replace("{sr}", &sr).replace("{sig}", &sig).replace("{se}", &FAR.to_string());
+    format!("SharedAccessSignature {fields}")
+}
+
+// Python (its HTTP form): `skn` last, the path escaped, no body and no length on a GET.
+#[test]
+fn the_python_clients_requests_are_taken() {
+    let token = escaped_token("sr={sr}&sig={sig}&se={se}&skn=registration");
+    let head = format!("Host: localhost\r\nAuthorization: {token}\r\n");
+    let path = format!("/0ne00002193/registrations/{}", escape(NAME, false));
+    provisions(
+        &format!(
+            "PUT {path}/register?api-version=2019-03-31 HTTP/1.1\r\n{head}Content-Type: application/json; charset=utf-8\r\n\
+             Content-Length: {}\r\n\r\n{BODY}",
+            BODY.len()
+        ),
+        &format!("GET {path}/operations/{{id}}?api-version=2019-03-31 HTTP/1.1\r\n{head}\r\n"),
+    );
+}
+
+// C#: another order; its HTTP library may ask for a 100-continue before it sends the body.
+#[test]
+fn the_c_sharp_clients_requests_are_taken() {
+    let token = escaped_token("skn=registration&se={se}&sr={sr}&sig={sig}");
+    let head = format!("Host: localhost\r\nAccept: application/json\r\nAuthorization: {token}\r\n");
+    let path = format!("/0ne00002193/registrations/{}", escape(NAME, false));
+    let register = format!(
+        "PUT {path}/register?api-version=2019-03-31 HTTP/1.1\r\n{head}Content-Type: application/json; charset=utf-8\r\n\
+         Content-Length: {}\r\n",
+        BODY.len()
+    );
+    provisions(
+        &format!("{register}\r\n{BODY}"),
+        &format!("GET {path}/operations/{{id}}?api-version=2019-03-31 HTTP/1.1\r\n{head}\r\n"),
+    );
+    let (_sim, server) = one_device();
+    let mut raw = Raw::connect(&server);
+    assert_eq!(raw.ask(&format!("{register}Expect: 100-continue\r\n\r\n")).status, 100);
+    assert_eq!(raw.ask(BODY).status, 202);
+}
+
+#[test]
+fn a_token_without_a_key_name_is_taken() {
+    let (_sim, server) = one_device();
+    let token = escaped_token("sr={sr}&sig={sig}&se={se}");
+    let target = format!("/0ne00002193/registrations/{NAME}/register?api-version=2021-10-01");
+    assert_eq!(Raw::connect(&server).ask(&request("PUT", &target, &token, BODY)).status, 202);
+}
+
+// Java: chunked, a payload, `skn` in the middle.
+#[test]
+fn the_java_clients_requests_are_taken() {
+    let sr = escape(&format!("0ne00002193/registrations/{NAME}"), false);
+    let sig = escape(&mac(&format!("{sr}\n{FAR}")), false);
+    let token = format!("SharedAccessSignature sr={sr}&sig={sig}&skn=registration&se={FAR}");
+    let head = format!("Host: localhost\r\nAuthorization: {token}\r\n");
+    let path = format!("/0ne00002193/registrations/{NAME}");
+    let body = BODY.replace('}', r#","payload":{"a":1}}"#);
+    provisions(
+        &format!(
+            "PUT {path}/register?api-version=2019-03-31 HTTP/1.1\r\n{head}Transfer-Encoding: chunked\r\n\r\n{:x}\r\n{body}\r\n0\r\n\r\n",
+            body.len()
+        ),
+        &format!("GET {path}/operations/{{id}}?api-version=2019-03-31 HTTP/1.1\r\n{head}Content-Length: 0\r\n\r\n"),
+    );
+}
+
+fn token(key: &DeviceKey, resource: Resource<'_>) -> String {
+    SasToken::sign(resource, key, UnixTime::from_secs(FAR)).expect("signs").as_str().to_owned()
+}
+
+fn dps_token(sim: &Simulator, registration_id: &RegistrationId) -> String {
+    let key = sim.device_key(registration_id).expect("an enrollment");
+    token(&key, Resource::registration(&sim.id_scope(), registration_id))
+}
+
+fn request(method: &str, target: &str, token: &str, body: &str) -> String {
+    format!(
+        "{method} {target} HTTP/1.1\r\nHost: localhost\r\nAuthorization: {token}\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+fn register(sim: &Simulator, server: &SimulatorServer, name: &str) -> azure_iot_dps::Assignment {
+    let key = sim.device_key(&id(name)).expect("an enrollment");
+    let transport = HttpsTransport::builder().roots(Roots::pem(server.ca_pem().as_bytes()).expect("PEM")).build();
+    let client =
+        ProvisioningClient::builder(sim.id_scope(), id(name), key).endpoint(server.endpoint()).transport(transport);
+    client.build().expect("builds").register().expect("assigned")
+}
+
+#[test]
+fn the_registration_status_is_looked_up_without_registering() {
+    let (sim, server) = one_device();
+    let mut raw = Raw::connect(&server);
+    let ask = request(
+        "POST",
+        &format!("/0ne00002193/registrations/{NAME}?api-version=2021-06-01"),
+        &dps_token(&sim, &id(NAME)),
+        BODY,
+    );
+    assert_eq!((raw.ask(&ask).status, raw.ask(&ask).json()["errorCode"].as_u64()), (404, Some(404_201)));
+    register(&sim, &server, NAME);
+    let answer = raw.ask(&ask);
+    assert_eq!(
+        (answer.status, &answer.json()["assignedHub"], &answer.json()["status"]),
+        (200, &"localhost".into(), &"assigned".into())
+    );
+}
+
+#[test]
+fn a_signing_request_gets_a_certificate_by_the_test_authority_and_leaf_first() {
+    use base64::Engine;
+    let base64 = base64::engine::general_purpose::STANDARD;
+    let (sim, server) = one_device();
+    let csr = |name: &str| {
+        let mut params = rcgen::CertificateParams::default();
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        params.distinguished_name.push(rcgen::DnType::CommonName, name);
+        let key = rcgen::KeyPair::generate().expect("a key");
+        base64.encode(params.serialize_request(&key).expect("a request").der())
+    };
+    let path = format!("/0ne00002193/registrations/{NAME}");
+    let token = dps_token(&sim, &id(NAME));
+    let mut raw = Raw::connect(&server);
+    let mut ask = |csr: &str, version: &str| {
+        let body = serde_json::json!({"registrationId": NAME, "csr": csr}).to_string();
+        raw.ask(&request("PUT", &format!("{path}/register?api-version={version}"), &token, &body))
+    };
+    assert_eq!(ask("AAAA", "2026-04-01").status, 400);
+    assert_eq!(ask(&csr("another"), "2026-04-01").status, 400);
+    assert_eq!(ask(&csr(NAME), "2021-06-01").status, 400);
+    let answer = ask(&csr(NAME), "2026-04-01");
+    assert_eq!(answer.status, 202, "{answer:?}");
+    let operation_id = answer.json()["operationId"].as_str().expect("text").to_owned();
+    let poll = request("GET", &format!("{path}/operations/{operation_id}?api-version=2026-04-01"), &token, "");
+    let _ = raw.ask(&poll);
+    let answer = raw.ask(&poll).json();
+    let chain = answer["registrationState"]["issuedCertificateChain"].as_array().expect("a chain");
+    let chain: Vec<Vec<u8>> =
+        chain.iter().map(|der| base64.decode(der.as_str().expect("text")).expect("base64")).collect();
+    let ca = CertificateDer::from_pem_slice(server.ca_pem().as_bytes()).expect("PEM");
+    assert_eq!((chain.len(), chain[1].as_slice()), (2, &*ca));
+    let contains = |der: &[u8], name: &str| der.windows(name.len()).any(|window| window == name.as_bytes());
+    assert!(contains(&chain[0], NAME) && contains(&chain[0], "azure-iot-dps simulator CA"));
+}
+
+// The hub
+
+fn hub_request(token: &str, device: &str) -> String {
+    request("POST", &format!("/devices/{device}/messages/events?api-version=2020-03-13"), token, "{\"t\":21}")
+}
+
+#[test]
+fn the_hub_takes_a_message_of_a_device_that_is_assigned_to_it() {
+    let (sim, server) = one_device();
+    register(&sim, &server, NAME);
+    let (hub, device) = (HostName::new("localhost").expect("valid"), DeviceId::new(NAME));
+    // A registration ID with an underscore and a colon is a device ID as well.
+    let device = device.expect("valid");
+    let key = sim.device_key(&id(NAME)).expect("an enrollment");
+    let mut watch = sim.watch();
+    let mut raw = Raw::connect(&server);
+    let answer = raw.ask(&hub_request(&token(&key, Resource::device(&hub, &device)), &escape(NAME, false)));
+    assert_eq!((answer.status, answer.body.len()), (204, 0));
+    let records: Vec<Record> = std::iter::from_fn(|| watch.next(Duration::ZERO)).collect();
+    assert!(
+        records.iter().any(|record| matches!(record, Record::Telemetry { body, .. } if body == b"{\"t\":21}")),
+        "{records:?}"
+    );
+}
+
+#[test]
+fn the_hub_answers_401_403_and_404_as_a_hub_does() {
+    let sim = Simulator::builder()
+        .individual(IndividualEnrollment::new(id("dev-01"), common::key()))
+        .hub(HostName::new("localhost").expect("valid"))
+        .assigning_polls(0)
+        .retry_after(Duration::ZERO)
+        .hub_quota(1)
+        .build();
+    let server = sim.serve().expect("serves");
+    let (hub, device) = (HostName::new("localhost").expect("valid"), DeviceId::new("dev-01").expect("valid"));
+    let (key, other) = (common::key(), DeviceKey::from_bytes(&[9; 32]).expect("a key"));
+    let good = token(&key, Resource::device(&hub, &device));
+    let mut raw = Raw::connect(&server);
+    let answer = raw.ask(&hub_request(&good, "dev-01"));
+    assert_eq!((answer.status, answer.header("iothub-errorcode")), (404, Some("DeviceNotFound")));
+    register(&sim, &server, "dev-01");
+    let elsewhere = HostName::new("other.example").expect("valid");
+    for bad in [
+        "Bearer x".to_owned(),
+        token(&other, Resource::device(&hub, &device)),
+        token(&key, Resource::device(&elsewhere, &device)),
+        token(&key, Resource::device(&hub, &device).with_key_name("registration")),
+        SasToken::sign(Resource::device(&hub, &device), &key, UnixTime::from_secs(1))
+            .expect("signs")
+            .as_str()
+            .to_owned(),
+    ] {
+        let answer = raw.ask(&hub_request(&bad, "dev-01"));
+        assert_eq!(
+            (answer.status, answer.header("iothub-errorcode")),
+            (401, Some("IotHubUnauthorizedAccess")),
+            "{bad}"
+        );
+    }
+    assert_eq!(raw.ask(&hub_request(&good, "dev-01")).status, 204);
+    let answer = raw.ask(&hub_request(&good, "dev-01"));
+    assert_eq!((answer.status, answer.header("iothub-errorcode")), (403, Some("IotHubQuotaExceeded")));
+    assert!(answer.json()["Message"].as_str().expect("text").contains("403002"));
+}
+
+// Faults on a real connection
+
+#[test]
+fn a_connection_is_cut_after_exactly_as_many_bytes_as_were_asked_for() {
+    let (sim, server) = one_device();
+    let register = request(
+        "PUT",
+        &format!("/0ne00002193/registrations/{NAME}/register?api-version=2021-06-01"),
+        &dps_token(&sim, &id(NAME)),
+        BODY,
+    );
+    for bytes in [0, 1, 12, 13, 100, 300] {
+        sim.device(&id(NAME)).cut_after(bytes);
+        let mut raw = Raw::connect(&server);
+        raw.send(&register);
+        let rest = raw.rest();
+        assert_eq!(rest.len(), bytes, "{}", String::from_utf8_lossy(&rest));
+        assert!(b"HTTP/1.1 202 Accepted\r\n".starts_with(&rest[..bytes.min(20)]));
+    }
+}
+
+#[test]
+fn a_connection_is_dropped_before_or_after_an_answer_and_garbage_is_sent_as_it_is() {
+    let (sim, server) = one_device();
+    let register = request(
+        "PUT",
+        &format!("/0ne00002193/registrations/{NAME}/register?api-version=2021-06-01"),
+        &dps_token(&sim, &id(NAME)),
+        BODY,
+    );
+    let device = sim.device(&id(NAME));
+    device.drop_before_answer();
+    device.garbage(b"\0no HTTP\0");
+    device.drop_after_answer();
+    let ask = || {
+        let mut raw = Raw::connect(&server);
+        raw.send(&register);
+        raw.rest()
+    };
+    assert_eq!(ask(), b"");
+    assert_eq!(ask(), b"\0no HTTP\0");
+    let whole = String::from_utf8(ask()).expect("UTF-8");
+    assert!(whole.starts_with("HTTP/1.1 202 Accepted\r\n") && whole.ends_with(r#""status":"assigning"}"#), "{whole}");
+}
+
+#[test]
+fn a_client_on_a_real_connection_survives_every_fault() {
+    let (sim, server) = one_device();
+    let device = sim.device(&id(NAME));
+    device.cut_after(100);
+    register(&sim, &server, NAME);
+    device.answer_slowly(Duration::from_millis(50));
+    device.drop_after_answer();
+    register(&sim, &server, NAME);
+}
+
+// Many at once, and addresses
+
+#[test]
+fn two_hundred_devices_at_once_are_none_lost_and_none_mixed_up() {
+    let group = EnrollmentGroup::new("line-7", &common::KEY.parse().expect("a key"));
+    let sim = Simulator::builder().group(group).assigning_polls(1).retry_after(Duration::ZERO).build();
+    let server = sim.serve().expect("serves");
+    std::thread::scope(|scope| {
+        for thread in 0..8 {
+            let (sim, server) = (&sim, &server);
+            scope.spawn(move || {
+                for number in 0..25 {
+                    let name = format!("dev-{thread}-{number}");
+                    assert_eq!(register(sim, server, &name).device_id().as_str(), name);
+                }
+            });
+        }
+    });
+    assert_eq!(sim.devices().len(), 200);
+}
+
+#[test]
+fn it_listens_on_loopback_only_unless_it_is_told_by_name_not_to() {
+    let sim = Simulator::builder().build();
+    let anywhere: SocketAddr = (Ipv4Addr::UNSPECIFIED, 0).into();
+    assert!(matches!(sim.serve_at(anywhere), Err(ServeError::NotLoopback { address }) if address == anywhere));
+    let server = sim.serve_at("127.0.0.1:0".parse().expect("an address")).expect("serves");
+    assert_ne!(server.endpoint().port(), 0);
+    let taken = format!("127.0.0.1:{}", server.endpoint().port()).parse().expect("an address");
+    assert!(matches!(sim.serve_at(taken), Err(ServeError::Listen(_))));
+}
+
+// The program
+
+struct Program(Child);
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn the_program_says_when_it_is_ready_writes_its_authority_and_tells_what_happens() {
+    let test = std::env::current_exe().expect("a path");
+    let examples = test.parent().and_then(|deps| deps.parent()).expect("a folder").join("examples");
+    let ca_file = std::path::PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("dps_simulator_ca.pem");
+    let _ = std::fs::remove_file(&ca_file);
+    let program = examples.join(format!("dps_simulator{}", std::env::consts::EXE_SUFFIX));
+    assert!(program.exists(), "{} is not built: `cargo test` without a test's name builds it", program.display());
+    let mut command = Command::new(program);
+    command.args(["--listen", "127.0.0.1:0", "--retry-after", "0", "--ca-out"]).arg(&ca_file);
+    let mut program = Program(command.stdout(Stdio::piped()).spawn().expect("runs"));
+    let mut lines = BufReader::new(program.0.stdout.take().expect("piped")).lines().map(|line| line.expect("a line"));
+    let before: Vec<String> = lines.by_ref().take(3).collect();
+    assert!(before.iter().all(|line| !line.contains("://")), "{before:?}");
+    assert_eq!((before[0].as_str(), before[1].starts_with("group demo, key ")), ("ID scope 0ne00002193", true));
+    let key = before[2].strip_prefix("device my-device, key ").expect("a device's key").to_owned();
+    let ready = lines.next().expect("a line");
+    let endpoint = ready.strip_prefix("listening on https://").expect("a URL").parse().expect("an endpoint");
+
+    let roots = Roots::pem(&std::fs::read(&ca_file).expect("is there")).expect("whole");
+    let key = DeviceKey::from_base64(&key).expect("a key");
+    let scope = common::scope();
+    let client = ProvisioningClient::builder(scope, id("my-device"), key).endpoint(endpoint);
+    let mut client = client.transport(HttpsTransport::builder().roots(roots).build()).build().expect("builds");
+    assert_eq!(client.register().expect("assigned").hub().as_str(), "localhost");
+    let happened: Vec<String> = lines.by_ref().take(4).collect();
+    assert!(
+        happened[0].contains(" PUT /0ne00002193/registrations/my-device/register?") && happened[0].ends_with("-> 202"),
+        "{happened:?}"
+    );
+    assert!(
+        happened.iter().any(|line| line.ends_with("my-device is assigned to localhost as my-device")),
+        "{happened:?}"
+    );
+}
