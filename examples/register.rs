@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use azure_iot_dps::{
     Assignment, DeviceId, DeviceKey, Endpoint, Event, HostName, HttpsTransport, IdScope, Pause, ProvisioningClient,
-    Proxy, RegistrationId, Roots, Substatus, WaitReason,
+    Proxy, RegistrationId, Roots, Substatus,
 };
 use clap::Parser;
 use serde::Serialize;
@@ -169,25 +169,9 @@ fn simulated_device() -> Result<Device> {
 
 fn show_event(event: Event) {
     match event {
-        Event::Registering { request: 1 } => eprintln!("connecting"),
-        Event::Registering { .. } => eprintln!("registering again"),
-        Event::Waiting { duration, reason } => {
-            let seconds = duration.as_secs_f32().ceil();
-            match reason {
-                WaitReason::Assigning => eprintln!("assigning, next poll in {seconds} s"),
-                WaitReason::Refused { status } => eprintln!("refused with status {status}, next try in {seconds} s"),
-                WaitReason::UnexpectedAnswer { status } => {
-                    eprintln!("an answer that is not the service's (status {status}), next try in {seconds} s");
-                }
-                WaitReason::Unanswered { kind } => eprintln!("{kind}, next try in {seconds} s"),
-                _ => eprintln!("next try in {seconds} s"),
-            }
-        }
-        Event::ClockCorrected { service_time } => {
-            eprintln!("the clock is wrong: the service says it is {service_time}");
-        }
-        Event::Assigned => eprintln!("assigned"),
-        _ => {}
+        // What follows tells these.
+        Event::Polling { .. } | Event::Answered { .. } | Event::Unanswered { .. } => {}
+        event => eprintln!("{event}"),
     }
 }
 

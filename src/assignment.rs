@@ -1,15 +1,18 @@
 //! What a device gets: its hub, its name there, and what the service tells about it.
 
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 use core::fmt;
 
 use serde::Deserialize;
 
+use crate::encoding::base64_decode;
 use crate::identity::{DeviceId, HostName, RegistrationId};
 use crate::protocol::wire::{RegistrationState, Text};
+use crate::time::ClockCorrection;
 
 /// A device's assignment to an IoT hub.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Assignment {
     hub: HostName,
     device_id: DeviceId,
@@ -20,13 +23,45 @@ pub struct Assignment {
     etag: Option<Box<str>>,
     enrollment_group_id: Option<Box<str>>,
     payload: Option<Box<str>>,
+    certificates: Vec<Box<[u8]>>,
+    run: Run,
+}
+
+/// What the registration itself learnt, apart from what the service told.
+#[derive(Clone, Debug)]
+pub(crate) struct Run {
+    pub(crate) requests: u32,
+    pub(crate) request_id: Option<Box<str>>,
+    pub(crate) key_used: KeyUsed,
+    pub(crate) clock_correction: Option<ClockCorrection>,
+}
+
+/// Which of an enrollment's two keys let the device in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum KeyUsed {
+    /// The one that was given first.
+    #[default]
+    Primary,
+    /// The other one.
+    Secondary,
+}
+
+impl KeyUsed {
+    pub(crate) fn other(self) -> Self {
+        match self {
+            Self::Primary => Self::Secondary,
+            Self::Secondary => Self::Primary,
+        }
+    }
 }
 
 impl Assignment {
-    /// `None` where the hub or the device ID is missing or is no such name.
-    pub(crate) fn from_wire(state: &RegistrationState<'_>, registration_id: &RegistrationId) -> Option<Self> {
+    /// `None` where the hub or the device ID is missing or is no such name, or a certificate is not base64.
+    pub(crate) fn from_wire(state: &RegistrationState<'_>, registration_id: &RegistrationId, run: Run) -> Option<Self> {
         let text = |field: &Option<Text<'_>>| field.as_ref().map(|text| Box::from(&*text.0));
         let group = state.symmetric_key.as_ref().and_then(|key| text(&key.enrollment_group_id));
+        let chain = state.issued_certificate_chain.iter().flatten();
+        let certificates = chain.map(|der| Some(base64_decode(&der.0)?.into())).collect::<Option<Vec<_>>>()?;
         Some(Self {
             hub: HostName::new(&*state.assigned_hub.as_ref()?.0).ok()?,
             device_id: DeviceId::new(&*state.device_id.as_ref()?.0).ok()?,
@@ -37,6 +72,8 @@ impl Assignment {
             etag: text(&state.etag),
             enrollment_group_id: group,
             payload: state.payload.map(|json| json.get().into()),
+            certificates,
+            run,
         })
     }
 
@@ -99,6 +136,36 @@ impl Assignment {
             .map(serde_json::from_str)
             .transpose()
             .map_err(|error| PayloadError::Type(JsonError(error)))
+    }
+
+    /// The certificates that were issued for the device's signing request, as DER, leaf first; none if there was no request.
+    #[must_use]
+    pub fn certificates(&self) -> impl ExactSizeIterator<Item = &[u8]> {
+        self.certificates.iter().map(|der| &**der)
+    }
+
+    /// How many requests it took.
+    #[must_use]
+    pub fn requests(&self) -> u32 {
+        self.run.requests
+    }
+
+    /// The service's ID of the last request, its `x-ms-request-id`.
+    #[must_use]
+    pub fn request_id(&self) -> Option<&str> {
+        self.run.request_id.as_deref()
+    }
+
+    /// Which key let the device in.
+    #[must_use]
+    pub fn key_used(&self) -> KeyUsed {
+        self.run.key_used
+    }
+
+    /// What the service told about the time, if the device's clock was wrong or missing: the device may set its clock by it.
+    #[must_use]
+    pub fn clock_correction(&self) -> Option<ClockCorrection> {
+        self.run.clock_correction
     }
 
     /// The same payload as JSON text.

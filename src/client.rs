@@ -7,11 +7,13 @@ use core::time::Duration;
 
 use serde::Serialize;
 
-use crate::assignment::{Assignment, PayloadError};
+use crate::assignment::{Assignment, KeyUsed, PayloadError};
 use crate::error::Error;
 use crate::identity::{Endpoint, IdScope, Product, RegistrationId};
 use crate::key::Signer;
-use crate::registration::{Carryover, Event, Observer, Pause, Registration, RegistrationSettings, RetryPolicy, Step};
+use crate::registration::{
+    Backoff, Carryover, Event, Observer, Pause, Registration, RegistrationSettings, RetryPolicy, Step,
+};
 use crate::time::Clock;
 #[cfg(feature = "std")]
 use crate::time::{Now, UnixTime};
@@ -42,6 +44,7 @@ type WaitHook = Box<dyn FnMut(&Pause) -> ControlFlow<()> + Send>;
 pub struct ProvisioningClient {
     settings: RegistrationSettings,
     signer: Box<dyn Signer + Send>,
+    second_signer: Option<Box<dyn Signer + Send>>,
     transport: Box<dyn Transport + Send>,
     clock: Box<dyn Clock + Send>,
     wait: Option<WaitHook>,
@@ -74,6 +77,7 @@ impl ProvisioningClient {
         ProvisioningClientBuilder {
             settings: RegistrationSettings::new(id_scope, registration_id),
             signer: Box::new(signer),
+            second_signer: None,
             transport: None,
             clock: None,
             wait: None,
@@ -90,8 +94,51 @@ impl ProvisioningClient {
     ///
     /// Why the device has no hub. [`Error::is_transient`] tells whether another call can help, [`Error::retry_after`] when.
     pub fn register(&mut self) -> Result<Assignment, Error> {
-        let Self { settings, signer, transport, clock, wait, observer, carryover } = self;
+        self.run(false)
+    }
+
+    /// The assignment that the device has already, without registering: a registration status lookup, which is not billed.
+    /// `None` where there is none.
+    ///
+    /// # Errors
+    ///
+    /// As for [`register`](Self::register).
+    pub fn registration_status(&mut self) -> Result<Option<Assignment>, Error> {
+        match self.run(true) {
+            Ok(assignment) => Ok(Some(assignment)),
+            Err(Error::NotAssigned) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Replaces the device's keys, after they were rolled.
+    pub fn set_keys<S: Signer + Send + 'static>(&mut self, signer: S, second_signer: Option<S>) {
+        self.signer = Box::new(signer);
+        self.second_signer = second_signer.map(|signer| Box::new(signer) as _);
+        self.carryover.key = KeyUsed::Primary;
+    }
+
+    /// How far the backoff has come, to be kept across a reboot.
+    pub fn backoff(&mut self) -> Backoff {
+        let uptime = self.clock.now().uptime;
+        self.carryover.backoff(uptime)
+    }
+
+    /// Goes on with the backoff that was kept across a reboot.
+    pub fn restore_backoff(&mut self, backoff: Backoff) {
+        let uptime = self.clock.now().uptime;
+        self.carryover = Carryover::restore(backoff, uptime);
+    }
+
+    fn run(&mut self, look_up: bool) -> Result<Assignment, Error> {
+        let Self { settings, signer, second_signer, transport, clock, wait, observer, carryover } = self;
         let mut registration = Registration::resume(settings, &**signer, *carryover);
+        if look_up {
+            registration = registration.look_up();
+        }
+        if let Some(second_signer) = second_signer {
+            registration = registration.second_signer(&**second_signer);
+        }
         if let Some(observer) = observer {
             registration = registration.observer(&mut **observer);
         }
@@ -139,6 +186,7 @@ impl fmt::Debug for ProvisioningClient {
 pub struct ProvisioningClientBuilder {
     settings: RegistrationSettings,
     signer: Box<dyn Signer + Send>,
+    second_signer: Option<Box<dyn Signer + Send>>,
     transport: Option<Box<dyn Transport + Send>>,
     clock: Option<Box<dyn Clock + Send>>,
     wait: Option<WaitHook>,
@@ -168,6 +216,31 @@ impl ProvisioningClientBuilder {
     /// Those of [`RegistrationSettings::payload_json`].
     pub fn payload_json(self, json: &str) -> Result<Self, PayloadError> {
         Ok(Self { settings: self.settings.payload_json(json)?, ..self })
+    }
+
+    /// The IoT Plug and Play model of the device, as the payload. Default nothing.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`RegistrationSettings::model_id`].
+    pub fn model_id(self, model_id: &str) -> Result<Self, PayloadError> {
+        Ok(Self { settings: self.settings.model_id(model_id)?, ..self })
+    }
+
+    /// Asks for a certificate too, with a signing request as DER. Default none.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`RegistrationSettings::certificate_signing_request`].
+    pub fn certificate_signing_request(self, der: &[u8]) -> Result<Self, PayloadError> {
+        Ok(Self { settings: self.settings.certificate_signing_request(der)?, ..self })
+    }
+
+    /// The enrollment's other key, tried once where the service refuses the first one and the clock is not to blame; the
+    /// next registration begins with the one that worked. Default none.
+    #[must_use]
+    pub fn second_key(self, signer: impl Signer + Send + 'static) -> Self {
+        Self { second_signer: Some(Box::new(signer)), ..self }
     }
 
     /// How to wait after failures. Default [`RetryPolicy::DEFAULT`].
@@ -234,7 +307,7 @@ impl ProvisioningClientBuilder {
     ///
     /// Without the feature `https` there is no default transport, without `std` no default clock: they must be given.
     pub fn build(self) -> Result<ProvisioningClient, BuildError> {
-        let Self { settings, signer, transport, clock, wait, observer } = self;
+        let Self { settings, signer, second_signer, transport, clock, wait, observer } = self;
         #[cfg(feature = "https")]
         let transport = transport.or_else(|| Some(Box::new(crate::transport::https::HttpsTransport::new())));
         #[cfg(feature = "std")]
@@ -242,6 +315,7 @@ impl ProvisioningClientBuilder {
         Ok(ProvisioningClient {
             settings,
             signer,
+            second_signer,
             transport: transport.ok_or(BuildError::NoTransport)?,
             clock: clock.ok_or(BuildError::NoClock)?,
             wait,

@@ -1,5 +1,8 @@
 //! The one percent-encoding set, and base64; nothing else encodes.
 
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode};
@@ -25,6 +28,22 @@ pub(crate) const MAC_BASE64: usize = 44;
 pub(crate) fn base64_into<'a>(bytes: &[u8], room: &'a mut [u8]) -> &'a [u8] {
     let length = STANDARD.encode_slice(bytes, room).unwrap_or_default();
     room.get(..length).unwrap_or_default()
+}
+
+/// Decodes what is no secret, a certificate.
+pub(crate) fn base64_decode(text: &str) -> Option<Vec<u8>> {
+    let mut bytes = alloc::vec![0; text.len().div_ceil(4).saturating_mul(3)];
+    let length = STANDARD.decode_slice(text, &mut bytes).ok()?;
+    bytes.truncate(length);
+    Some(bytes)
+}
+
+/// Encodes what is no secret, a certificate signing request.
+pub(crate) fn base64_encode(bytes: &[u8]) -> String {
+    let mut text = alloc::vec![0; bytes.len().div_ceil(3).saturating_mul(4)];
+    let length = base64_into(bytes, &mut text).len();
+    text.truncate(length);
+    String::from_utf8(text).unwrap_or_default()
 }
 
 /// Decodes a signature: standard padded base64 of exactly 32 bytes.

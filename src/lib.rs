@@ -33,7 +33,7 @@ mod time;
 mod transport;
 mod wipe;
 
-pub use assignment::{Assignment, JsonError, PayloadError, Substatus};
+pub use assignment::{Assignment, JsonError, KeyUsed, PayloadError, Substatus};
 #[cfg(feature = "std")]
 pub use client::SystemClock;
 pub use client::{BuildError, ProvisioningClient, ProvisioningClientBuilder};
@@ -45,10 +45,10 @@ pub use identity::{
 pub use key::{Base64Key, DeviceKey, GroupKey, KeyDerivation, KeyError, Signer, SignerError};
 pub use protocol::{Operation, Request, Response, RetryAfter};
 pub use registration::{
-    Carryover, Event, Observer, Pause, Registration, RegistrationSettings, RetryPolicy, Step, WaitReason,
+    Backoff, Carryover, Event, Observer, Pause, Registration, RegistrationSettings, RetryPolicy, Step, WaitReason,
 };
 pub use sas::{Resource, SasToken, SasTokenError};
-pub use time::{Clock, Now, UnixTime};
+pub use time::{Clock, ClockCorrection, Now, UnixTime};
 #[cfg(feature = "https")]
-pub use transport::https::{HttpsTransport, HttpsTransportBuilder, Proxy, ProxyError, Roots, RootsError};
+pub use transport::https::{Closer, HttpsTransport, HttpsTransportBuilder, Proxy, ProxyError, Roots, RootsError};
 pub use transport::{FnTransport, Transport};

@@ -93,6 +93,11 @@ impl fmt::Display for UnixTime {
     }
 }
 
+/// Whole seconds, a begun one counted.
+pub(crate) fn seconds_begun(duration: Duration) -> u64 {
+    duration.as_secs().saturating_add(u64::from(duration.subsec_nanos() > 0))
+}
+
 /// A date and a time of day in UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Civil {
@@ -124,6 +129,31 @@ pub struct Now {
     pub unix: Option<UnixTime>,
     /// A clock that never goes back and is never set, such as the time since power-on: waits and deadlines go by it.
     pub uptime: Duration,
+}
+
+/// What the service told about the time, to a device whose own clock was wrong or missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClockCorrection {
+    pub(crate) service_time: UnixTime,
+    pub(crate) device_time: Option<UnixTime>,
+    pub(crate) uptime: Duration,
+}
+
+impl ClockCorrection {
+    /// What time it is when the device's uptime is this, by the service's clock. For a device that sets its clock by it.
+    #[must_use]
+    pub fn time_at(&self, uptime: Duration) -> UnixTime {
+        self.service_time.saturating_add(uptime.saturating_sub(self.uptime))
+    }
+
+    /// How many seconds the device's clock must be put forward to be right, or back if negative. `None` for a device that
+    /// has no clock.
+    #[must_use]
+    pub fn offset_seconds(&self) -> Option<i64> {
+        let device_time = self.device_time?.as_secs();
+        let ahead = i64::try_from(self.service_time.as_secs().abs_diff(device_time)).unwrap_or(i64::MAX);
+        Some(if self.service_time.as_secs() >= device_time { ahead } else { ahead.saturating_neg() })
+    }
 }
 
 /// What the blocking client needs of a device's clock.

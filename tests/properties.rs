@@ -5,7 +5,7 @@ mod common;
 
 use azure_iot_dps::{
     DeviceId, DeviceKey, Endpoint, GroupKey, HostName, IdScope, KeyDerivation, Product, RegistrationId, Resource,
-    SasToken, Signer, UnixTime,
+    SasToken, Signer, Step, UnixTime,
 };
 use common::hmac_by_definition;
 use proptest::collection::vec;
@@ -82,4 +82,66 @@ proptest! {
             prop_assert_eq!(endpoint.to_string().parse::<Endpoint>().expect("reads what it wrote"), endpoint);
         }
     }
+
+    #[test]
+    fn no_answers_in_any_order_on_any_clock_make_a_registration_panic_or_outlast_its_deadline(
+        answers in vec(any_answer(), 1..40),
+        deadline in 0_u64..2000,
+        latency in 0_u64..90,
+        start in 0_u64..u64::MAX / 4,
+        unix in proptest::option::of(any::<u64>()),
+    ) {
+        let (settings, key) = (common::settings().deadline(common::seconds(deadline)), common::key());
+        let mut registration = azure_iot_dps::Registration::new(&settings, &key);
+        let begin = common::seconds(start);
+        let mut now = azure_iot_dps::Now { unix: unix.map(UnixTime::from_secs), uptime: begin };
+        let mut answers = answers.into_iter().cycle();
+        let mut requests = 0_u64;
+        loop {
+            match registration.step(now) {
+                Ok(Step::Send(request)) => {
+                    requests += 1;
+                    prop_assert!(!request.time_limit().is_zero());
+                    prop_assert!(now.uptime + request.time_limit() <= begin + common::seconds(deadline));
+                    let taken = common::seconds(latency).min(request.time_limit());
+                    now.uptime += taken;
+                    let answer = answers.next().expect("without end");
+                    if registration.receive(answer.map_err(Into::into), now).is_err() {
+                        break;
+                    }
+                }
+                Ok(Step::Wait(pause)) => {
+                    prop_assert!(!pause.duration().is_zero());
+                    now.uptime += pause.duration();
+                    now.unix = now.unix.map(|unix| unix.saturating_add(pause.duration()));
+                }
+                Ok(Step::Done(_)) | Err(_) => break,
+            }
+        }
+        prop_assert!(now.uptime <= begin + common::seconds(deadline));
+        // Two at once where the service asks for no wait, a corrected clock, an operation that is gone; else a second apart.
+        prop_assert!(requests <= 3 * (deadline + 3), "{} requests within {} s", requests, deadline);
+    }
+}
+
+/// Something that a service, a gateway or a broken wire might bring: mostly of the right form, and wrong in every part.
+fn any_answer() -> impl Strategy<Value = common::Answer> {
+    let body = prop_oneof![
+        Just(common::ASSIGNED.replace("my-hub", "my hub")),
+        Just(r#"{"operationId":"5.3","status":"assigning"}"#.to_owned()),
+        Just(r#"{"errorCode":401002,"message":"no"}"#.to_owned()),
+        Just(r#"{"errorCode":404201}"#.to_owned()),
+        Just(r#"{"errorCode":429001}"#.to_owned()),
+        r#"\{"(status|operationId|errorCode|registrationState)":(null|1|"[a-z./]{0,12}"|\{\}|\[\])\}"#,
+        ".{0,60}",
+    ];
+    let bytes = prop_oneof![4 => body.prop_map(String::into_bytes), 1 => vec(any::<u8>(), 0..60)];
+    let header = prop_oneof!["(Retry-After|Date|x-ms-error-code|Content-Type)", "[A-Za-z-]{1,12}"];
+    let value = prop_oneof!["[0-9]{1,22}", Just("Thu, 01 Jan 2026 00:00:00 GMT".to_owned()), "[ -~]{0,20}"];
+    let status = prop_oneof![Just(200), Just(202), Just(401), Just(404), Just(409), Just(429), Just(503), any::<u16>()];
+    let response = (status, bytes, vec((header, value), 0..3)).prop_map(|(status, body, headers)| {
+        let response = azure_iot_dps::Response::new(status, body);
+        Ok(headers.into_iter().fold(response, |response, (name, value)| response.with_header(&name, value)))
+    });
+    prop_oneof![6 => response, 1 => Just(Err(azure_iot_dps::TransportErrorKind::TimedOut))]
 }

@@ -12,6 +12,7 @@ pub use service::{Refusal, ServiceError, UnexpectedAnswer};
 pub use transport::{TransportError, TransportErrorKind};
 
 use crate::key::SignerError;
+use crate::time::seconds_begun;
 
 /// Why a registration did not end in an assignment.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +34,9 @@ pub enum Error {
     /// The deadline has passed, or the next wait would pass it.
     #[error(transparent)]
     DeadlineExceeded(#[from] DeadlineExceeded),
+    /// The service knows no assignment of this device: the answer to a registration status lookup.
+    #[error("the service knows no assignment of this device")]
+    NotAssigned,
     /// The wait hook said stop.
     #[error("the registration was cancelled")]
     Cancelled,
@@ -54,7 +58,7 @@ impl Error {
         match self {
             Self::Service(error) => error.is_transient(),
             Self::Transport(_) | Self::UnexpectedAnswer(_) | Self::DeadlineExceeded(_) => true,
-            Self::Cancelled | Self::Signer(_) | Self::Ended => false,
+            Self::NotAssigned | Self::Cancelled | Self::Signer(_) | Self::Ended => false,
         }
     }
 
@@ -176,8 +180,8 @@ impl fmt::Display for DeadlineExceeded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let OutOfTime { deadline, retry_after, .. } = &*self.inner;
         write!(f, "not assigned within the deadline of {} s", deadline.as_secs_f32())?;
-        match retry_after.as_secs_f32().ceil() {
-            0.0 => Ok(()),
+        match seconds_begun(*retry_after) {
+            0 => Ok(()),
             seconds => write!(f, ", try again in {seconds} s"),
         }
     }

@@ -7,6 +7,6 @@ pub(crate) mod wire;
 
 #[cfg(feature = "simulator")]
 pub(crate) use date::http_date;
-pub(crate) use request::Target;
+pub(crate) use request::{API_VERSION, CSR_API_VERSION, Target};
 pub use request::{Operation, Request};
 pub use response::{Response, RetryAfter};

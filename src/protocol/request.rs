@@ -1,6 +1,6 @@
 //! What a device sends, as data: enough for HTTP in any shape, and for MQTT without parsing a URL.
 
-use core::fmt::{self, Write};
+use core::fmt;
 use core::time::Duration;
 
 use crate::encoding::percent_encode;
@@ -8,7 +8,9 @@ use crate::identity::{Endpoint, IdScope, RegistrationId};
 use crate::sas::SasToken;
 
 /// The device API's version that the documents show and the C SDK sends.
-const API_VERSION: &str = "2021-06-01";
+pub(crate) const API_VERSION: &str = "2021-06-01";
+/// The first one that knows certificate signing requests.
+pub(crate) const CSR_API_VERSION: &str = "2026-04-01";
 
 /// What a request asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +23,8 @@ pub enum Operation<'a> {
         /// What the service called the registration when it was asked for, decoded.
         operation_id: &'a str,
     },
+    /// What is this device's assignment: `POST /{idScope}/registrations/{registrationId}`.
+    StatusLookup,
 }
 
 /// One request to the service.
@@ -66,12 +70,13 @@ impl<'a> Request<'a> {
         self.registration_id
     }
 
-    /// The HTTP method: `PUT` or `GET`.
+    /// The HTTP method: `PUT`, `GET` or `POST`.
     #[must_use]
     pub fn method(&self) -> &'static str {
         match self.operation {
             Operation::Register => "PUT",
             Operation::OperationStatus { .. } => "GET",
+            Operation::StatusLookup => "POST",
         }
     }
 
@@ -134,6 +139,7 @@ pub(crate) struct Target<'a> {
     pub(crate) operation: Operation<'a>,
     pub(crate) id_scope: &'a IdScope,
     pub(crate) registration_id: &'a RegistrationId,
+    pub(crate) api_version: &'a str,
 }
 
 impl fmt::Display for Target<'_> {
@@ -143,8 +149,8 @@ impl fmt::Display for Target<'_> {
         match self.operation {
             Operation::Register => f.write_str("/register")?,
             Operation::OperationStatus { operation_id } => write!(f, "/operations/{}", percent_encode(operation_id))?,
+            Operation::StatusLookup => {}
         }
-        f.write_char('?')?;
-        write!(f, "api-version={API_VERSION}")
+        write!(f, "?api-version={}", self.api_version)
     }
 }

@@ -59,6 +59,25 @@ pub(crate) struct RegistrationState<'a> {
     pub(crate) error_code: Option<u32>,
     #[serde(borrow, deserialize_with = "lenient")]
     pub(crate) error_message: Option<Text<'a>>,
+    #[serde(borrow, deserialize_with = "lenient")]
+    pub(crate) issued_certificate_chain: Option<Vec<Text<'a>>>,
+}
+
+impl<'a> RegistrationState<'a> {
+    /// The bare form, as a registration status lookup is answered.
+    pub(crate) fn parse(bytes: &'a [u8]) -> Option<Self> {
+        parse(bytes)
+    }
+
+    pub(crate) fn status(&self) -> Option<Status> {
+        self.status.as_ref().map(|text| Status::parse(&text.0))
+    }
+}
+
+fn parse<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Option<T> {
+    // A list would be taken for the fields in order.
+    let object = bytes.trim_ascii_start().starts_with(b"{");
+    if object { serde_json::from_slice(bytes).ok() } else { None }
 }
 
 #[derive(Default, Deserialize)]
@@ -83,9 +102,7 @@ fn error_code<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>,
 
 impl<'a> Body<'a> {
     pub(crate) fn parse(bytes: &'a [u8]) -> Option<Self> {
-        // A list would be taken for the fields in order.
-        let object = bytes.trim_ascii_start().starts_with(b"{");
-        if object { serde_json::from_slice(bytes).ok() } else { None }
+        parse(bytes)
     }
 
     /// The error code, wherever it stands.
@@ -95,8 +112,8 @@ impl<'a> Body<'a> {
 
     /// The status of the registration, wherever it stands.
     pub(crate) fn status(&self) -> Option<Status> {
-        let inner = || self.registration_state.as_ref()?.status.as_ref();
-        self.status.as_ref().or_else(inner).map(|text| Status::parse(&text.0))
+        let outer = self.status.as_ref().map(|text| Status::parse(&text.0));
+        outer.or_else(|| self.registration_state.as_ref()?.status())
     }
 }
 
@@ -132,6 +149,8 @@ pub(crate) struct Register<'a> {
     pub(crate) registration_id: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) payload: Option<&'a RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) csr: Option<&'a str>,
 }
 
 impl Register<'_> {

@@ -1,9 +1,11 @@
 //! What a progress display, a watchdog or a log wants to know. No event holds a secret.
 
+use core::fmt;
 use core::time::Duration;
 
+use crate::assignment::KeyUsed;
 use crate::error::TransportErrorKind;
-use crate::time::UnixTime;
+use crate::time::{UnixTime, seconds_begun};
 
 /// Something happened in a registration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +38,16 @@ pub enum Event {
         /// And why.
         reason: WaitReason,
     },
+    /// The service is asked whether the device is assigned already.
+    LookingUp {
+        /// The number of the request in this registration, from 1.
+        request: u32,
+    },
+    /// The key was refused; the other one is tried.
+    KeySwitched {
+        /// The one that is tried.
+        key: KeyUsed,
+    },
     /// The device's clock was wrong or missing; from here on the service's time is used.
     ClockCorrected {
         /// The time that the service told.
@@ -66,6 +78,73 @@ pub enum WaitReason {
         /// Why.
         kind: TransportErrorKind,
     },
+    /// A fleet may have been powered on together: see [`RetryPolicy::first_spread`](crate::RetryPolicy::first_spread).
+    FirstSpread,
     /// An earlier registration was refused, and the time that it was to hold still is not over.
     EarlierRefusal,
+}
+
+#[cfg(feature = "log")]
+impl Event {
+    /// Tells the `log` crate, as loud as it is unusual.
+    pub(crate) fn log(&self, registration_id: &crate::identity::RegistrationId) {
+        let level = match self {
+            Self::Assigned => log::Level::Info,
+            Self::Waiting { reason: WaitReason::Assigning | WaitReason::FirstSpread, .. } => log::Level::Debug,
+            Self::Waiting { .. } | Self::Unanswered { .. } | Self::ClockCorrected { .. } | Self::KeySwitched { .. } => {
+                log::Level::Warn
+            }
+            _ => log::Level::Debug,
+        };
+        log::log!(target: "azure_iot_dps", level, "{registration_id}: {self}");
+    }
+}
+
+/// For people: `assigning, next poll in 3 s`.
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Registering { request: 1 } => f.write_str("connecting"),
+            Self::Registering { .. } => f.write_str("registering again"),
+            Self::Polling { .. } => f.write_str("asking how the registration goes"),
+            Self::LookingUp { .. } => f.write_str("looking the assignment up"),
+            Self::Answered { status } => write!(f, "answered with status {status}"),
+            Self::Unanswered { kind } => kind.fmt(f),
+            Self::Waiting { duration, reason } => {
+                write!(f, "{reason}, next {} in {} s", reason.next(), seconds_begun(*duration))
+            }
+            Self::KeySwitched { key: KeyUsed::Primary } => {
+                f.write_str("the secondary key was refused, trying the primary one")
+            }
+            Self::KeySwitched { key: KeyUsed::Secondary } => {
+                f.write_str("the primary key was refused, trying the secondary one")
+            }
+            Self::ClockCorrected { service_time } => {
+                write!(f, "the clock is wrong: the service says it is {service_time}")
+            }
+            Self::Assigned => f.write_str("assigned"),
+        }
+    }
+}
+
+impl WaitReason {
+    fn next(self) -> &'static str {
+        match self {
+            Self::Assigning => "poll",
+            _ => "try",
+        }
+    }
+}
+
+impl fmt::Display for WaitReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Assigning => f.write_str("assigning"),
+            Self::Refused { status } => write!(f, "refused for now with status {status}"),
+            Self::UnexpectedAnswer { status } => write!(f, "an answer that is not the service's (status {status})"),
+            Self::Unanswered { kind } => kind.fmt(f),
+            Self::FirstSpread => f.write_str("spreading the fleet"),
+            Self::EarlierRefusal => f.write_str("refused a while ago"),
+        }
+    }
 }

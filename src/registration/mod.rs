@@ -32,16 +32,16 @@ use core::fmt::{self, Write};
 use core::time::Duration;
 
 pub use event::{Event, WaitReason};
-pub use retry::{Carryover, RetryPolicy};
+pub use retry::{Backoff, Carryover, RetryPolicy};
 pub use settings::RegistrationSettings;
 
-use crate::assignment::Assignment;
+use crate::assignment::{Assignment, KeyUsed};
 use crate::error::{DeadlineExceeded, Error, TransportError};
 use crate::key::Signer;
 use crate::protocol::wire::Register;
 use crate::protocol::{Operation, Request, Response, Target};
 use crate::sas::{Resource, SasToken};
-use crate::time::{Now, UnixTime};
+use crate::time::{ClockCorrection, Now, UnixTime};
 use retry::Jitter;
 use verdict::Verdict;
 
@@ -93,6 +93,8 @@ impl Pause {
 pub struct Registration<'a, S: Signer + ?Sized> {
     settings: &'a RegistrationSettings,
     signer: &'a S,
+    second_signer: Option<&'a S>,
+    goal: Goal,
     body: Vec<u8>,
     target: String,
     token: Option<SasToken>,
@@ -102,12 +104,20 @@ pub struct Registration<'a, S: Signer + ?Sized> {
     ends_at: Option<Duration>,
     carryover: Carryover,
     clock_corrected: bool,
+    key_switched: bool,
     conflicts: u8,
     zero_waits: u8,
     started_over: bool,
     requests: u32,
     last_failure: Option<Error>,
     observer: Option<&'a mut Observer<'a>>,
+}
+
+/// What a registration is after.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Goal {
+    Register,
+    LookUp,
 }
 
 enum Phase {
@@ -129,11 +139,12 @@ impl<'a, S: Signer + ?Sized> Registration<'a, S> {
     /// The same, going on from what an earlier registration of this device learnt.
     #[must_use]
     pub fn resume(settings: &'a RegistrationSettings, signer: &'a S, carryover: Carryover) -> Self {
-        let registration_id = settings.registration_id.as_str();
         Self {
             settings,
             signer,
-            body: Register { registration_id, payload: settings.payload.as_deref() }.to_bytes(),
+            second_signer: None,
+            goal: Goal::Register,
+            body: settings.body(),
             target: String::new(),
             token: None,
             operation_id: None,
@@ -141,6 +152,7 @@ impl<'a, S: Signer + ?Sized> Registration<'a, S> {
             ends_at: None,
             carryover,
             clock_corrected: false,
+            key_switched: false,
             conflicts: 0,
             zero_waits: 0,
             started_over: false,
@@ -198,10 +210,19 @@ impl<'a, S: Signer + ?Sized> Registration<'a, S> {
                 self.poll_later(retry_after, now)
             }
             (Verdict::ClockIsWrong { service_time }, _) => {
-                self.carryover.service_time = Some((service_time, now.uptime));
+                let (device_time, uptime) = (now.unix, now.uptime);
+                self.carryover.clock_correction = Some(ClockCorrection { service_time, device_time, uptime });
                 self.clock_corrected = true;
                 self.token = None;
                 self.tell(Event::ClockCorrected { service_time });
+                self.phase = Phase::Ready;
+                Ok(())
+            }
+            (Verdict::TryOtherKey, _) => {
+                self.key_switched = true;
+                self.token = None;
+                self.carryover.key = self.carryover.key.other();
+                self.tell(Event::KeySwitched { key: self.carryover.key });
                 self.phase = Phase::Ready;
                 Ok(())
             }
@@ -216,7 +237,14 @@ impl<'a, S: Signer + ?Sized> Registration<'a, S> {
                 let wait = self.back_off(retry_after, now);
                 Err(error.with_retry_after(wait).into())
             }
-            (Verdict::Refused(error), _) => Err(error.into()),
+            (Verdict::Refused(error), _) => {
+                if self.key_switched && error.http_status() == 401 {
+                    // Neither key is right: the next registration begins where this one did.
+                    self.carryover.key = self.carryover.key.other();
+                }
+                Err(error.into())
+            }
+            (Verdict::NotAssigned, _) => Err(Error::NotAssigned),
             (Verdict::TryAgain(error, reason), _) => self.retry_later(error, reason, retry_after, now),
             (Verdict::Unanswered, Err(error)) => {
                 let reason = WaitReason::Unanswered { kind: error.kind() };
@@ -224,6 +252,21 @@ impl<'a, S: Signer + ?Sized> Registration<'a, S> {
             }
             (Verdict::Unanswered, Ok(_)) => Err(Error::Ended),
         }
+    }
+
+    /// Asks for the assignment that the device has already, without registering: a registration status lookup, which is not
+    /// billed. It ends in the assignment, or in [`Error::NotAssigned`] where there is none.
+    #[must_use]
+    pub fn look_up(self) -> Self {
+        let registration_id = self.settings.registration_id.as_str();
+        let body = Register { registration_id, payload: None, csr: None }.to_bytes();
+        Self { goal: Goal::LookUp, body, ..self }
+    }
+
+    /// The enrollment's other key: tried once where the service refuses the first one and the clock is not to blame.
+    #[must_use]
+    pub fn second_signer(self, signer: &'a S) -> Self {
+        Self { second_signer: Some(signer), ..self }
     }
 
     /// Whom to tell what happens, as it happens.
@@ -242,13 +285,17 @@ impl<'a, S: Signer + ?Sized> Registration<'a, S> {
     fn begin(&mut self, now: Now) -> Result<Step<'_>, Error> {
         // No more than a registration can bring about: the clock may be another one than then.
         let longest = self.settings.deadline.saturating_add(self.settings.retry.longest());
-        let wait = self.carryover.not_before.saturating_sub(now.uptime).min(longest);
+        let held = self.carryover.not_before.saturating_sub(now.uptime).min(longest);
+        let (wait, reason) = if held.is_zero() && self.carryover.failures == 0 && self.goal == Goal::Register {
+            (self.settings.retry.spread(self.jitter(now)), WaitReason::FirstSpread)
+        } else {
+            (held, WaitReason::EarlierRefusal)
+        };
         if wait.is_zero() {
             return self.request(now);
         }
-        let until = now.uptime.saturating_add(wait);
-        self.tell(Event::Waiting { duration: wait, reason: WaitReason::EarlierRefusal });
-        self.go_on_waiting(until, WaitReason::EarlierRefusal, now)
+        self.tell(Event::Waiting { duration: wait, reason });
+        self.go_on_waiting(now.uptime.saturating_add(wait), reason, now)
     }
 
     fn go_on_waiting(&mut self, until: Duration, reason: WaitReason, now: Now) -> Result<Step<'_>, Error> {
@@ -270,18 +317,21 @@ impl<'a, S: Signer + ?Sized> Registration<'a, S> {
         self.renew_token(now)?;
         self.requests = self.requests.saturating_add(1);
         let request = self.requests;
-        self.tell(match self.operation_id {
-            None => Event::Registering { request },
-            Some(_) => Event::Polling { request },
+        self.tell(match (self.goal, &self.operation_id) {
+            (Goal::LookUp, _) => Event::LookingUp { request },
+            (Goal::Register, None) => Event::Registering { request },
+            (Goal::Register, Some(_)) => Event::Polling { request },
         });
-        let operation = match &self.operation_id {
-            None => Operation::Register,
-            Some(operation_id) => Operation::OperationStatus { operation_id },
+        let operation = match (self.goal, &self.operation_id) {
+            (Goal::LookUp, _) => Operation::StatusLookup,
+            (Goal::Register, None) => Operation::Register,
+            (Goal::Register, Some(operation_id)) => Operation::OperationStatus { operation_id },
         };
         let RegistrationSettings { id_scope, registration_id, endpoint, .. } = self.settings;
+        let api_version = self.settings.api_version();
         self.target.clear();
         // Writing to a `String` cannot fail.
-        let _ = write!(self.target, "{}", Target { operation, id_scope, registration_id });
+        let _ = write!(self.target, "{}", Target { operation, id_scope, registration_id, api_version });
         let Some(token) = &self.token else { return Err(Error::Ended) };
 
         self.phase = Phase::Sent;
@@ -293,7 +343,7 @@ impl<'a, S: Signer + ?Sized> Registration<'a, S> {
             target: &self.target,
             token,
             user_agent: &self.settings.user_agent,
-            body: matches!(operation, Operation::Register).then_some(&self.body[..]),
+            body: (!matches!(operation, Operation::OperationStatus { .. })).then_some(&self.body[..]),
             time_limit,
         }))
     }
@@ -309,15 +359,19 @@ impl<'a, S: Signer + ?Sized> Registration<'a, S> {
         };
         if !self.token.as_ref().is_some_and(good) {
             let resource = Resource::registration(&self.settings.id_scope, &self.settings.registration_id);
-            self.token = Some(SasToken::sign(resource, self.signer, time.saturating_add(lifetime))?);
+            let signer = match (self.carryover.key, self.second_signer) {
+                (KeyUsed::Secondary, Some(second)) => second,
+                _ => self.signer,
+            };
+            self.token = Some(SasToken::sign(resource, signer, time.saturating_add(lifetime))?);
         }
         Ok(())
     }
 
     /// The time of day: the device's own, unless it was found to be wrong.
     fn wall_clock(&self, now: Now) -> Option<UnixTime> {
-        match self.carryover.service_time {
-            Some((time, at)) => Some(time.saturating_add(now.uptime.saturating_sub(at))),
+        match self.carryover.clock_correction {
+            Some(correction) => Some(correction.time_at(now.uptime)),
             None => now.unix,
         }
     }
@@ -348,10 +402,13 @@ impl<'a, S: Signer + ?Sized> Registration<'a, S> {
         self.wait(wait, reason, now)
     }
 
+    fn jitter(&self, now: Now) -> Jitter<'a> {
+        Jitter { registration_id: &self.settings.registration_id, now }
+    }
+
     /// One failure more; how long to wait for that.
     fn back_off(&mut self, retry_after: Option<Duration>, now: Now) -> Duration {
-        let jitter = Jitter { registration_id: &self.settings.registration_id, now };
-        let wait = self.settings.retry.backoff(self.carryover.failures, self.bounded(retry_after), jitter);
+        let wait = self.settings.retry.backoff(self.carryover.failures, self.bounded(retry_after), self.jitter(now));
         self.carryover.failures = self.carryover.failures.saturating_add(1);
         self.carryover.not_before = now.uptime.saturating_add(wait);
         wait
@@ -376,6 +433,8 @@ impl<'a, S: Signer + ?Sized> Registration<'a, S> {
     }
 
     fn tell(&mut self, event: Event) {
+        #[cfg(feature = "log")]
+        event.log(&self.settings.registration_id);
         if let Some(observer) = &mut self.observer {
             observer(event);
         }

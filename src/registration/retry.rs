@@ -2,10 +2,12 @@
 
 use core::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::assignment::KeyUsed;
 use crate::identity::RegistrationId;
-use crate::time::{Now, UnixTime};
+use crate::time::{ClockCorrection, Now, UnixTime};
 
 /// How long a registration waits between its requests.
 ///
@@ -24,12 +26,17 @@ pub struct RetryPolicy {
     first: Duration,
     longest: Duration,
     poll: Duration,
+    spread: Duration,
 }
 
 impl RetryPolicy {
-    /// First wait up to 5 s, longest wait up to 4 min, polls 2 s apart.
-    pub const DEFAULT: Self =
-        Self { first: Duration::from_secs(5), longest: Duration::from_secs(240), poll: Duration::from_secs(2) };
+    /// First wait up to 5 s, longest wait up to 4 min, polls 2 s apart, no first spread.
+    pub const DEFAULT: Self = Self {
+        first: Duration::from_secs(5),
+        longest: Duration::from_secs(240),
+        poll: Duration::from_secs(2),
+        spread: Duration::ZERO,
+    };
 
     /// The shortest of all waits after a failure: a policy of zeros is no busy loop.
     const SHORTEST: Duration = Duration::from_secs(1);
@@ -54,8 +61,20 @@ impl RetryPolicy {
         Self { poll, ..self }
     }
 
-    #[expect(clippy::arithmetic_side_effects, reason = "the divisor is not zero")]
+    /// A random pause of up to this long before the very first request, for a fleet that is powered on together. Default
+    /// none.
+    #[must_use]
+    pub const fn first_spread(self, spread: Duration) -> Self {
+        Self { spread, ..self }
+    }
+
+    /// The pause before the very first request.
+    pub(crate) fn spread(&self, jitter: Jitter<'_>) -> Duration {
+        jitter.part_of(self.spread, u32::MAX)
+    }
+
     /// How long to wait after the failure number `attempt`, counted from 0.
+    #[expect(clippy::arithmetic_side_effects, reason = "the divisor is not zero")]
     pub(crate) fn backoff(&self, attempt: u32, retry_after: Option<Duration>, jitter: Jitter<'_>) -> Duration {
         let doubled = 2_u32.saturating_pow(attempt);
         let upper = self.first.max(Self::SHORTEST).saturating_mul(doubled).min(self.longest());
@@ -96,8 +115,8 @@ pub(crate) struct Jitter<'a> {
 }
 
 impl Jitter<'_> {
-    #[expect(clippy::arithmetic_side_effects, reason = "the divisor is not zero")]
     /// A part of the span, anything from nothing to nearly all of it.
+    #[expect(clippy::arithmetic_side_effects, reason = "the divisor is not zero")]
     fn part_of(self, span: Duration, attempt: u32) -> Duration {
         let hash = Sha256::new()
             .chain_update(self.registration_id.as_str())
@@ -111,6 +130,16 @@ impl Jitter<'_> {
     }
 }
 
+/// How far a backoff has come, in a form that can be kept in flash: a device that reboots in the middle of a storm does not
+/// start it anew.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Backoff {
+    /// Failures since the last success.
+    pub failures: u32,
+    /// How long to hold still before the next request.
+    pub wait: Duration,
+}
+
 /// What one registration learnt for the next one of the same device, on the same clock: how far its backoff has come, and
 /// what time it is if the device's own clock was found wrong.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -119,14 +148,29 @@ pub struct Carryover {
     pub(crate) failures: u32,
     /// The uptime before which no request goes out.
     pub(crate) not_before: Duration,
-    /// What the service said the time was, and the uptime of that moment.
-    pub(crate) service_time: Option<(UnixTime, Duration)>,
+    /// What the service told about the time.
+    pub(crate) clock_correction: Option<ClockCorrection>,
+    /// The key to begin with.
+    pub(crate) key: KeyUsed,
 }
 
 impl Carryover {
+    /// What of it can be kept across a reboot, seen at this uptime.
+    #[must_use]
+    pub fn backoff(&self, uptime: Duration) -> Backoff {
+        Backoff { failures: self.failures, wait: self.not_before.saturating_sub(uptime) }
+    }
+
+    /// As it was when `backoff` was saved, at this uptime of the device.
+    #[must_use]
+    pub fn restore(backoff: Backoff, uptime: Duration) -> Self {
+        let not_before = uptime.saturating_add(backoff.wait);
+        Self { failures: backoff.failures, not_before, ..Self::default() }
+    }
+
     /// The service let the device in: what was refused before is over.
     pub(crate) fn clear_backoff(&mut self) {
-        *self = Self { service_time: self.service_time, ..Self::default() };
+        (self.failures, self.not_before) = (0, Duration::ZERO);
     }
 }
 

@@ -2,14 +2,17 @@
 
 use alloc::boxed::Box;
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::time::Duration;
 
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
 use crate::assignment::{JsonError, PayloadError};
+use crate::encoding::base64_encode;
 use crate::identity::{Endpoint, IdScope, Product, RegistrationId};
 use crate::protocol::wire::Register;
+use crate::protocol::{API_VERSION, CSR_API_VERSION};
 use crate::registration::retry::RetryPolicy;
 
 /// The most bytes that the service takes in a request. Source: Microsoft, "Azure IoT Hub DPS quotas and limits".
@@ -24,6 +27,7 @@ pub struct RegistrationSettings {
     pub(crate) id_scope: IdScope,
     pub(crate) registration_id: RegistrationId,
     pub(crate) payload: Option<Box<RawValue>>,
+    pub(crate) csr: Option<Box<str>>,
     pub(crate) retry: RetryPolicy,
     pub(crate) deadline: Duration,
     pub(crate) token_lifetime: Duration,
@@ -40,6 +44,7 @@ impl RegistrationSettings {
             id_scope,
             registration_id,
             payload: None,
+            csr: None,
             retry: RetryPolicy::DEFAULT,
             deadline: Duration::from_secs(15 * 60),
             token_lifetime: Duration::from_secs(60 * 60),
@@ -75,11 +80,50 @@ impl RegistrationSettings {
     }
 
     fn raw_payload(self, json: Box<RawValue>) -> Result<Self, PayloadError> {
-        let length = Register { registration_id: self.registration_id.as_str(), payload: Some(&json) }.to_bytes().len();
-        if length > LARGEST_REQUEST {
-            return Err(PayloadError::TooLarge { length, limit: LARGEST_REQUEST });
+        Self { payload: Some(json), ..self }.checked()
+    }
+
+    /// Tells the service the IoT Plug and Play model of the device, `dtmi:com:example:Thermostat;1`, as the payload
+    /// `{"modelId":"..."}`. Default nothing.
+    ///
+    /// # Errors
+    ///
+    /// The request would be larger than the 96 KiB that the service takes.
+    pub fn model_id(self, model_id: &str) -> Result<Self, PayloadError> {
+        #[derive(Serialize)]
+        struct Model<'a> {
+            #[serde(rename = "modelId")]
+            model_id: &'a str,
         }
-        Ok(Self { payload: Some(json), ..self })
+        self.payload(&Model { model_id })
+    }
+
+    /// Asks for a certificate too: a PKCS#10 signing request as DER, whose common name is the registration ID. The chain
+    /// comes as [`Assignment::certificates`](crate::Assignment::certificates). Sent with api-version 2026-04-01. Default none.
+    ///
+    /// # Errors
+    ///
+    /// The request would be larger than the 96 KiB that the service takes.
+    pub fn certificate_signing_request(self, der: &[u8]) -> Result<Self, PayloadError> {
+        Self { csr: Some(base64_encode(der).into()), ..self }.checked()
+    }
+
+    /// Only if a register request fits what the service takes.
+    fn checked(self) -> Result<Self, PayloadError> {
+        match self.body().len() {
+            0..=LARGEST_REQUEST => Ok(self),
+            length => Err(PayloadError::TooLarge { length, limit: LARGEST_REQUEST }),
+        }
+    }
+
+    /// The body of a register request.
+    pub(crate) fn body(&self) -> Vec<u8> {
+        let registration_id = self.registration_id.as_str();
+        Register { registration_id, payload: self.payload.as_deref(), csr: self.csr.as_deref() }.to_bytes()
+    }
+
+    pub(crate) fn api_version(&self) -> &'static str {
+        if self.csr.is_some() { CSR_API_VERSION } else { API_VERSION }
     }
 
     /// How to wait after failures. Default [`RetryPolicy::DEFAULT`].

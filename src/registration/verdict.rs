@@ -6,7 +6,9 @@
 //! | `assigning`, `unassigned`, a status unheard of, or an operation ID alone | poll |
 //! | `failed`, `disabled` | final |
 //! | 401 whose `Date` shows that the token was expired | sign again with the service's time, once |
+//! | another 401, where there is a second key | sign again with that, once |
 //! | 404 on a poll | register again, once |
+//! | 404 on a status lookup | there is no assignment |
 //! | 409, 412 in the service's error format | try again, a few times |
 //! | 3xx, 408, 429, 5xx in the service's error format | try again |
 //! | any other error in the service's format | final |
@@ -14,13 +16,13 @@
 
 use alloc::boxed::Box;
 
-use crate::assignment::Assignment;
+use crate::assignment::{Assignment, Run};
 use crate::error::{Error, Refusal, ServiceError, UnexpectedAnswer};
 use crate::key::Signer;
 use crate::protocol::Response;
-use crate::protocol::wire::{Body, Status};
+use crate::protocol::wire::{Body, RegistrationState, Status};
 use crate::registration::event::WaitReason;
-use crate::registration::{CONFLICT_RETRIES, Registration};
+use crate::registration::{CONFLICT_RETRIES, Goal, Registration};
 use crate::sas::SasToken;
 use crate::time::UnixTime;
 
@@ -32,6 +34,10 @@ pub(super) enum Verdict {
     Assigning { operation_id: Option<Box<str>> },
     /// The token was refused for a wrong clock.
     ClockIsWrong { service_time: UnixTime },
+    /// The key was refused, and there is another one.
+    TryOtherKey,
+    /// There is no assignment to look up.
+    NotAssigned,
     /// The service knows nothing of the operation that was polled.
     OperationUnknown,
     /// It is over.
@@ -50,10 +56,41 @@ impl<S: Signer + ?Sized> Registration<'_, S> {
             return self.unexpected(response, "the body is not JSON of the device API");
         };
         let error_code = body.any_error_code().or(response.error_code());
+        if self.goal == Goal::LookUp && (200..=299).contains(&response.status()) {
+            return self.judge_state(response, &body);
+        }
         match (response.status(), body.status(), error_code) {
             (200..=299, ..) | (_, Some(Status::Failed | Status::Disabled), _) => self.judge_status(response, &body),
             (.., Some(error_code)) => self.judge_error(response, &body, error_code),
             (.., None) => self.unexpected(response, "an error without an error code"),
+        }
+    }
+
+    /// The answer to a registration status lookup: the bare result.
+    fn judge_state(&self, response: &Response<'_>, body: &Body<'_>) -> Verdict {
+        let Some(state) = RegistrationState::parse(response.body()) else {
+            return self.unexpected(response, "the body is not a registration result");
+        };
+        let refused = |refusal| Verdict::Refused(ServiceError::ended(refusal, response, body, self.signature()));
+        match state.status() {
+            Some(Status::Assigned) => self.assigned(response, &state),
+            Some(Status::Failed) => refused(Refusal::Failed),
+            Some(Status::Disabled) => refused(Refusal::Disabled),
+            Some(_) => Verdict::NotAssigned,
+            None => self.unexpected(response, "a registration result without a status"),
+        }
+    }
+
+    fn assigned(&self, response: &Response<'_>, state: &RegistrationState<'_>) -> Verdict {
+        let run = Run {
+            requests: self.requests,
+            request_id: response.request_id().map(Box::from),
+            key_used: self.carryover.key,
+            clock_correction: self.carryover.clock_correction,
+        };
+        match Assignment::from_wire(state, &self.settings.registration_id, run) {
+            Some(assignment) => Verdict::Assigned(Box::new(assignment)),
+            None => self.unexpected(response, "assigned, but without a valid hub, device ID or certificate"),
         }
     }
 
@@ -63,11 +100,10 @@ impl<S: Signer + ?Sized> Registration<'_, S> {
             Some(Status::Failed) => refused(Refusal::Failed),
             Some(Status::Disabled) => refused(Refusal::Disabled),
             Some(Status::Assigned) => {
-                let state = body.registration_state.as_ref();
-                match state.and_then(|state| Assignment::from_wire(state, &self.settings.registration_id)) {
-                    Some(assignment) => Verdict::Assigned(Box::new(assignment)),
-                    None => self.unexpected(response, "assigned, but without a valid hub and device ID"),
-                }
+                let Some(state) = &body.registration_state else {
+                    return self.unexpected(response, "assigned, but without a registration result");
+                };
+                self.assigned(response, state)
             }
             Some(Status::Unassigned | Status::Assigning | Status::Unknown) | None => {
                 let operation_id = body.operation_id.as_ref().map(|id| &*id.0).filter(|id| is_operation_id(id));
@@ -86,8 +122,14 @@ impl<S: Signer + ?Sized> Registration<'_, S> {
         {
             return Verdict::ClockIsWrong { service_time };
         }
+        if status == 401 && self.second_signer.is_some() && !self.key_switched {
+            return Verdict::TryOtherKey;
+        }
         if status == 404 && self.operation_id.is_some() && !self.started_over {
             return Verdict::OperationUnknown;
+        }
+        if status == 404 && self.goal == Goal::LookUp {
+            return Verdict::NotAssigned;
         }
         let error = ServiceError::refused(response, body, error_code, self.signature());
         if matches!(status, 409 | 412) {

@@ -169,6 +169,10 @@ impl FaultHandle {
 
 /// An answer and what happens to it on its way.
 #[derive(Debug)]
+#[cfg_attr(
+    not(feature = "simulator-server"),
+    allow(dead_code, reason = "only a real connection can be cut in the middle")
+)]
 pub(super) enum Delivery {
     /// It arrives, after that long; then the connection is closed or not.
     Whole { answer: HttpAnswer, after: Duration, close: bool },

@@ -94,12 +94,19 @@ impl HttpsTransport {
         HttpsTransportBuilder::default()
     }
 
+    /// A handle that ends the request under way from another thread.
+    #[must_use]
+    pub fn closer(&self) -> Closer {
+        Closer(Arc::clone(&self.connections))
+    }
+
     /// Sends, and sends once more if a connection that was kept has died meanwhile. A request is safe to send again.
     fn send_on_a_live_connection(&mut self, request: &Request<'_>) -> Result<u16, ureq::Error> {
         let started = Instant::now();
         let kept = !self.head.is_empty();
         match self.send_in_time(request, request.time_limit()) {
-            Err(ureq::Error::Io(error)) if kept && failure::is_hang_up(&error) => {
+            // Where somebody closed it on purpose, the agent is gone.
+            Err(ureq::Error::Io(error)) if kept && failure::is_hang_up(&error) && lock(&self.connections).is_some() => {
                 let left = request.time_limit().saturating_sub(started.elapsed());
                 if left.is_zero() { Err(error.into()) } else { self.send_in_time(request, left) }
             }
@@ -163,6 +170,27 @@ impl HttpsTransport {
             return agent.run(request);
         }
         agent.run(agent.configure_request(request).timeout_global(Some(time_limit)).build())
+    }
+}
+
+/// Ends what an [`HttpsTransport`] has under way, from another thread. Made by [`HttpsTransport::closer`].
+///
+/// The request fails at once (a name that is being looked up or a TCP connection that is being opened, within their limits
+/// of 10 and 30 s). A registration takes that for a failure like any other and waits: have the wait hook say stop, too. A
+/// later registration connects anew.
+#[derive(Clone)]
+pub struct Closer(Connections);
+
+impl Closer {
+    /// Closes the connection.
+    pub fn close(&self) {
+        close(&self.0);
+    }
+}
+
+impl fmt::Debug for Closer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Closer")
     }
 }
 

@@ -1,0 +1,208 @@
+//! Answers that are not what they should be, over real TLS: each is survived, and none is taken for what it is not.
+#![cfg(feature = "https")]
+#![allow(clippy::expect_used, clippy::panic, reason = "a test may panic")]
+
+mod common;
+#[path = "common/peer.rs"]
+mod peer;
+
+use std::ops::ControlFlow;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use azure_iot_dps::{
+    Assignment, Clock, Error, HttpsTransport, Now, ProvisioningClient, Registration, Step, Transport,
+    TransportErrorKind,
+};
+use common::{id, key, scope, seconds};
+use peer::{Peer, http, say};
+
+/// Time that passes only while a registration waits: the retries take none of the test's.
+struct Virtual(Duration);
+
+impl Clock for Virtual {
+    fn now(&mut self) -> Now {
+        common::at(self.0.as_secs())
+    }
+
+    fn sleep(&mut self, pause: Duration) {
+        // Whole seconds, as `at` has them.
+        self.0 += pause.max(seconds(1));
+    }
+}
+
+fn register(peer: &Peer, deadline: Duration) -> Result<Assignment, Error> {
+    let client = ProvisioningClient::builder(scope(), id("dev-01"), key()).endpoint(peer.endpoint()).deadline(deadline);
+    client.transport(peer.transport()).clock(Virtual(Duration::ZERO)).build().expect("builds").register()
+}
+
+fn assigned() -> String {
+    http("200 OK", "", common::ASSIGNED)
+}
+
+/// A first answer that is wrong, and whether the connection is closed behind it.
+fn misbehaviours() -> Vec<(&'static str, Vec<u8>, bool)> {
+    let json = |body: &str| http("200 OK", "Content-Type: application/json\r\n", body).into_bytes();
+    let deep = format!(r#"{{"status":"assigned","registrationState":{}{}}}"#, "[".repeat(60_000), "]".repeat(60_000));
+    let hub = |hub: &str| json(&common::ASSIGNED.replace("my-hub.azure-devices.net", hub));
+    vec![
+        ("an empty body", json(""), false),
+        ("a body of HTML", http("200 OK", "Content-Type: text/html\r\n", "<html>Log in</html>").into_bytes(), false),
+        ("no content", b"HTTP/1.1 204 No Content\r\n\r\n".to_vec(), false),
+        ("JSON that is cut", json(&common::ASSIGNED[..100]), false),
+        (
+            "a body that is not UTF-8",
+            b"HTTP/1.1 200 OK\r\nContent-Length: 14\r\n\r\n{\"status\":\"\xff\"}"[..].to_vec(),
+            true,
+        ),
+        ("JSON 60,000 levels deep", json(&deep), false),
+        ("a length that promises too much", b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n{}".to_vec(), true),
+        ("a length that is no number", b"HTTP/1.1 200 OK\r\nContent-Length: ten\r\n\r\n{}".to_vec(), true),
+        ("a body without end", [b"HTTP/1.1 200 OK\r\n\r\n".to_vec(), vec![b' '; 400_000]].concat(), true),
+        (
+            "chunks without end",
+            [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec(), b"1\r\n \r\n".repeat(200_000)].concat(),
+            true,
+        ),
+        ("headers without end", [b"HTTP/1.1 200 OK\r\n".to_vec(), b"X-A: b\r\n".repeat(20_000)].concat(), true),
+        ("no HTTP at all", b"220 mail.example ESMTP\r\n".to_vec(), true),
+        ("nothing at all", Vec::new(), true),
+        ("a redirect", http("307 Temporary Redirect", "Location: https://evil.example/\r\n", "").into_bytes(), false),
+        ("a gateway's 502", http("502 Bad Gateway", "Content-Type: text/html\r\n", "<html>").into_bytes(), false),
+        ("a portal's 403", http("403 Forbidden", "", "blocked by policy").into_bytes(), false),
+        ("nulls everywhere", json(r#"{"operationId":null,"status":null,"registrationState":null}"#), false),
+        ("a hub that is no host name", hub("https://evil.example/x"), false),
+        ("a hub with a line break", hub("a.example\\r\\nHost: b"), false),
+        ("a hub that is empty", hub(""), false),
+        ("an operation ID that is none", json(r#"{"operationId":"..","status":"assigning"}"#), false),
+        ("a status and nothing else", json(r#"{"status":"assigned"}"#), false),
+    ]
+}
+
+#[test]
+fn whatever_comes_instead_of_an_answer_is_survived_and_the_device_is_assigned_after_all() {
+    for (name, bytes, close) in misbehaviours() {
+        let peer = Peer::new(move |exchange, stream| {
+            if exchange.number == 0 {
+                let sent = say(stream, &bytes);
+                return if close { ControlFlow::Break(()) } else { sent };
+            }
+            say(stream, assigned().as_bytes())
+        });
+        let assignment = register(&peer, seconds(900)).unwrap_or_else(|error| panic!("{name}: {error:?}"));
+        assert_eq!((assignment.hub().as_str(), assignment.requests()), ("my-hub.azure-devices.net", 2), "{name}");
+        assert!(
+            peer.requests()
+                .iter()
+                .all(|request| request.starts_with("PUT /0ne00002193/registrations/dev-01/register?")),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn an_answer_that_never_changes_ends_at_the_deadline_with_the_reason() {
+    for (name, bytes, close) in misbehaviours() {
+        let peer = Peer::new(move |_, stream| {
+            let sent = say(stream, &bytes);
+            if close { ControlFlow::Break(()) } else { sent }
+        });
+        let error = register(&peer, seconds(30)).expect_err(name);
+        assert!(error.is_transient() && error.retry_after().is_some(), "{name}: {error:?}");
+        let Error::DeadlineExceeded(error) = &error else { panic!("{name}: {error:?}") };
+        assert!(error.last().is_some(), "{name}");
+    }
+}
+
+#[test]
+fn an_operation_id_with_a_path_in_it_stays_in_its_place() {
+    let peer = Peer::new(|exchange, stream| {
+        let evil = http("202 Accepted", "", r#"{"operationId":"../../../x?y=z\r\nHost: evil","status":"assigning"}"#);
+        say(stream, if exchange.number == 0 { evil } else { assigned() }.as_bytes())
+    });
+    register(&peer, seconds(60)).expect("assigned");
+    let target = "GET /0ne00002193/registrations/dev-01/operations/..%2F..%2F..%2Fx%3Fy%3Dz%0D%0AHost%3A%20evil?api-version=2021-06-01 ";
+    assert!(peer.requests()[1].starts_with(target), "{}", peer.requests()[1]);
+}
+
+#[test]
+fn a_connection_that_dies_after_any_byte_of_the_answer_is_a_failure_that_passes() {
+    let whole = assigned();
+    let length = whole.len();
+    let bytes = whole.into_bytes();
+    let peer = Peer::new(move |exchange, stream| {
+        let _ = say(stream, &bytes[..exchange.number.min(bytes.len())]);
+        ControlFlow::Break(())
+    });
+    let settings = common::settings().endpoint(peer.endpoint());
+    let key = key();
+    for cut in 0..=length {
+        let mut transport = peer.transport();
+        let mut registration = Registration::new(&settings, &key);
+        let Ok(Step::Send(request)) = registration.step(common::at(0)) else { panic!("the first step sends") };
+        let answer = transport.send(&request);
+        assert_eq!(answer.is_ok(), cut == length, "{cut} of {length} bytes");
+        registration.receive(answer, common::at(0)).expect("a failure that passes");
+        let done = matches!(registration.step(common::at(0)), Ok(Step::Done(_)));
+        assert_eq!(done, cut == length, "{cut} of {length} bytes");
+    }
+}
+
+#[test]
+fn a_peer_that_drips_or_says_nothing_ends_at_the_deadline() {
+    for drip in [false, true] {
+        let peer = Peer::new(move |_, stream| {
+            let answer = assigned();
+            for byte in answer.as_bytes() {
+                if drip && say(stream, &[*byte]).is_break() {
+                    break;
+                }
+                std::thread::park_timeout(Duration::from_millis(300));
+                if !drip && stream.sock.peek(&mut [0]).is_ok_and(|length| length == 0) {
+                    break;
+                }
+            }
+            ControlFlow::Break(())
+        });
+        let error = register(&peer, seconds(1)).expect_err("too slow");
+        assert_eq!(
+            error.transport().map(azure_iot_dps::TransportError::kind),
+            Some(TransportErrorKind::TimedOut),
+            "{error:?}"
+        );
+    }
+}
+
+#[test]
+fn a_request_under_way_is_ended_from_another_thread_and_a_later_register_works_again() {
+    let peer = Peer::new(|exchange, stream| {
+        if exchange.number == 0 {
+            // Silence until the client goes away.
+            let _ = std::io::Read::read(stream, &mut [0]);
+            return ControlFlow::Break(());
+        }
+        say(stream, assigned().as_bytes())
+    });
+    let transport: HttpsTransport = peer.transport();
+    let closer = transport.closer();
+    let stop = Arc::new(Mutex::new(true));
+    let asked = Arc::clone(&stop);
+    let client =
+        ProvisioningClient::builder(scope(), id("dev-01"), key()).endpoint(peer.endpoint()).transport(transport);
+    let hook = move |_: &azure_iot_dps::Pause| {
+        if *asked.lock().expect("not poisoned") { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    };
+    let mut client = client.clock(Virtual(Duration::ZERO)).wait(hook).build().expect("builds");
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while peer.requests().is_empty() {
+                std::thread::yield_now();
+            }
+            closer.close();
+        });
+        assert!(matches!(client.register(), Err(Error::Cancelled)));
+    });
+    assert_eq!(peer.requests().len(), 1, "not sent again");
+    *stop.lock().expect("not poisoned") = false;
+    client.register().expect("assigned");
+}
