@@ -211,3 +211,13 @@ fn keys_convert_as_the_ecosystem_expects() {
     assert_eq!(DeviceKey::try_from(&[1; 16][..]).expect("a key").length(), 16);
     GroupKey::try_from(common::KEY).expect("a key");
 }
+
+#[test]
+fn what_is_no_text_is_no_key_and_an_error_does_not_repeat_it() {
+    for json in
+        ["12345678901234567890", "-1234567890123", "1234567.8901", "true", "[12345678]", r#"{"key":12345678}"#, "null"]
+    {
+        let error = serde_json::from_str::<DeviceKey>(json).expect_err("no key").to_string();
+        assert!(!error.contains("1234567"), "{error}");
+    }
+}

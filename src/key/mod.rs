@@ -263,7 +263,13 @@ macro_rules! key {
         /// From base64 text.
         impl<'de> Deserialize<'de> for $Key {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                deserializer.deserialize_str(KeyVisitor).map($make)
+                // Where the format knows what it holds, the visitor is asked about everything that is not text, too.
+                let key = if deserializer.is_human_readable() {
+                    deserializer.deserialize_any(KeyVisitor)
+                } else {
+                    deserializer.deserialize_str(KeyVisitor)
+                };
+                key.map($make)
             }
         }
 
@@ -284,6 +290,8 @@ impl fmt::Debug for KeyDerivation {
     }
 }
 
+const NOT_TEXT: &str = "a key is text in base64";
+
 /// Takes a key from borrowed text, and tells nothing of what it was given instead: it may be a key all the same.
 struct KeyVisitor;
 
@@ -296,6 +304,23 @@ impl de::Visitor<'_> for KeyVisitor {
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<KeyBytes, E> {
         KeyBytes::from_base64(text).map_err(E::custom)
+    }
+
+    // Serde's own words would repeat the number, which may be a key that somebody forgot to quote.
+    fn visit_u64<E: de::Error>(self, _: u64) -> Result<KeyBytes, E> {
+        Err(E::custom(NOT_TEXT))
+    }
+
+    fn visit_i64<E: de::Error>(self, _: i64) -> Result<KeyBytes, E> {
+        Err(E::custom(NOT_TEXT))
+    }
+
+    fn visit_f64<E: de::Error>(self, _: f64) -> Result<KeyBytes, E> {
+        Err(E::custom(NOT_TEXT))
+    }
+
+    fn visit_bytes<E: de::Error>(self, _: &[u8]) -> Result<KeyBytes, E> {
+        Err(E::custom(NOT_TEXT))
     }
 }
 

@@ -8,7 +8,8 @@ use alloc::vec::Vec;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use rcgen::{
-    BasicConstraints, CertificateParams, CertificateSigningRequestParams, DnType, IsCa, KeyPair, KeyUsagePurpose,
+    BasicConstraints, CertificateParams, CertificateSigningRequestParams, DnType, ExtendedKeyUsagePurpose, IsCa,
+    KeyPair, KeyUsagePurpose,
 };
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring;
@@ -35,6 +36,9 @@ impl Credentials {
 
         let mut leaf = CertificateParams::new(["localhost", "127.0.0.1", "::1"].map(String::from))?;
         leaf.distinguished_name.push(DnType::CommonName, "azure-iot-dps simulator");
+        leaf.use_authority_key_identifier_extension = true;
+        leaf.key_usages = [KeyUsagePurpose::DigitalSignature].into();
+        leaf.extended_key_usages = [ExtendedKeyUsagePurpose::ServerAuth].into();
         let leaf_key = KeyPair::generate()?;
         let certificate = leaf.signed_by(&leaf_key, &ca)?;
         let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))

@@ -1,7 +1,6 @@
 //! Who may register, with which keys, and what is arranged for them.
 
 use alloc::boxed::Box;
-use alloc::vec::Vec;
 use core::fmt;
 
 use crate::identity::{DeviceId, HostName, RegistrationId};
@@ -58,7 +57,9 @@ macro_rules! terms {
 #[derive(Clone)]
 pub struct EnrollmentGroup {
     name: Box<str>,
-    keys: Vec<KeyDerivation>,
+    // Boxed, so that moving an enrollment copies no key.
+    primary_key: Box<KeyDerivation>,
+    secondary_key: Option<Box<KeyDerivation>>,
     pub(super) terms: Terms,
 }
 
@@ -66,14 +67,14 @@ impl EnrollmentGroup {
     /// A group with this primary key.
     #[must_use]
     pub fn new(name: &str, primary_key: &GroupKey) -> Self {
-        let primary_key = KeyDerivation::new(primary_key);
-        Self { name: name.into(), keys: [primary_key].into(), terms: Terms::default() }
+        let primary_key = Box::new(KeyDerivation::new(primary_key));
+        Self { name: name.into(), primary_key, secondary_key: None, terms: Terms::default() }
     }
 
     /// With a secondary key too, which is as good as the primary one.
     #[must_use]
     pub fn secondary_key(mut self, secondary_key: &GroupKey) -> Self {
-        self.keys.push(KeyDerivation::new(secondary_key));
+        self.secondary_key = Some(Box::new(KeyDerivation::new(secondary_key)));
         self
     }
 
@@ -85,13 +86,16 @@ impl EnrollmentGroup {
         &self.name
     }
 
-    pub(super) fn device_key(&self, registration_id: &RegistrationId) -> Option<DeviceKey> {
-        self.keys.first().map(|key| key.derive(registration_id))
+    pub(super) fn device_key(&self, registration_id: &RegistrationId) -> DeviceKey {
+        self.primary_key.derive(registration_id)
     }
 
     /// Whether a device of this group that writes its registration ID like that signed the token.
     pub(super) fn signed(&self, token: &SasToken, registration_id: &RegistrationId) -> bool {
-        self.keys.iter().any(|key| token.verify(&key.derive(registration_id)))
+        [Some(&self.primary_key), self.secondary_key.as_ref()]
+            .into_iter()
+            .flatten()
+            .any(|key| token.verify(&key.derive(registration_id)))
     }
 }
 
@@ -105,7 +109,8 @@ impl fmt::Debug for EnrollmentGroup {
 #[derive(Clone, Debug)]
 pub struct IndividualEnrollment {
     registration_id: RegistrationId,
-    keys: Vec<DeviceKey>,
+    primary_key: Box<DeviceKey>,
+    secondary_key: Option<Box<DeviceKey>>,
     device_id: Option<DeviceId>,
     pub(super) terms: Terms,
 }
@@ -114,13 +119,14 @@ impl IndividualEnrollment {
     /// A device with this primary key.
     #[must_use]
     pub fn new(registration_id: RegistrationId, primary_key: DeviceKey) -> Self {
-        Self { registration_id, keys: [primary_key].into(), device_id: None, terms: Terms::default() }
+        let primary_key = Box::new(primary_key);
+        Self { registration_id, primary_key, secondary_key: None, device_id: None, terms: Terms::default() }
     }
 
     /// With a secondary key too, which is as good as the primary one.
     #[must_use]
     pub fn secondary_key(mut self, secondary_key: DeviceKey) -> Self {
-        self.keys.push(secondary_key);
+        self.secondary_key = Some(Box::new(secondary_key));
         self
     }
 
@@ -137,12 +143,12 @@ impl IndividualEnrollment {
         self.registration_id.as_str().eq_ignore_ascii_case(registration_id.as_str())
     }
 
-    pub(super) fn device_key(&self) -> Option<DeviceKey> {
-        self.keys.first().cloned()
+    pub(super) fn device_key(&self) -> DeviceKey {
+        (*self.primary_key).clone()
     }
 
     pub(super) fn signed(&self, token: &SasToken) -> bool {
-        self.keys.iter().any(|key| token.verify(key))
+        [Some(&self.primary_key), self.secondary_key.as_ref()].into_iter().flatten().any(|key| token.verify(key))
     }
 
     pub(super) fn own_device_id(&self) -> Option<&DeviceId> {

@@ -30,21 +30,24 @@ pub(super) enum Effect {
 
 #[derive(Clone, Debug)]
 struct Fault {
+    number: u64,
     effect: Effect,
     times: u32,
 }
 
 /// The faults that are in store for a device, first come first served.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Script(Vec<Fault>);
+pub(super) struct Script {
+    faults: Vec<Fault>,
+    made: u64,
+}
 
 impl Script {
     pub(super) fn next(&mut self) -> Option<Effect> {
-        let fault = self.0.iter_mut().find(|fault| fault.times > 0)?;
+        self.faults.retain(|fault| fault.times > 0);
+        let fault = self.faults.first_mut()?;
         fault.times = fault.times.saturating_sub(1);
-        let effect = fault.effect.clone();
-        self.0.retain(|fault| fault.times > 0);
-        Some(effect)
+        Some(fault.effect.clone())
     }
 }
 
@@ -71,9 +74,12 @@ impl DeviceHandle {
     }
 
     fn add(&self, effect: Effect) -> FaultHandle {
-        let key = self.key.clone();
-        self.simulator.with_script(&key, |script| script.0.push(Fault { effect, times: 1 }));
-        FaultHandle { device: self.clone() }
+        let number = self.simulator.with_script(&self.key, |script| {
+            script.made = script.made.saturating_add(1);
+            script.faults.push(Fault { number: script.made, effect, times: 1 });
+            script.made
+        });
+        FaultHandle { device: self.clone(), number }
     }
 
     /// Its next request is answered with this status: an error in the service's own format, unless a body is given.
@@ -120,7 +126,7 @@ impl DeviceHandle {
 
     /// Whatever is still in store for it does not happen.
     pub fn recover(&self) {
-        self.simulator.with_script(&self.key, |script| script.0.clear());
+        self.simulator.with_script(&self.key, |script| script.faults.clear());
     }
 }
 
@@ -128,12 +134,13 @@ impl DeviceHandle {
 #[derive(Debug)]
 pub struct FaultHandle {
     device: DeviceHandle,
+    number: u64,
 }
 
 impl FaultHandle {
     fn change(self, change: impl FnOnce(&mut Fault)) -> Self {
         self.device.simulator.with_script(&self.device.key, |script| {
-            if let Some(fault) = script.0.last_mut() {
+            if let Some(fault) = script.faults.iter_mut().find(|fault| fault.number == self.number) {
                 change(fault);
             }
         });

@@ -185,8 +185,8 @@ impl Simulator {
         devices.map(|it| (it.registration_id.clone(), it.device_id.clone(), it.hub().cloned())).collect()
     }
 
-    fn with_script(&self, key: &str, change: impl FnOnce(&mut Script)) {
-        lock(&self.service).with_script(key, change);
+    fn with_script<T>(&self, key: &str, change: impl FnOnce(&mut Script) -> T) -> T {
+        lock(&self.service).with_script(key, change)
     }
 
     fn deliver(&self, request: &HttpRequest<'_>, unix: Duration) -> Delivery {

@@ -254,8 +254,9 @@ async fn answer(
             Ok(response(answer))
         }
         Delivery::Cut { answer, bytes } => {
+            // Where the cut lies behind the answer, the connection ends with it all the same.
             outlet.close_after(bytes);
-            Ok(response(answer))
+            Ok(response(answer.with_header("Connection", "close".into())))
         }
         Delivery::Garbage(bytes) => {
             outlet.send_instead(bytes);

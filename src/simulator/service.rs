@@ -98,8 +98,8 @@ impl Service {
     pub(super) fn device_key(&self, registration_id: &RegistrationId) -> Option<DeviceKey> {
         let individual = self.settings.individuals.iter().find(|it| it.is_for(registration_id));
         match individual {
-            Some(individual) => individual.device_key(),
-            None => self.settings.groups.first()?.device_key(registration_id),
+            Some(individual) => Some(individual.device_key()),
+            None => Some(self.settings.groups.first()?.device_key(registration_id)),
         }
     }
 
@@ -111,8 +111,8 @@ impl Service {
         }
     }
 
-    pub(super) fn with_script(&mut self, key: &str, change: impl FnOnce(&mut Script)) {
-        change(self.scripts.entry(key.into()).or_default());
+    pub(super) fn with_script<T>(&mut self, key: &str, change: impl FnOnce(&mut Script) -> T) -> T {
+        change(self.scripts.entry(key.into()).or_default())
     }
 
     pub(super) fn devices(&self) -> impl Iterator<Item = &Device> {
@@ -131,7 +131,7 @@ impl Service {
 
     /// Answers a request that comes at this time since 1970, and says how the answer arrives.
     pub(super) fn deliver(&mut self, request: &HttpRequest<'_>, now: Duration) -> Delivery {
-        let key = request.segments().into_iter().nth(2).unwrap_or_default().to_ascii_lowercase();
+        let key = self.device_of(request);
         let effect = self.scripts.get_mut(&key).and_then(Script::next);
         let whole = |answer| Delivery::Whole { answer, after: Duration::ZERO, close: false };
         let delivery = match effect {
@@ -161,6 +161,20 @@ impl Service {
         delivery
     }
 
+    /// Whose request it is, by its path: a registration at DPS, or a device at its hub.
+    fn device_of(&self, request: &HttpRequest<'_>) -> String {
+        let segments = request.segments();
+        let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+        match &segments[..] {
+            ["devices", device_id, ..] => {
+                let known = self.devices.iter().find(|(_, device)| device.device_id.as_str() == *device_id);
+                known.map_or_else(|| device_id.to_ascii_lowercase(), |(key, _)| key.clone())
+            }
+            [_, "registrations", registration_id, ..] => registration_id.to_ascii_lowercase(),
+            _ => String::new(),
+        }
+    }
+
     fn request_id(&mut self) -> String {
         self.requests = self.requests.saturating_add(1);
         uuid(&[b"request", &self.requests.to_be_bytes()])
@@ -174,14 +188,17 @@ impl Service {
         now: Duration,
     ) -> HttpAnswer {
         let request_id = self.request_id();
-        let mut answer = if let Some(body) = body {
+        let answer = if let Some(body) = body {
             HttpAnswer { body, ..HttpAnswer::empty(status) }
         } else {
             let code = u32::from(status).saturating_mul(1000);
             refusal(&Refused { status, code, message: "As scripted.", retry_after: None }, &request_id, now)
         };
+        let mut answer = complete(answer, request_id, now);
+        // What is scripted takes the place of what the service would say.
+        answer.headers.retain(|(name, _)| !headers.iter().any(|(it, _)| it.eq_ignore_ascii_case(name)));
         answer.headers.extend(headers);
-        complete(answer, request_id, now)
+        answer
     }
 
     fn answer(&mut self, request: &HttpRequest<'_>, now: Duration, date: Duration) -> HttpAnswer {
@@ -210,8 +227,8 @@ impl Service {
         }
         let registration_id = RegistrationId::new(*registration_id)
             .map_err(|_| Refused::new(BAD_REQUEST, "The registration ID is not valid."))?;
-        self.throttle(request.method, rest, &registration_id, now)?;
         let caller = self.authorize(request, &registration_id, now)?;
+        self.throttle(request.method, rest, &caller, now)?;
         match (request.method, rest) {
             ("PUT", ["register"]) => self.register(request, &caller, api_version, now),
             ("GET", ["operations", operation_id]) => self.operation_status(operation_id, &caller, now),
@@ -221,11 +238,11 @@ impl Service {
         }
     }
 
-    fn throttle(&mut self, method: &str, rest: &[&str], id: &RegistrationId, now: Duration) -> Result<(), Refused> {
+    fn throttle(&mut self, method: &str, rest: &[&str], caller: &Caller, now: Duration) -> Result<(), Refused> {
         let limits = &self.settings.limits;
         let within = match (method, rest) {
             ("PUT", ["register"]) => self.meters.register(limits, now),
-            ("GET", ["operations", _]) => self.meters.poll(limits, &id.as_str().to_ascii_lowercase(), now),
+            ("GET", ["operations", _]) => self.meters.poll(limits, &caller.key, now),
             _ => true,
         };
         let retry_after = limits.retry_after;
