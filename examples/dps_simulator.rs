@@ -8,7 +8,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use azure_iot_dps::simulator::{EnrollmentGroup, IndividualEnrollment, Record, Simulator, SimulatorBuilder};
+use azure_iot_dps::simulator::{
+    EnrollmentGroup, IndividualEnrollment, Record, ServeError, Simulator, SimulatorBuilder,
+};
 use azure_iot_dps::{DeviceKey, GroupKey, HostName, IdScope, RegistrationId};
 use clap::Parser;
 use support::{Result, print};
@@ -25,6 +27,9 @@ struct Arguments {
     /// Listen on an address that other machines can reach, too
     #[arg(long)]
     let_other_machines_connect: bool,
+    /// A name of this machine by which others reach it, for the certificate; may be repeated
+    #[arg(long, value_name = "HOST", requires = "let_other_machines_connect")]
+    name: Vec<HostName>,
     /// The ID scope
     #[arg(long, default_value = "0ne00002193")]
     id_scope: IdScope,
@@ -56,9 +61,13 @@ fn run(arguments: &Arguments) -> Result<()> {
     let sim = simulator(arguments)?;
     let mut watch = sim.watch();
     let server = if arguments.let_other_machines_connect {
-        sim.serve_to_anybody_at(arguments.listen)?
+        sim.serve_to_anybody_at(arguments.listen, &arguments.name)?
     } else {
-        sim.serve_at(arguments.listen)?
+        let server = sim.serve_at(arguments.listen);
+        server.map_err(|error| match error {
+            ServeError::NotLoopback { .. } => format!("{error}; --let-other-machines-connect allows it").into(),
+            error => Box::<dyn std::error::Error>::from(error),
+        })?
     };
     if let Some(file) = &arguments.ca_out {
         fs::write(file, server.ca_pem()).map_err(|error| format!("{}: {error}", file.display()))?;
@@ -96,7 +105,11 @@ fn simulator(arguments: &Arguments) -> Result<Simulator> {
         let individual = IndividualEnrollment::new(RegistrationId::new(name)?, DeviceKey::from_base64(&key)?);
         builder = builder.individual(individual);
     }
-    let own = arguments.hub.is_empty().then(|| HostName::new("localhost")).transpose()?;
+    let own = match arguments.name.first() {
+        Some(name) => name.clone(),
+        None => HostName::new("localhost")?,
+    };
+    let own = arguments.hub.is_empty().then_some(own);
     let hubs = own.into_iter().chain(arguments.hub.iter().cloned());
     Ok(hubs.fold(builder, SimulatorBuilder::hub).build())
 }

@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use azure_iot_dps::simulator::{EnrollmentGroup, IndividualEnrollment, Record, ServeError, Simulator, SimulatorServer};
 use azure_iot_dps::{
-    DeviceId, DeviceKey, HostName, HttpsTransport, ProvisioningClient, RegistrationId, Resource, Roots, SasToken,
-    Signer, UnixTime,
+    DeviceId, DeviceKey, HostName, HttpsTransport, Now, ProvisioningClient, Registration, RegistrationId,
+    RegistrationSettings, Resource, Roots, SasToken, Signer, Step, Transport, UnixTime,
 };
 use common::id;
 use rustls::pki_types::pem::PemObject;
@@ -55,6 +55,8 @@ impl Raw {
         let name = ServerName::try_from("localhost").expect("a name");
         let connection = ClientConnection::new(Arc::new(config), name).expect("a connection");
         let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, server.endpoint().port())).expect("connects");
+        // A server that keeps a connection which it should close makes a test fail, not hang.
+        stream.set_read_timeout(Some(Duration::from_secs(30))).expect("a timeout");
         Self(StreamOwned::new(connection, stream))
     }
 
@@ -452,6 +454,45 @@ fn a_client_on_a_real_connection_survives_every_fault() {
 
 // Many at once, and addresses
 
+/// One of many devices, driven by hand so that all of them are under way at once.
+struct Driven {
+    name: String,
+    settings: RegistrationSettings,
+    key: DeviceKey,
+    transport: HttpsTransport,
+}
+
+fn driven(sim: &Simulator, server: &SimulatorServer, name: String) -> Driven {
+    let settings = RegistrationSettings::new(sim.id_scope(), id(&name)).endpoint(server.endpoint());
+    let key = sim.device_key(&id(&name)).expect("an enrollment");
+    let transport = HttpsTransport::builder().roots(Roots::pem(server.ca_pem().as_bytes()).expect("PEM")).build();
+    Driven { name, settings, key, transport }
+}
+
+/// Each makes one request in turn, on a connection of its own that stays open, until all are assigned.
+fn drive_all(devices: &mut [Driven]) {
+    let unix = std::time::UNIX_EPOCH.elapsed().expect("after 1970").as_secs();
+    let now = Now { unix: Some(UnixTime::from_secs(unix)), uptime: Duration::ZERO };
+    let mut under_way: Vec<_> = devices
+        .iter_mut()
+        .map(|Driven { name, settings, key, transport }| (&*name, Registration::new(settings, key), transport))
+        .collect();
+    while !under_way.is_empty() {
+        under_way.retain_mut(|(name, registration, transport)| match registration.step(now).expect("goes on") {
+            Step::Send(request) => {
+                let answer = transport.send(&request);
+                registration.receive(answer, now).expect("goes on");
+                true
+            }
+            Step::Wait(pause) => panic!("nobody asks to wait: {pause:?}"),
+            Step::Done(assignment) => {
+                assert_eq!(assignment.device_id().as_str(), name.as_str());
+                false
+            }
+        });
+    }
+}
+
 #[test]
 fn two_hundred_devices_at_once_are_none_lost_and_none_mixed_up() {
     let group = EnrollmentGroup::new("line-7", &common::KEY.parse().expect("a key"));
@@ -461,14 +502,43 @@ fn two_hundred_devices_at_once_are_none_lost_and_none_mixed_up() {
         for thread in 0..8 {
             let (sim, server) = (&sim, &server);
             scope.spawn(move || {
-                for number in 0..25 {
-                    let name = format!("dev-{thread}-{number}");
-                    assert_eq!(register(sim, server, &name).device_id().as_str(), name);
-                }
+                let mut devices: Vec<Driven> =
+                    (0..25).map(|number| driven(sim, server, format!("dev-{thread}-{number}"))).collect();
+                drive_all(&mut devices);
             });
         }
     });
-    assert_eq!(sim.devices().len(), 200);
+    assert_eq!((sim.devices().len(), server.connections()), (200, 200));
+}
+
+#[test]
+fn a_server_that_is_dropped_waits_for_nobody_and_leaves_its_port() {
+    let (sim, server) = one_device();
+    let port = server.endpoint().port();
+    // A client that keeps its connection, one in the middle of its handshake, and one that waits for a slow answer.
+    let mut idle = Raw::connect(&server);
+    assert_eq!(idle.ask("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").status, 404);
+    let half = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).expect("connects");
+    sim.device(&id(NAME)).answer_slowly(Duration::from_secs(3600));
+    let mut slow = Raw::connect(&server);
+    let target = format!("/0ne00002193/registrations/{NAME}?api-version=2021-06-01");
+    slow.send(&request("POST", &target, &dps_token(&sim, &id(NAME)), BODY));
+    drop(server);
+    assert!(idle.rest().is_empty() && slow.rest().is_empty());
+    drop(half);
+    TcpStream::connect((Ipv4Addr::LOCALHOST, port)).expect_err("nobody listens");
+}
+
+#[test]
+fn the_servers_certificate_is_one_that_strict_clients_take() {
+    let (_sim, server) = one_device();
+    let mut raw = Raw::connect(&server);
+    raw.ask("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    let leaf = raw.0.conn.peer_certificates().expect("a chain")[0].to_vec();
+    // Object identifiers of RFC 5280: authority key identifier, key usage, extended key usage, server authentication.
+    for oid in [&[0x55, 0x1d, 0x23][..], &[0x55, 0x1d, 0x0f], &[0x55, 0x1d, 0x25], &[0x2b, 6, 1, 5, 5, 7, 3, 1]] {
+        assert!(leaf.windows(oid.len()).any(|window| window == oid), "{oid:?}");
+    }
 }
 
 #[test]

@@ -87,7 +87,7 @@ pub(super) struct SymmetricKeyBody<'a> {
 }
 
 pub(super) fn status(device: &Device) -> HttpAnswer {
-    let registration_state = Some(state(device));
+    let registration_state = Some(state_of(device, &device.outcome));
     HttpAnswer::json(
         200,
         &StatusBody { operation_id: &device.operation_id, status: status_text(&device.outcome), registration_state },
@@ -102,13 +102,13 @@ fn status_text(outcome: &Outcome) -> &'static str {
     }
 }
 
-pub(super) fn state(device: &Device) -> StateBody<'_> {
+pub(super) fn state_of<'a>(device: &'a Device, outcome: &'a Outcome) -> StateBody<'a> {
     let mut state = StateBody {
         registration_id: device.registration_id.as_str(),
         created_date_time_utc: timestamp(device.created),
         assigned_hub: None,
         device_id: None,
-        status: status_text(&device.outcome),
+        status: status_text(outcome),
         substatus: None,
         error_code: None,
         error_message: None,
@@ -118,7 +118,7 @@ pub(super) fn state(device: &Device) -> StateBody<'_> {
         symmetric_key: device.group.as_deref().map(|enrollment_group_id| SymmetricKeyBody { enrollment_group_id }),
         issued_certificate_chain: device.certificates.as_deref(),
     };
-    match &device.outcome {
+    match outcome {
         Outcome::Assigned { hub, substatus } => {
             state.assigned_hub = Some(hub.as_str());
             state.device_id = Some(device.device_id.as_str());

@@ -4,6 +4,8 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::time::Duration;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -15,8 +17,9 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::PrivatePkcs8KeyDer;
 
-use crate::identity::RegistrationId;
+use crate::identity::{HostName, RegistrationId};
 use crate::simulator::Issuer;
+use crate::time::{Civil, UnixTime};
 
 pub(super) struct Credentials {
     pub(super) ca_pem: String,
@@ -25,8 +28,15 @@ pub(super) struct Credentials {
 }
 
 impl Credentials {
-    pub(super) fn make() -> Result<Self, Box<dyn core::error::Error + Send + Sync>> {
+    /// For this machine's own names and these, valid from yesterday on for as long as strict clients allow.
+    pub(super) fn make(names: &[HostName]) -> Result<Self, Box<dyn core::error::Error + Send + Sync>> {
+        const DAY: Duration = Duration::from_secs(86_400);
+        let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
+        let days = [now.saturating_sub(DAY), now.saturating_add(DAY.saturating_mul(397))];
+        let [not_before, not_after] = days.map(date).map(|(year, month, day)| rcgen::date_time_ymd(year, month, day));
+
         let mut ca = CertificateParams::default();
+        (ca.not_before, ca.not_after) = (not_before, not_after);
         ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         ca.key_usages = [KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign].into();
         ca.distinguished_name.push(DnType::CommonName, "azure-iot-dps simulator CA");
@@ -34,7 +44,11 @@ impl Credentials {
         let ca_certificate = ca.self_signed(&ca_key)?;
         let ca = rcgen::Issuer::new(ca, ca_key);
 
-        let mut leaf = CertificateParams::new(["localhost", "127.0.0.1", "::1"].map(String::from))?;
+        let own = ["localhost", "127.0.0.1", "::1"].into_iter();
+        let mut leaf = CertificateParams::new(
+            own.chain(names.iter().map(HostName::as_str)).map(String::from).collect::<Vec<_>>(),
+        )?;
+        (leaf.not_before, leaf.not_after) = (not_before, not_after);
         leaf.distinguished_name.push(DnType::CommonName, "azure-iot-dps simulator");
         leaf.use_authority_key_identifier_extension = true;
         leaf.key_usages = [KeyUsagePurpose::DigitalSignature].into();
@@ -61,4 +75,11 @@ impl Credentials {
         };
         Ok(Self { ca_pem, config, issuer: Issuer(Arc::new(issue)) })
     }
+}
+
+/// Year, month and day.
+fn date(unix: Duration) -> (i32, u8, u8) {
+    let Civil { year, month, day, .. } = UnixTime::from_secs(unix.as_secs()).to_civil();
+    let small = |field: u64| u8::try_from(field).unwrap_or(1);
+    (i32::try_from(year).unwrap_or(9999), small(month), small(day))
 }

@@ -20,7 +20,10 @@ pub(super) struct Device {
     pub(super) polls_left: u32,
     pub(super) created: Duration,
     pub(super) updated: Duration,
+    /// What will have come of the registration that is under way, or has come of the last one.
     pub(super) outcome: Outcome,
+    /// Where the device is until it is told otherwise: the hub, and how it came there.
+    pub(super) assigned: Option<(HostName, &'static str)>,
     /// The name in the hub.
     pub(super) device_id: DeviceId,
     pub(super) group: Option<String>,
@@ -40,10 +43,7 @@ pub(super) enum Outcome {
 impl Device {
     /// The hub that knows the device.
     pub(super) fn hub(&self) -> Option<&HostName> {
-        match &self.outcome {
-            Outcome::Assigned { hub, .. } => Some(hub),
-            Outcome::Failed(_) | Outcome::Disabled => None,
-        }
+        self.assigned.as_ref().map(|(hub, _)| hub)
     }
 
     pub(super) fn is_enabled(&self) -> bool {

@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use serde::Serialize;
 
 use crate::encoding::percent_decode;
+use crate::protocol::Response;
 
 /// A request, complete.
 pub(super) struct HttpRequest<'a> {
@@ -57,6 +58,11 @@ impl HttpAnswer {
 
     pub(super) fn empty(status: u16) -> Self {
         Self { status, headers: Vec::new(), body: Vec::new() }
+    }
+
+    pub(super) fn into_response(self) -> Response<'static> {
+        let response = Response::new(self.status, self.body);
+        self.headers.into_iter().fold(response, |response, (name, value)| response.with_header(name, value))
     }
 
     pub(super) fn with_header(mut self, name: &'static str, value: String) -> Self {

@@ -159,6 +159,27 @@ impl Simulator {
         SimulatorClock(self.clone())
     }
 
+    /// Asks the service or the hub without a network, at the time of [`Simulator::clock`]: any HTTP request, such as a message
+    /// to the hub, `POST /devices/{deviceId}/messages/events?api-version=2020-03-13`. `None` where a fault keeps the answer
+    /// from arriving.
+    #[must_use]
+    pub fn request(
+        &self,
+        method: &str,
+        target: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Option<Response<'static>> {
+        let request = HttpRequest { method, target, headers: headers.to_vec(), body };
+        match self.deliver(&request, BEGINNING.saturating_add(self.elapsed())) {
+            Delivery::Whole { answer, after, .. } => {
+                self.clock().advance(after);
+                Some(answer.into_response())
+            }
+            Delivery::Cut { .. } | Delivery::Garbage(_) | Delivery::Nothing => None,
+        }
+    }
+
     /// One device, to script what goes wrong for it.
     #[must_use]
     pub fn device(&self, registration_id: &RegistrationId) -> DeviceHandle {
@@ -239,11 +260,7 @@ impl Transport for SimulatorTransport {
                 if after > request.time_limit() {
                     return Err(TransportErrorKind::TimedOut.into());
                 }
-                let response = Response::new(answer.status, answer.body);
-                Ok(answer
-                    .headers
-                    .into_iter()
-                    .fold(response, |response, (name, value)| response.with_header(name, value)))
+                Ok(answer.into_response())
             }
             Delivery::Cut { .. } | Delivery::Garbage(_) | Delivery::Nothing => {
                 Err(TransportErrorKind::AnswerBroken.into())

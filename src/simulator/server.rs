@@ -23,7 +23,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
-use crate::identity::Endpoint;
+use crate::identity::{Endpoint, HostName};
 use crate::simulator::credentials::Credentials;
 use crate::simulator::fault::Delivery;
 use crate::simulator::http::{HttpAnswer, HttpRequest};
@@ -71,25 +71,26 @@ impl Simulator {
     ///
     /// # Errors
     ///
-    /// The address is not one of this machine's own, of which the keys of a simulator must not leave. Or it cannot be
-    /// listened on, or no certificate could be made.
+    /// The address is not a loopback address, or cannot be listened on, or no certificate could be made.
     pub fn serve_at(&self, address: SocketAddr) -> Result<SimulatorServer, ServeError> {
         if !address.ip().is_loopback() {
             return Err(ServeError::NotLoopback { address });
         }
-        self.serve_to_anybody_at(address)
+        self.serve_to_anybody_at(address, &[])
     }
 
-    /// The same at an address that others can reach, too. The simulator is made for tests: it has not been hardened.
+    /// The same at an address that others can reach, too, under these names beside `localhost`. The simulator is made for
+    /// tests: it has not been hardened.
     ///
     /// # Errors
     ///
     /// The address cannot be listened on, or no certificate could be made.
-    pub fn serve_to_anybody_at(&self, address: SocketAddr) -> Result<SimulatorServer, ServeError> {
-        let credentials = Credentials::make().map_err(ServeError::Certificate)?;
+    pub fn serve_to_anybody_at(&self, address: SocketAddr, names: &[HostName]) -> Result<SimulatorServer, ServeError> {
+        let credentials = Credentials::make(names).map_err(ServeError::Certificate)?;
         let listener = TcpListener::bind(address)?;
         listener.set_nonblocking(true)?;
-        let endpoint = format!("localhost:{}", listener.local_addr()?.port()).parse().map_err(io::Error::other)?;
+        let name = names.first().map_or("localhost", HostName::as_str);
+        let endpoint = format!("{name}:{}", listener.local_addr()?.port()).parse().map_err(io::Error::other)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
 
         lock(&self.service).set_issuer(credentials.issuer);
@@ -123,7 +124,7 @@ pub struct SimulatorServer {
 }
 
 impl SimulatorServer {
-    /// Where it answers, as a client is told: `localhost` and the port.
+    /// Where it answers, as a client is told: `localhost`, or the first name it was given, and the port.
     #[must_use]
     pub fn endpoint(&self) -> Endpoint {
         self.endpoint.clone()

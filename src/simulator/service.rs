@@ -12,13 +12,13 @@ use core::time::Duration;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::identity::{DeviceId, RegistrationId};
+use crate::identity::{DeviceId, HostName, RegistrationId};
 use crate::key::DeviceKey;
 use crate::sas::SasToken;
 use crate::simulator::Issuer;
-use crate::simulator::allocation::AllocationRequest;
+use crate::simulator::allocation::{AllocationRequest, Failure};
 use crate::simulator::answers::{
-    BAD_REQUEST, NOT_FOUND, Refused, StatusBody, THROTTLED, UNAUTHORIZED, complete, refusal, state, status,
+    BAD_REQUEST, NOT_FOUND, Refused, StatusBody, THROTTLED, UNAUTHORIZED, complete, refusal, state_of, status,
     with_retry_after,
 };
 use crate::simulator::builder::Settings;
@@ -323,17 +323,18 @@ impl Service {
         };
         let previous = self.devices.get(&caller.key);
         let (outcome, payload) = self.assign(caller, previous, body.payload);
-        let device_id = DeviceId::new(caller.registration_id.as_str());
-        let device_id =
-            caller.device_id.clone().or(device_id.ok()).ok_or(Refused::new(BAD_REQUEST, "No device ID."))?;
-        let hub = if let Outcome::Assigned { hub, .. } = &outcome { Some(hub.clone()) } else { None };
+        // A device that comes back in another case is the same device, under the name that it has.
+        let device_id = previous.map(|device| device.device_id.clone()).or_else(|| caller.device_id.clone());
+        let device_id = device_id.or_else(|| DeviceId::new(caller.registration_id.as_str()).ok());
+        let device_id = device_id.ok_or(Refused::new(BAD_REQUEST, "No device ID."))?;
         let device = Device {
             registration_id: caller.registration_id.clone(),
             operation_id: operation_id(&caller.key, self.requests),
             polls_left: self.settings.assigning_polls,
             created: previous.map_or(now, |device| device.created),
             updated: now,
-            first_hub: previous.and_then(|device| device.first_hub.clone()).or(hub),
+            first_hub: previous.and_then(|device| device.first_hub.clone()),
+            assigned: previous.and_then(|device| device.assigned.clone()),
             outcome,
             device_id,
             group: caller.group.clone(),
@@ -362,12 +363,10 @@ impl Service {
         if caller.terms.disabled {
             return (Outcome::Disabled, None);
         }
-        let before = match previous.map(|device| &device.outcome) {
-            Some(outcome @ Outcome::Assigned { .. }) => Some(outcome),
-            _ => None,
-        };
-        if let (Some(before), Reprovisioning::Never) = (before, caller.terms.reprovisioning) {
-            return (before.clone(), previous.and_then(|device| device.payload.clone()));
+        let before = previous.and_then(|device| device.assigned.clone());
+        if let (Some((hub, substatus)), Reprovisioning::Never) = (&before, caller.terms.reprovisioning) {
+            let outcome = Outcome::Assigned { hub: hub.clone(), substatus };
+            return (outcome, previous.and_then(|device| device.payload.clone()));
         }
         let (wanted, payload) = if let Some(hub) = &caller.terms.hub {
             (Ok(hub.clone()), None)
@@ -377,13 +376,18 @@ impl Service {
             let allocation = self.settings.allocation.allocate(&request);
             (allocation.outcome, allocation.payload)
         };
+        let linked = |hub: &HostName| self.settings.hubs.contains(hub) || caller.terms.hub.as_ref() == Some(hub);
         let hub = match wanted {
-            Ok(hub) => hub,
+            Ok(hub) if linked(&hub) => hub,
+            Ok(_) => {
+                let message = "The allocation chose a hub that is not linked.".into();
+                return (Outcome::Failed(Failure { code: 400_209, message }), payload);
+            }
             Err(failure) => return (Outcome::Failed(failure), payload),
         };
         let first_hub = previous.and_then(|device| device.first_hub.as_ref());
         let substatus = match before {
-            Some(Outcome::Assigned { hub: old, substatus }) if *old == hub => substatus,
+            Some((old, substatus)) if old == hub => substatus,
             Some(_) if first_hub == Some(&hub) => "reprovisionedToInitialAssignment",
             Some(_) if caller.terms.reprovisioning == Reprovisioning::Reset => "deviceDataReset",
             Some(_) => "deviceDataMigrated",
@@ -400,7 +404,9 @@ impl Service {
             device.updated = now;
             return Ok(self.assigning(operation_id));
         }
-        if let Some(hub) = device.hub() {
+        if let Outcome::Assigned { hub, substatus } = &device.outcome {
+            device.first_hub.get_or_insert_with(|| hub.clone());
+            device.assigned = Some((hub.clone(), substatus));
             self.journal.write(Record::Assigned {
                 at: UnixTime::from_secs(now.as_secs()),
                 registration_id: device.registration_id.clone(),
@@ -413,9 +419,17 @@ impl Service {
 
     /// The registration status lookup: the bare result, once there is one.
     fn look_up(&self, caller: &Caller) -> Result<HttpAnswer, Refused> {
-        let device = self.devices.get(&caller.key).filter(|device| device.polls_left == 0 || !device.is_enabled());
-        let device = device.ok_or(Refused::new(NOT_FOUND, "The device is not registered."))?;
-        Ok(HttpAnswer::json(200, &state(device)))
+        let none = Refused::new(NOT_FOUND, "The device is not registered.");
+        let device = self.devices.get(&caller.key).ok_or(none)?;
+        match &device.assigned {
+            // While it registers anew, it is still where it was.
+            Some((hub, substatus)) => {
+                let outcome = Outcome::Assigned { hub: hub.clone(), substatus };
+                Ok(HttpAnswer::json(200, &state_of(device, &outcome)))
+            }
+            None if !device.is_enabled() => Ok(HttpAnswer::json(200, &state_of(device, &device.outcome))),
+            None => Err(Refused::new(NOT_FOUND, "The device is not assigned.")),
+        }
     }
 
     fn assigning(&self, operation_id: &str) -> HttpAnswer {
