@@ -81,7 +81,7 @@ fn provision(arguments: &Arguments) -> Result<String> {
         .endpoint(device.endpoint)
         .transport(device.transport)
         .deadline(Duration::from_secs(arguments.deadline))
-        .observer(show_event)
+        .observer(show_events())
         .wait(show_wait);
     if let Some(payload) = &arguments.payload {
         client = client.payload_json(payload)?;
@@ -167,8 +167,14 @@ fn simulated_device() -> Result<Device> {
     Err(not_set(["PROVISIONING_IDSCOPE", "PROVISIONING_REGISTRATION_ID", KEY_VARIABLE].into_iter()))
 }
 
-fn show_event(event: Event) {
-    match event {
+/// Shows what happens, as the official samples do: connecting, connected, assigning, assigned.
+fn show_events() -> impl FnMut(Event) {
+    let mut connected = false;
+    move |event| match event {
+        Event::Answered { .. } if !connected => {
+            connected = true;
+            eprintln!("connected");
+        }
         // What follows tells these.
         Event::Polling { .. } | Event::Answered { .. } | Event::Unanswered { .. } => {}
         event => eprintln!("{event}"),

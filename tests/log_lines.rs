@@ -49,6 +49,9 @@ fn a_registration_over_tls_logs_neither_key_nor_signature() {
 
     let lines = LINES.0.lock().expect("not poisoned");
     assert!(lines.iter().any(|line| line.contains("ureq")), "nothing was logged: nothing was looked at");
+    if cfg!(feature = "log") {
+        assert!(lines.iter().any(|line| line == "azure_iot_dps dev-01: assigned"), "{lines:?}");
+    }
     for line in lines.iter() {
         for secret in [signature.as_str(), base64.as_str()] {
             let leaks =

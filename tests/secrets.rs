@@ -184,3 +184,40 @@ fn a_closure_that_holds_a_secret_is_not_shown() {
     });
     assert_eq!(debug(&transport), "FnTransport FnTransport");
 }
+
+#[test]
+fn a_panic_in_the_middle_of_a_request_tells_no_signature() {
+    let signature = std::sync::Arc::new(std::sync::Mutex::new(String::new()));
+    let seen = std::sync::Arc::clone(&signature);
+    let transport = FnTransport::new(move |request| {
+        let (_, rest) = request.token().as_str().split_once("sig=").expect("a signature");
+        rest.split('&').next().expect("a signature").clone_into(&mut seen.lock().expect("not poisoned"));
+        panic!("a driver gave up on {request:?}")
+    });
+    let client = ProvisioningClient::builder(scope(), id("dev-01"), key()).transport(transport);
+    let mut client = client.build().expect("builds");
+    let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| client.register())).expect_err("it panics");
+    let text = panic.downcast_ref::<String>().expect("a text");
+    assert!(text.starts_with("a driver gave up on Request"), "{text}");
+    shows_nothing_of(text, &[signature.lock().expect("not poisoned").clone()]);
+    shows_nothing_of(&debug(&client), &[common::KEY.to_owned()]);
+}
+
+#[test]
+fn what_comes_out_of_a_registration_holds_nothing_of_what_went_in() {
+    let run = drive(&settings(), [common::assigned()]);
+    let (_, rest) = run.sent[0].authorization.split_once("sig=").expect("a signature");
+    let secrets = [rest.split('&').next().expect("a signature").to_owned(), common::KEY.to_owned()];
+    let backoff = run.carryover.backoff(std::time::Duration::ZERO);
+    let serialized =
+        serde_json::to_string(&(backoff, scope(), id("dev-01"), azure_iot_dps::Endpoint::GLOBAL)).expect("serializes");
+    let shown = [
+        debug(&run.result),
+        debug(&run.events),
+        debug(&run.carryover),
+        debug(&settings()),
+        debug(&backoff),
+        serialized,
+    ];
+    shows_nothing_of(&shown.concat(), &secrets);
+}

@@ -445,11 +445,63 @@ fn a_connection_is_dropped_before_or_after_an_answer_and_garbage_is_sent_as_it_i
 fn a_client_on_a_real_connection_survives_every_fault() {
     let (sim, server) = one_device();
     let device = sim.device(&id(NAME));
+    device.drop_before_answer();
     device.cut_after(100);
-    register(&sim, &server, NAME);
+    device.garbage(b"\0\0");
+    device.answer(503);
     device.answer_slowly(Duration::from_millis(50));
     device.drop_after_answer();
-    register(&sim, &server, NAME);
+    // By hand, so that the waits between need not be waited for.
+    let mut devices = driven(&sim, &server, NAME.to_owned());
+    let Driven { settings, key, transport, .. } = &mut devices;
+    let mut registration = Registration::new(settings, key);
+    let mut uptime = Duration::ZERO;
+    let unix = Some(UnixTime::from_secs(std::time::UNIX_EPOCH.elapsed().expect("after 1970").as_secs()));
+    let mut outcomes = Vec::new();
+    let assignment = loop {
+        match registration.step(Now { unix, uptime }).expect("goes on") {
+            Step::Send(request) => {
+                let answer = transport.send(&request);
+                outcomes.push(answer.as_ref().map(azure_iot_dps::Response::status).ok());
+                registration.receive(answer, Now { unix, uptime }).expect("goes on");
+            }
+            Step::Wait(pause) => uptime += pause.duration(),
+            Step::Done(assignment) => break assignment,
+        }
+    };
+    assert_eq!(assignment.device_id().as_str(), NAME);
+    assert_eq!(outcomes, [None, None, None, Some(503), Some(202), Some(202), Some(200)]);
+}
+
+#[test]
+fn a_cut_behind_the_end_of_an_answer_ends_the_connection_with_it_and_touches_no_later_one() {
+    let (sim, server) = one_device();
+    let target = format!("/0ne00002193/registrations/{NAME}/register?api-version=2021-06-01");
+    let register = request("PUT", &target, &dps_token(&sim, &id(NAME)), BODY);
+    sim.device(&id(NAME)).cut_after(100_000);
+    let mut raw = Raw::connect(&server);
+    raw.send(&register);
+    assert!(String::from_utf8(raw.rest()).expect("UTF-8").ends_with(r#""status":"assigning"}"#));
+    assert_eq!(Raw::connect(&server).ask(&register).status, 202);
+}
+
+#[test]
+fn a_date_that_is_off_goes_over_the_wire_once() {
+    let (sim, server) = one_device();
+    let target = format!("/0ne00002193/registrations/{NAME}/register?api-version=2021-06-01");
+    let register = request("PUT", &target, &dps_token(&sim, &id(NAME)), BODY);
+    sim.device(&id(NAME)).date_off_by(-86_400 * 400);
+    sim.device(&id(NAME)).answer(401).header("Date", "Thu, 01 Jan 2026 00:00:00 GMT");
+    let mut raw = Raw::connect(&server);
+    let year = |answer: &Answer| {
+        answer.header("Date").and_then(|date| date.split(' ').nth(3)?.parse::<u64>().ok()).expect("a year")
+    };
+    let (off, scripted, right) = (raw.ask(&register), raw.ask(&register), raw.ask(&register));
+    assert!(year(&off) < year(&right));
+    assert_eq!((scripted.status, scripted.header("Date")), (401, Some("Thu, 01 Jan 2026 00:00:00 GMT")));
+    assert!(
+        [&off, &scripted, &right].iter().all(|answer| answer.head.to_lowercase().matches("\r\ndate: ").count() == 1)
+    );
 }
 
 // Many at once, and addresses
@@ -564,13 +616,41 @@ impl Drop for Program {
 }
 
 #[test]
-fn the_program_says_when_it_is_ready_writes_its_authority_and_tells_what_happens() {
+fn the_program_takes_enrollments_and_hubs_and_ends_at_once_on_an_interrupt() {
+    let program = example("dps_simulator");
+    let mut command = Command::new(program);
+    command.args(["--listen", "127.0.0.1:0", "--id-scope", "0ne7", "--hub", "h.example", "--retry-after", "0"]);
+    command.args(["--individual", &format!("dev-01={}", common::KEY), "--group", &format!("line={}", common::KEY)]);
+    let mut program = Program(command.stdout(Stdio::piped()).spawn().expect("runs"));
+    let mut lines = BufReader::new(program.0.stdout.take().expect("piped")).lines().map(|line| line.expect("a line"));
+    assert_eq!(lines.next().as_deref(), Some("ID scope 0ne7"));
+    assert!(lines.next().is_some_and(|line| line.starts_with("listening on https://localhost:")));
+    #[cfg(unix)]
+    {
+        // As Ctrl-C does it.
+        let pid = program.0.id().to_string();
+        assert!(Command::new("kill").args(["-INT", &pid]).status().expect("runs").success());
+        assert!(!program.0.wait().expect("ends").success());
+    }
+    for wrong in [&["--group", "line"][..], &["--listen", "0.0.0.0:0"], &["--individual", "a b=AAAA"]] {
+        let output = Command::new(example("dps_simulator")).args(wrong).output().expect("runs");
+        assert_eq!((output.status.code(), output.stdout.is_empty()), (Some(1), true), "{wrong:?}");
+    }
+}
+
+fn example(name: &str) -> std::path::PathBuf {
     let test = std::env::current_exe().expect("a path");
     let examples = test.parent().and_then(|deps| deps.parent()).expect("a folder").join("examples");
+    let program = examples.join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
+    assert!(program.exists(), "{} is not built: `cargo test` without a test's name builds it", program.display());
+    program
+}
+
+#[test]
+fn the_program_says_when_it_is_ready_writes_its_authority_and_tells_what_happens() {
     let ca_file = std::path::PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("dps_simulator_ca.pem");
     let _ = std::fs::remove_file(&ca_file);
-    let program = examples.join(format!("dps_simulator{}", std::env::consts::EXE_SUFFIX));
-    assert!(program.exists(), "{} is not built: `cargo test` without a test's name builds it", program.display());
+    let program = example("dps_simulator");
     let mut command = Command::new(program);
     command.args(["--listen", "127.0.0.1:0", "--retry-after", "0", "--ca-out"]).arg(&ca_file);
     let mut program = Program(command.stdout(Stdio::piped()).spawn().expect("runs"));

@@ -80,7 +80,9 @@ impl SimulatorBuilder {
     }
 
     /// How devices are spread over the hubs, as a custom allocation webhook does it: sees the device and its payload, answers
-    /// a hub, a payload or a failure. Default evenly, by a stable hash.
+    /// a hub, a payload or a failure. A hub that is not linked is a failure. Default evenly, by a stable hash.
+    ///
+    /// The simulator waits for the answer: the closure must not ask the same simulator for anything.
     #[must_use]
     pub fn allocation(
         mut self,

@@ -12,8 +12,8 @@ use crate::identity::{DeviceId, HostName, RegistrationId};
 use crate::simulator::lock;
 use crate::time::UnixTime;
 
-/// How much is kept; what is older is forgotten.
-const KEPT: usize = 1024;
+/// How many requests are kept, with what else happened since the first of them; what is older is forgotten.
+const KEPT_REQUESTS: usize = 1024;
 
 /// Something that happened at the simulator.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,9 +54,17 @@ pub enum Record {
     },
 }
 
+impl Record {
+    fn is_request(&self) -> bool {
+        matches!(self, Self::Request { .. })
+    }
+}
+
 #[derive(Debug, Default)]
 struct Entries {
     kept: VecDeque<Record>,
+    /// How many of them are requests.
+    requests: usize,
     /// How many were forgotten already.
     forgotten: u64,
 }
@@ -70,11 +78,13 @@ pub(super) struct Journal {
 impl Journal {
     pub(super) fn write(&self, record: Record) {
         let mut entries = lock(&self.entries);
-        if entries.kept.len() == KEPT {
-            entries.kept.pop_front();
+        entries.requests = entries.requests.saturating_add(usize::from(record.is_request()));
+        entries.kept.push_back(record);
+        while entries.requests > KEPT_REQUESTS {
+            let oldest = entries.kept.pop_front();
+            entries.requests = entries.requests.saturating_sub(usize::from(oldest.is_some_and(|it| it.is_request())));
             entries.forgotten = entries.forgotten.saturating_add(1);
         }
-        entries.kept.push_back(record);
         self.written.notify_all();
     }
 
@@ -103,7 +113,7 @@ impl Watch {
 
     /// The next thing that happened since the last call, or since the watch was made; waits for it as long as `timeout` says.
     ///
-    /// `None` when the time is up. Of more than 1,024 things that nobody asked for, the oldest are passed over.
+    /// `None` when the time is up. Of more than 1,024 requests that nobody asked for, the oldest are passed over.
     pub fn next(&mut self, timeout: Duration) -> Option<Record> {
         let started = Instant::now();
         let mut entries = lock(&self.journal.entries);

@@ -186,7 +186,7 @@ impl Simulator {
         DeviceHandle::new(self.clone(), registration_id)
     }
 
-    /// What happened: requests, assignments and telemetry, oldest first, the last 1,024 of them.
+    /// What happened, oldest first: the last 1,024 requests, and the assignments and the telemetry since the first of them.
     #[must_use]
     pub fn records(&self) -> Vec<Record> {
         self.journal.read()

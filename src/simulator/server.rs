@@ -30,8 +30,8 @@ use crate::simulator::http::{HttpAnswer, HttpRequest};
 use crate::simulator::outlet::{Outlet, OutletHandle};
 use crate::simulator::{Simulator, lock};
 
-/// More than the service takes, so that it can say so.
-const LARGEST_BODY: usize = 256 * 1024;
+/// More than the service and the hub take, so that they can say so.
+const LARGEST_BODY: usize = 512 * 1024;
 /// How long open requests may go on when the server stops.
 const GRACE: Duration = Duration::from_millis(500);
 /// How long a client may take for its handshake.
