@@ -70,7 +70,8 @@ while todo:
 
 
 def version(text):
-    return [int(part) for part in text.split(".")]
+    numbers = [int(part) for part in text.split(".")]
+    return numbers + [0] * (3 - len(numbers))
 
 
 newer = [names[p] for p in built if version(names[p]["rust_version"] or "1.0") > version(ours["rust_version"])]

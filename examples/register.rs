@@ -184,8 +184,8 @@ fn show_events() -> impl FnMut(Event) {
 /// Counts the seconds down, for somebody who watches.
 fn show_wait(pause: &Pause) -> ControlFlow<()> {
     let mut terminal = std::io::stderr();
-    if terminal.is_terminal() {
-        let left = pause.duration();
+    let left = pause.duration();
+    if terminal.is_terminal() && !left.is_zero() {
         let _ = write!(terminal, "\r{:4} s ", left.as_secs_f32().ceil());
         if left <= Duration::from_secs(1) {
             let _ = write!(terminal, "\r       \r");

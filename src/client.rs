@@ -127,7 +127,8 @@ impl ProvisioningClient {
     /// Goes on with the backoff that was kept across a reboot.
     pub fn restore_backoff(&mut self, backoff: Backoff) {
         let uptime = self.clock.now().uptime;
-        self.carryover = Carryover::restore(backoff, uptime);
+        let Carryover { clock_correction, key, .. } = self.carryover;
+        self.carryover = Carryover { clock_correction, key, ..Carryover::restore(backoff, uptime) };
     }
 
     fn run(&mut self, look_up: bool) -> Result<Assignment, Error> {
@@ -158,8 +159,15 @@ fn drive(
         let now = clock.now();
         match registration.step(now)? {
             Step::Send(request) => {
-                // What the signer took goes off the request's time.
-                let request = request.shortened_by(clock.now().uptime.saturating_sub(now.uptime));
+                if wait.as_mut().is_some_and(|hook| hook(&Pause::REQUEST).is_break()) {
+                    return Err(Error::Cancelled);
+                }
+                // What the signer and the hook took goes off the request's time.
+                let taken = clock.now().uptime.saturating_sub(now.uptime);
+                if taken >= request.time_limit() {
+                    continue;
+                }
+                let request = request.shortened_by(taken);
                 let answer = transport.send(&request);
                 registration.receive(answer, clock.now())?;
             }
@@ -285,11 +293,11 @@ impl ProvisioningClientBuilder {
         Self { clock: Some(Box::new(clock)), ..self }
     }
 
-    /// The wait hook: called before every second or less of waiting, with what is left of the wait and why. It may feed a
-    /// watchdog, show progress, or end the registration with [`ControlFlow::Break`], as [`Error::Cancelled`]. It need not
-    /// sleep: the clock does.
+    /// The wait hook: called before every second or less of waiting, with what is left of the wait and why, and before every
+    /// request, with a wait of nothing. It may feed a watchdog, show progress, or end the registration with
+    /// [`ControlFlow::Break`], as [`Error::Cancelled`]. It need not sleep: the clock does.
     ///
-    /// Between two calls lies at most a second of waiting or one request, whose time limit is 70 s. Default none.
+    /// The longest time between two calls is that of one request: at most 70 s, with the default transport 55 s. Default none.
     #[must_use]
     pub fn wait(self, hook: impl FnMut(&Pause) -> ControlFlow<()> + Send + 'static) -> Self {
         Self { wait: Some(Box::new(hook)), ..self }

@@ -146,6 +146,17 @@ impl ClockCorrection {
         self.service_time.saturating_add(uptime.saturating_sub(self.uptime))
     }
 
+    /// Whether the device's clock is still the one that was found wrong: it has neither been set nor begun to run since.
+    pub(crate) fn still_holds(&self, now: Now) -> bool {
+        const TOLERANCE: Duration = Duration::from_secs(60);
+        let passed = now.uptime.saturating_sub(self.uptime);
+        match (self.device_time, now.unix) {
+            (None, None) => true,
+            (Some(then), Some(unix)) => then.saturating_add(passed).abs_diff(unix) <= TOLERANCE,
+            _ => false,
+        }
+    }
+
     /// How many seconds the device's clock must be put forward to be right, or back if negative. `None` for a device that
     /// has no clock.
     #[must_use]

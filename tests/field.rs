@@ -73,10 +73,11 @@ fn two_wrong_keys_are_each_tried_once_and_the_next_registration_starts_with_the_
 #[test]
 fn keys_can_be_replaced_on_a_living_client() {
     let sim = one_device();
-    let mut client = with_keys(&sim, other_key(), other_key()).build().expect("builds");
-    client.register().expect_err("refused");
-    client.set_keys(key(), None);
-    assert_eq!(client.register().expect("assigned").key_used(), KeyUsed::Primary);
+    let mut client = with_keys(&sim, other_key(), key()).build().expect("builds");
+    assert_eq!(client.register().expect("assigned").key_used(), KeyUsed::Secondary);
+    client.set_keys(key(), Some(other_key()));
+    let assignment = client.register().expect("assigned");
+    assert_eq!((assignment.key_used(), assignment.requests()), (KeyUsed::Primary, 3));
 }
 
 #[test]
@@ -120,7 +121,76 @@ fn the_assignment_tells_how_far_the_clock_is_off() {
     assert_eq!(assignment.clock_correction(), None);
 }
 
+#[test]
+fn a_clock_that_was_set_meanwhile_is_gone_by_again_and_not_corrected_twice() {
+    let settings = settings();
+    let late = || refused(401, 401_002).map(|answer| answer.with_header("Date", "Thu, 01 Jan 2026 10:00:00 GMT"));
+    let first = drive(&settings, [late(), assigned()]);
+    let again = |now: Now| {
+        let drive = Drive {
+            settings: &settings,
+            signer: &key(),
+            carryover: first.carryover,
+            start: now,
+            latency: Duration::ZERO,
+        };
+        drive.run([assigned()])
+    };
+    // Not set: the same correction holds, and spares the device another 401.
+    let run = again(at(100));
+    assert_eq!(run.sent[0].expires_at, UnixTime::from_secs(NEW_YEAR + 36_100 + 3600));
+    assert_eq!(run.result.expect("assigned").clock_correction().and_then(|it| it.offset_seconds()), Some(36_000));
+    // Set by what it was told.
+    let run = again(Now { unix: Some(UnixTime::from_secs(NEW_YEAR + 36_100)), uptime: seconds(100) });
+    assert_eq!(run.sent[0].expires_at, UnixTime::from_secs(NEW_YEAR + 36_100 + 3600));
+    assert_eq!(run.result.expect("assigned").clock_correction(), None);
+}
+
+#[test]
+fn a_date_that_was_a_lie_is_forgotten_with_the_registration_that_it_did_not_help() {
+    let settings = settings();
+    let lie = refused(401, 401_002).map(|answer| answer.with_header("Date", "Fri, 31 Dec 9999 23:59:59 GMT"));
+    let first = drive(&settings, [lie, refused(401, 401_002)]);
+    assert_eq!(first.error().http_status(), Some(401));
+    let drive = Drive {
+        settings: &settings,
+        signer: &key(),
+        carryover: first.carryover,
+        start: at(5),
+        latency: Duration::ZERO,
+    };
+    assert_eq!(drive.run([assigned()]).sent[0].expires_at, UnixTime::from_secs(NEW_YEAR + 3605));
+}
+
+#[test]
+fn an_expired_token_is_not_blamed_on_the_key_even_if_the_clock_may_not_be_corrected() {
+    let settings = settings().clock_correction(false);
+    let (first, second) = (key(), other_key());
+    let mut registration = azure_iot_dps::Registration::new(&settings, &first).second_signer(&second);
+    assert!(matches!(registration.step(at(0)), Ok(azure_iot_dps::Step::Send(_))));
+    let late = refused(401, 401_002).map(|answer| answer.with_header("Date", "Thu, 01 Jan 2026 10:00:00 GMT"));
+    let error = registration.receive(late.map_err(Into::into), at(0)).expect_err("final");
+    assert_eq!(error.http_status(), Some(401));
+}
+
 // Fleets and reboots
+
+#[test]
+fn the_first_spread_is_drawn_once_whatever_the_deadline() {
+    let policy = RetryPolicy::DEFAULT.first_spread(seconds(3600));
+    let settings = settings().retry(policy).deadline(seconds(10));
+    let first = drive(&settings, [assigned()]);
+    let wait = first.error().retry_after().expect("it says when");
+    assert!(first.sent.is_empty());
+    let start = Now { unix: None, uptime: wait };
+    let drive =
+        Drive { settings: &settings, signer: &key(), carryover: first.carryover, start, latency: Duration::ZERO };
+    let second = drive.run([assigned()]);
+    assert_eq!(second.sent[0].at, wait);
+    let drive =
+        Drive { settings: &settings, signer: &key(), carryover: second.carryover, start, latency: Duration::ZERO };
+    assert_eq!(drive.run([assigned()]).sent[0].at, wait);
+}
 
 #[test]
 fn a_fleet_that_is_powered_on_together_spreads_its_first_requests() {
@@ -222,6 +292,12 @@ fn a_status_lookup_is_tried_again_like_any_request_and_a_refusal_is_one() {
     assert!(matches!(look_up(vec![refused(404, 404_201)]), Err(Error::NotAssigned)));
     assert!(matches!(look_up(vec![Ok(answer(200, r#"{"status":"assigning"}"#))]), Err(Error::NotAssigned)));
     assert!(matches!(look_up(vec![refused(401, 401_002)]), Err(Error::Service(_))));
+    let failed = r#"{"status":"failed","errorCode":400209,"errorMessage":"No hub","lastUpdatedDateTimeUtc":"2026-01-01T00:00:00Z"}"#;
+    let error = look_up(vec![Ok(answer(200, failed))]).expect_err("failed");
+    assert_eq!(
+        (error.error_code(), error.message(), error.timestamp()),
+        (Some(400_209), Some("No hub"), Some("2026-01-01T00:00:00Z"))
+    );
 }
 
 #[test]

@@ -140,10 +140,14 @@ fn a_fleet_of_ten_thousand_is_assigned_within_a_quarter_of_an_hour_and_does_not_
         assert!(slowest <= deadline, "{name}: {slowest:?}");
         refused.push(refused_each);
     }
+    let naive = naive(devices, limit);
+    println!(
+        "a fixed 2 s: all let in after {:.0} s, {:.2} refusals each",
+        naive.slowest.as_secs_f64(),
+        naive.refused_each
+    );
     if (devices, limit) == (10_000, 1000) {
         assert!(refused.iter().all(|each| *each <= 7.0), "{refused:?}");
-        let Outcome { slowest, refused_each } = naive(devices, limit);
-        println!("a fixed 2 s: all let in after {:.0} s, {refused_each:.2} refusals each", slowest.as_secs_f64());
-        assert!(refused_each > 100.0, "{refused_each}");
+        assert!(naive.refused_each > 100.0, "{}", naive.refused_each);
     }
 }

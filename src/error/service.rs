@@ -45,11 +45,19 @@ impl ServiceError {
     }
 
     /// From a registration that was taken up and then failed or was found disabled.
-    pub(crate) fn ended(refusal: Refusal, response: &Response<'_>, body: &Body<'_>, secret: &str) -> Self {
-        let state = body.registration_state.as_ref();
-        let code = |state: &RegistrationState<'_>| state.error_code;
+    pub(crate) fn ended(
+        refusal: Refusal,
+        response: &Response<'_>,
+        body: &Body<'_>,
+        state: Option<&RegistrationState<'_>>,
+        secret: &str,
+    ) -> Self {
         let message = state.and_then(|state| state.error_message.as_ref()).or(body.message.as_ref());
-        Self::new(refusal, response, state.and_then(code).or(body.error_code), body, message, secret)
+        let error_code = state.and_then(|state| state.error_code).or(body.error_code);
+        let mut error = Self::new(refusal, response, error_code, body, message, secret);
+        let updated = state.and_then(|state| state.last_updated_date_time_utc.as_ref());
+        error.inner.timestamp = error.inner.timestamp.or(updated.map(|text| presentable(&text.0, secret)));
+        error
     }
 
     fn new(
@@ -61,7 +69,6 @@ impl ServiceError {
         secret: &str,
     ) -> Self {
         let text = |text: Option<&Text<'_>>| text.map(|text| presentable(&text.0, secret));
-        let updated = body.registration_state.as_ref().and_then(|state| state.last_updated_date_time_utc.as_ref());
         let inner = Inner {
             refusal,
             http_status: response.status(),
@@ -69,7 +76,7 @@ impl ServiceError {
             message: text(message),
             tracking_id: text(body.tracking_id.as_ref()),
             request_id: response.request_id().map(|id| presentable(id, secret)),
-            timestamp: text(body.timestamp_utc.as_ref().or(updated)),
+            timestamp: text(body.timestamp_utc.as_ref()),
             retry_after: response.retry_after(),
         };
         Self { inner: Box::new(inner) }

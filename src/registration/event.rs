@@ -61,6 +61,8 @@ pub enum Event {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WaitReason {
+    /// Nothing is waited for: a request goes out next, and may take as long as its time limit.
+    Request,
     /// The service is still choosing a hub.
     Assigning,
     /// The service refused for now.
@@ -139,6 +141,7 @@ impl WaitReason {
 impl fmt::Display for WaitReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Request => f.write_str("sending"),
             Self::Assigning => f.write_str("assigning"),
             Self::Refused { status } => write!(f, "refused for now with status {status}"),
             Self::UnexpectedAnswer { status } => write!(f, "an answer that is not the service's (status {status})"),

@@ -74,6 +74,9 @@ pub struct Pause {
 }
 
 impl Pause {
+    /// No wait at all, but a request.
+    pub(crate) const REQUEST: Self = Self { left: Duration::ZERO, reason: WaitReason::Request };
+
     /// How much of the wait is left.
     #[must_use]
     pub fn duration(&self) -> Duration {
@@ -104,6 +107,8 @@ pub struct Registration<'a, S: Signer + ?Sized> {
     ends_at: Option<Duration>,
     carryover: Carryover,
     clock_corrected: bool,
+    /// What was known about the time before this registration.
+    earlier_correction: Option<ClockCorrection>,
     key_switched: bool,
     conflicts: u8,
     zero_waits: u8,
@@ -152,6 +157,7 @@ impl<'a, S: Signer + ?Sized> Registration<'a, S> {
             ends_at: None,
             carryover,
             clock_corrected: false,
+            earlier_correction: None,
             key_switched: false,
             conflicts: 0,
             zero_waits: 0,
@@ -238,9 +244,12 @@ impl<'a, S: Signer + ?Sized> Registration<'a, S> {
                 Err(error.with_retry_after(wait).into())
             }
             (Verdict::Refused(error), _) => {
-                if self.key_switched && error.http_status() == 401 {
-                    // Neither key is right: the next registration begins where this one did.
-                    self.carryover.key = self.carryover.key.other();
+                if error.http_status() == 401 {
+                    // Neither the other key nor the other time was right: the next registration begins where this one did.
+                    if self.key_switched {
+                        self.carryover.key = self.carryover.key.other();
+                    }
+                    self.carryover.clock_correction = self.earlier_correction;
                 }
                 Err(error.into())
             }
@@ -285,9 +294,20 @@ impl<'a, S: Signer + ?Sized> Registration<'a, S> {
     fn begin(&mut self, now: Now) -> Result<Step<'_>, Error> {
         // No more than a registration can bring about: the clock may be another one than then.
         let longest = self.settings.deadline.saturating_add(self.settings.retry.longest());
+        // A clock that was set meanwhile is right again.
+        self.carryover.clock_correction =
+            self.carryover.clock_correction.filter(|correction| correction.still_holds(now));
+        self.earlier_correction = self.carryover.clock_correction;
+        if self.second_signer.is_none() {
+            self.carryover.key = KeyUsed::Primary;
+        }
         let held = self.carryover.not_before.saturating_sub(now.uptime).min(longest);
-        let (wait, reason) = if held.is_zero() && self.carryover.failures == 0 && self.goal == Goal::Register {
-            (self.settings.retry.spread(self.jitter(now)), WaitReason::FirstSpread)
+        let first = !self.carryover.spread && held.is_zero() && self.goal == Goal::Register;
+        let (wait, reason) = if first {
+            let wait = self.settings.retry.spread(self.jitter(now));
+            // Drawn once: a deadline that is shorter does not make for another draw.
+            (self.carryover.spread, self.carryover.not_before) = (true, now.uptime.saturating_add(wait));
+            (wait, WaitReason::FirstSpread)
         } else {
             (held, WaitReason::EarlierRefusal)
         };

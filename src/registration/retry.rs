@@ -152,6 +152,8 @@ pub struct Carryover {
     pub(crate) clock_correction: Option<ClockCorrection>,
     /// The key to begin with.
     pub(crate) key: KeyUsed,
+    /// Whether the first spread is behind the device.
+    pub(crate) spread: bool,
 }
 
 impl Carryover {
@@ -165,7 +167,7 @@ impl Carryover {
     #[must_use]
     pub fn restore(backoff: Backoff, uptime: Duration) -> Self {
         let not_before = uptime.saturating_add(backoff.wait);
-        Self { failures: backoff.failures, not_before, ..Self::default() }
+        Self { failures: backoff.failures, not_before, spread: true, ..Self::default() }
     }
 
     /// The service let the device in: what was refused before is over.

@@ -48,6 +48,13 @@ pub(super) enum Verdict {
     Unanswered,
 }
 
+/// A 401 that is the clock's fault.
+#[derive(Clone, Copy)]
+struct ClockFault {
+    /// The service's time, if it is to be used.
+    correctable: Option<UnixTime>,
+}
+
 impl<S: Signer + ?Sized> Registration<'_, S> {
     pub(super) fn judge(&mut self, response: &Response<'_>) -> Verdict {
         let body = Body::parse(response.body());
@@ -71,7 +78,8 @@ impl<S: Signer + ?Sized> Registration<'_, S> {
         let Some(state) = RegistrationState::parse(response.body()) else {
             return self.unexpected(response, "the body is not a registration result");
         };
-        let refused = |refusal| Verdict::Refused(ServiceError::ended(refusal, response, body, self.signature()));
+        let refused =
+            |refusal| Verdict::Refused(ServiceError::ended(refusal, response, body, Some(&state), self.signature()));
         match state.status() {
             Some(Status::Assigned) => self.assigned(response, &state),
             Some(Status::Failed) => refused(Refusal::Failed),
@@ -95,7 +103,15 @@ impl<S: Signer + ?Sized> Registration<'_, S> {
     }
 
     fn judge_status(&self, response: &Response<'_>, body: &Body<'_>) -> Verdict {
-        let refused = |refusal| Verdict::Refused(ServiceError::ended(refusal, response, body, self.signature()));
+        let refused = |refusal| {
+            Verdict::Refused(ServiceError::ended(
+                refusal,
+                response,
+                body,
+                body.registration_state.as_ref(),
+                self.signature(),
+            ))
+        };
         match body.status() {
             Some(Status::Failed) => refused(Refusal::Failed),
             Some(Status::Disabled) => refused(Refusal::Disabled),
@@ -117,13 +133,14 @@ impl<S: Signer + ?Sized> Registration<'_, S> {
 
     fn judge_error(&mut self, response: &Response<'_>, body: &Body<'_>, error_code: u32) -> Verdict {
         let status = response.status();
-        if status == 401
-            && let Some(service_time) = self.clock_is_wrong(response)
-        {
-            return Verdict::ClockIsWrong { service_time };
-        }
-        if status == 401 && self.second_signer.is_some() && !self.key_switched {
-            return Verdict::TryOtherKey;
+        if status == 401 {
+            let clock = self.clock_fault(response);
+            if let Some(service_time) = clock.and_then(|fault| fault.correctable) {
+                return Verdict::ClockIsWrong { service_time };
+            }
+            if clock.is_none() && self.second_signer.is_some() && !self.key_switched {
+                return Verdict::TryOtherKey;
+            }
         }
         if status == 404 && self.operation_id.is_some() && !self.started_over {
             return Verdict::OperationUnknown;
@@ -145,12 +162,17 @@ impl<S: Signer + ?Sized> Registration<'_, S> {
         }
     }
 
-    /// The service's time, where a 401 is to be blamed on the clock: the token was expired when it came to the service.
-    fn clock_is_wrong(&self, response: &Response<'_>) -> Option<UnixTime> {
-        let service_time = response.date()?;
-        let wanted = self.settings.clock_correction && !self.clock_corrected;
-        let expired = self.token.as_ref().is_some_and(|token| token.is_expired_at(service_time));
-        (wanted && expired).then_some(service_time)
+    /// Whether a 401 is to be blamed on the clock: the token was expired when it came to the service, as its `Date` shows, or
+    /// as it must have been if the device has no clock.
+    fn clock_fault(&self, response: &Response<'_>) -> Option<ClockFault> {
+        let token = self.token.as_ref()?;
+        let signed_blindly = token.expires_at() <= UnixTime::EPOCH.saturating_add(self.settings.token_lifetime);
+        let expired = match response.date() {
+            Some(service_time) => token.is_expired_at(service_time),
+            None => signed_blindly,
+        };
+        let may_correct = self.settings.clock_correction && !self.clock_corrected;
+        expired.then(|| ClockFault { correctable: response.date().filter(|_| may_correct) })
     }
 
     fn unexpected(&self, response: &Response<'_>, problem: &'static str) -> Verdict {

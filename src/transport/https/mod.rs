@@ -103,11 +103,12 @@ impl HttpsTransport {
     /// Sends, and sends once more if a connection that was kept has died meanwhile. A request is safe to send again.
     fn send_on_a_live_connection(&mut self, request: &Request<'_>) -> Result<u16, ureq::Error> {
         let started = Instant::now();
+        let time_limit = request.time_limit().min(REQUEST_LIMIT);
         let kept = !self.head.is_empty();
-        match self.send_in_time(request, request.time_limit()) {
+        match self.send_in_time(request, time_limit) {
             // Where somebody closed it on purpose, the agent is gone.
             Err(ureq::Error::Io(error)) if kept && failure::is_hang_up(&error) && lock(&self.connections).is_some() => {
-                let left = request.time_limit().saturating_sub(started.elapsed());
+                let left = time_limit.saturating_sub(started.elapsed());
                 if left.is_zero() { Err(error.into()) } else { self.send_in_time(request, left) }
             }
             result => result,
