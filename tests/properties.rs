@@ -90,9 +90,19 @@ proptest! {
         latency in 0_u64..90,
         start in 0_u64..u64::MAX / 4,
         unix in proptest::option::of(any::<u64>()),
+        (failures, wait) in (0_u32..40, 0_u64..3000),
+        (two_keys, look_up) in any::<(bool, bool)>(),
     ) {
         let (settings, key) = (common::settings().deadline(common::seconds(deadline)), common::key());
-        let mut registration = azure_iot_dps::Registration::new(&settings, &key);
+        let second = DeviceKey::from_bytes(&[7; 32]).expect("a key");
+        let carryover = azure_iot_dps::Carryover::restore(azure_iot_dps::Backoff { failures, wait: common::seconds(wait) }, common::seconds(start));
+        let mut registration = azure_iot_dps::Registration::resume(&settings, &key, carryover);
+        if two_keys {
+            registration = registration.second_signer(&second);
+        }
+        if look_up {
+            registration = registration.look_up();
+        }
         let begin = common::seconds(start);
         let mut now = azure_iot_dps::Now { unix: unix.map(UnixTime::from_secs), uptime: begin };
         let mut answers = answers.into_iter().cycle();
@@ -128,6 +138,7 @@ proptest! {
 fn any_answer() -> impl Strategy<Value = common::Answer> {
     let body = prop_oneof![
         Just(common::ASSIGNED.replace("my-hub", "my hub")),
+        Just(common::ASSIGNED.to_owned()),
         Just(r#"{"operationId":"5.3","status":"assigning"}"#.to_owned()),
         Just(r#"{"errorCode":401002,"message":"no"}"#.to_owned()),
         Just(r#"{"errorCode":404201}"#.to_owned()),
