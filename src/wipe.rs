@@ -1,7 +1,7 @@
 //! Memory that is wiped when it is dropped.
 //!
-//! `Zeroizing` of the `zeroize` crate does the same byte by byte, which costs more than the HMAC itself. Here the memory is
-//! filled at once, and `zeroize`'s barrier keeps the compiler from leaving that out.
+//! `Zeroizing` of the `zeroize` crate does the same byte by byte, which took about a seventh of the time of a derivation.
+//! Here the memory is filled at once, and `zeroize`'s barrier keeps the compiler from leaving that out.
 
 use alloc::string::String;
 use core::mem;
