@@ -1,14 +1,15 @@
 //! What a device gets: its hub, its name there, and what the service tells about it.
 
+use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
 
 use serde::Deserialize;
 
-use crate::encoding::base64_decode;
+use crate::encoding::{base64_decode, base64_encode};
 use crate::identity::{DeviceId, HostName, RegistrationId};
-use crate::protocol::wire::{RegistrationState, Text};
+use crate::protocol::wire::{RegistrationState, SymmetricKey, Text};
 use crate::time::ClockCorrection;
 
 /// A device's assignment to an IoT hub.
@@ -75,6 +76,27 @@ impl Assignment {
             certificates,
             run,
         })
+    }
+
+    /// As the service writes it.
+    pub(crate) fn to_wire(&self) -> RegistrationState<'_> {
+        let text = |text| Text(Cow::Borrowed(text));
+        let certificates = self.certificates.iter().map(|der| Text(base64_encode(der).into()));
+        RegistrationState {
+            assigned_hub: Some(text(self.hub.as_str())),
+            device_id: Some(text(self.device_id.as_str())),
+            status: Some(text("assigned")),
+            substatus: self.substatus.as_ref().map(|substatus| text(substatus.as_str())),
+            created_date_time_utc: self.created_at().map(text),
+            last_updated_date_time_utc: self.updated_at().map(text),
+            etag: self.etag().map(text),
+            // It was JSON when it came.
+            payload: self.payload_json().and_then(|json| serde_json::from_str(json).ok()),
+            symmetric_key: self.enrollment_group_id().map(|id| SymmetricKey { enrollment_group_id: Some(text(id)) }),
+            error_code: None,
+            error_message: None,
+            issued_certificate_chain: (!self.certificates.is_empty()).then(|| certificates.collect()),
+        }
     }
 
     /// The host name of the hub that the device belongs to from now on.

@@ -8,7 +8,8 @@ use core::time::Duration;
 use serde::Serialize;
 
 use crate::assignment::{Assignment, KeyUsed, PayloadError};
-use crate::error::Error;
+use crate::error::{Error, StoreError};
+use crate::hub::AssignmentStore;
 use crate::identity::{Endpoint, IdScope, Product, RegistrationId};
 use crate::key::Signer;
 use crate::registration::{
@@ -50,6 +51,7 @@ pub struct ProvisioningClient {
     wait: Option<WaitHook>,
     observer: Option<Box<Observer<'static>>>,
     carryover: Carryover,
+    store_error: Option<StoreError>,
 }
 
 impl ProvisioningClient {
@@ -111,6 +113,73 @@ impl ProvisioningClient {
         }
     }
 
+    /// The stored assignment, or where there is none, one that is registered and stored: what a device calls at every boot.
+    ///
+    /// A store of another endpoint, ID scope or registration ID counts as empty, and so does a damaged one. A store that cannot be
+    /// read or written does not keep the device from its hub: the device registers, as it would without, and
+    /// [`store_error`](Self::store_error) tells what was wrong.
+    ///
+    /// ```
+    /// # use azure_iot_dps::{Assignment, AssignmentStore, Error, ProvisioningClient};
+    /// # fn boot(client: &mut ProvisioningClient, mut store: impl AssignmentStore) -> Result<Assignment, Error> {
+    /// let assignment = client.assignment(&mut store)?;
+    /// if let Some(problem) = client.store_error() {
+    ///     eprintln!("the stored assignment was of no use: {problem}");
+    /// }
+    /// # Ok(assignment)
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As for [`register`](Self::register); and [`Error::Store`] where a later version of this crate wrote the store
+    /// ([`StoreError::LaterFormat`]), as after a firmware was rolled back: it is left alone then, and
+    /// [`reassign`](Self::reassign) replaces it.
+    pub fn assignment(&mut self, store: &mut dyn AssignmentStore) -> Result<Assignment, Error> {
+        let restored = store.load().and_then(|record| Assignment::from_record(&record, &self.settings));
+        match restored {
+            Ok(Some(assignment)) => {
+                self.store_error = None;
+                self.carryover.key = assignment.key_used();
+                self.tell(Event::Restored);
+                Ok(assignment)
+            }
+            Ok(None) => self.reassign(store),
+            Err(error @ StoreError::LaterFormat { .. }) => Err(error.into()),
+            Err(error) => {
+                self.tell(Event::NotRestored);
+                let result = self.reassign(store);
+                self.store_error.get_or_insert(error);
+                result
+            }
+        }
+    }
+
+    /// Registers, whatever is stored, and stores the assignment: what a device calls when it is told to
+    /// ([`Advice::Register`](crate::Advice::Register)).
+    ///
+    /// What is stored stays there until the device has another assignment.
+    ///
+    /// # Errors
+    ///
+    /// As for [`register`](Self::register).
+    pub fn reassign(&mut self, store: &mut dyn AssignmentStore) -> Result<Assignment, Error> {
+        self.store_error = None;
+        let assignment = self.register()?;
+        if let Err(error) = store.save(&assignment.to_record(&self.settings)) {
+            self.tell(Event::NotStored);
+            self.store_error = Some(error);
+        }
+        Ok(assignment)
+    }
+
+    /// What was wrong with the store, where the last [`assignment`](Self::assignment) or [`reassign`](Self::reassign) had to do
+    /// without it.
+    #[must_use]
+    pub fn store_error(&self) -> Option<&StoreError> {
+        self.store_error.as_ref()
+    }
+
     /// Replaces the device's keys, after they were rolled.
     pub fn set_keys<S: Signer + Send + 'static>(&mut self, signer: S, second_signer: Option<S>) {
         self.signer = Box::new(signer);
@@ -131,8 +200,17 @@ impl ProvisioningClient {
         self.carryover = Carryover { clock_correction, key, ..Carryover::restore(backoff, uptime) };
     }
 
+    fn tell(&mut self, event: Event) {
+        #[cfg(feature = "log")]
+        event.log(&self.settings.registration_id);
+        if let Some(observer) = &mut self.observer {
+            observer(event);
+        }
+    }
+
     fn run(&mut self, look_up: bool) -> Result<Assignment, Error> {
-        let Self { settings, signer, second_signer, transport, clock, wait, observer, carryover } = self;
+        let Self { settings, signer, second_signer, transport, clock, wait, observer, carryover, store_error: _ } =
+            self;
         let mut registration = Registration::resume(settings, &**signer, *carryover);
         if look_up {
             registration = registration.look_up();
@@ -329,6 +407,7 @@ impl ProvisioningClientBuilder {
             wait,
             observer,
             carryover: Carryover::default(),
+            store_error: None,
         })
     }
 }

@@ -22,6 +22,7 @@ mod assignment;
 mod client;
 mod encoding;
 mod error;
+mod hub;
 mod identity;
 mod key;
 mod protocol;
@@ -37,7 +38,12 @@ pub use assignment::{Assignment, JsonError, KeyUsed, PayloadError, Substatus};
 #[cfg(feature = "std")]
 pub use client::SystemClock;
 pub use client::{BuildError, ProvisioningClient, ProvisioningClientBuilder};
-pub use error::{DeadlineExceeded, Error, Refusal, ServiceError, TransportError, TransportErrorKind, UnexpectedAnswer};
+pub use error::{
+    DeadlineExceeded, Error, Refusal, ServiceError, StoreError, TransportError, TransportErrorKind, UnexpectedAnswer,
+};
+#[cfg(feature = "std")]
+pub use hub::FileStore;
+pub use hub::{Advice, AssignmentStore, ConnectionString, HubCredentials, HubFailure, MqttLogin, Reconnection};
 pub use identity::{
     DeviceId, DeviceIdError, Endpoint, EndpointError, HostName, HostNameError, IdScope, IdScopeError, ModuleId,
     Product, ProductError, RegistrationId, RegistrationIdError,

@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 /// A string of an answer, borrowed unless it had to be unescaped.
-#[derive(Deserialize)]
+#[derive(Deserialize, Serialize)]
 #[serde(transparent)]
 pub(crate) struct Text<'a>(#[serde(borrow)] pub(crate) Cow<'a, str>);
 
@@ -34,32 +34,32 @@ pub(crate) struct Body<'a> {
 }
 
 /// The result of a registration.
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, Serialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(crate) struct RegistrationState<'a> {
-    #[serde(borrow, deserialize_with = "lenient")]
+    #[serde(borrow, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     pub(crate) assigned_hub: Option<Text<'a>>,
-    #[serde(borrow, deserialize_with = "lenient")]
+    #[serde(borrow, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     pub(crate) device_id: Option<Text<'a>>,
-    #[serde(borrow, deserialize_with = "lenient")]
+    #[serde(borrow, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     pub(crate) status: Option<Text<'a>>,
-    #[serde(borrow, deserialize_with = "lenient")]
+    #[serde(borrow, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     pub(crate) substatus: Option<Text<'a>>,
-    #[serde(borrow, deserialize_with = "lenient")]
+    #[serde(borrow, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     pub(crate) created_date_time_utc: Option<Text<'a>>,
-    #[serde(borrow, deserialize_with = "lenient")]
+    #[serde(borrow, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     pub(crate) last_updated_date_time_utc: Option<Text<'a>>,
-    #[serde(borrow, deserialize_with = "lenient")]
+    #[serde(borrow, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     pub(crate) etag: Option<Text<'a>>,
-    #[serde(borrow)]
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
     pub(crate) payload: Option<&'a RawValue>,
-    #[serde(borrow, deserialize_with = "lenient")]
+    #[serde(borrow, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     pub(crate) symmetric_key: Option<SymmetricKey<'a>>,
-    #[serde(deserialize_with = "error_code")]
+    #[serde(deserialize_with = "error_code", skip_serializing_if = "Option::is_none")]
     pub(crate) error_code: Option<u32>,
-    #[serde(borrow, deserialize_with = "lenient")]
+    #[serde(borrow, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     pub(crate) error_message: Option<Text<'a>>,
-    #[serde(borrow, deserialize_with = "lenient")]
+    #[serde(borrow, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     pub(crate) issued_certificate_chain: Option<Vec<Text<'a>>>,
 }
 
@@ -80,7 +80,7 @@ fn parse<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Option<T> {
     if object { serde_json::from_slice(bytes).ok() } else { None }
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, Serialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(crate) struct SymmetricKey<'a> {
     #[serde(borrow, deserialize_with = "lenient")]

@@ -55,6 +55,12 @@ pub enum Event {
     },
     /// The device has its hub.
     Assigned,
+    /// The assignment was taken from its store: nothing is asked of the service.
+    Restored,
+    /// The store could not be read, or what it held is damaged: the device registers as if it held nothing.
+    NotRestored,
+    /// The assignment could not be put into its store: the next boot will have to register again.
+    NotStored,
 }
 
 /// Why a registration waits.
@@ -91,11 +97,12 @@ impl Event {
     /// Tells the `log` crate, as loud as it is unusual.
     pub(crate) fn log(&self, registration_id: &crate::identity::RegistrationId) {
         let level = match self {
-            Self::Assigned => log::Level::Info,
+            Self::Assigned | Self::Restored => log::Level::Info,
             Self::Waiting { reason: WaitReason::Assigning | WaitReason::FirstSpread, .. } => log::Level::Debug,
             Self::Waiting { .. } | Self::Unanswered { .. } | Self::ClockCorrected { .. } | Self::KeySwitched { .. } => {
                 log::Level::Warn
             }
+            Self::NotRestored | Self::NotStored => log::Level::Warn,
             _ => log::Level::Debug,
         };
         log::log!(target: "azure_iot_dps", level, "{registration_id}: {self}");
@@ -125,6 +132,9 @@ impl fmt::Display for Event {
                 write!(f, "the clock is wrong: the service says it is {service_time}")
             }
             Self::Assigned => f.write_str("assigned"),
+            Self::Restored => f.write_str("assigned already, as stored"),
+            Self::NotRestored => f.write_str("the stored assignment could not be read"),
+            Self::NotStored => f.write_str("the assignment could not be stored"),
         }
     }
 }

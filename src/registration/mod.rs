@@ -42,7 +42,7 @@ use crate::protocol::wire::Register;
 use crate::protocol::{Operation, Request, Response, Target};
 use crate::sas::{Resource, SasToken};
 use crate::time::{ClockCorrection, Now, UnixTime};
-use retry::Jitter;
+pub(crate) use retry::Jitter;
 use verdict::Verdict;
 
 /// The most that one request may take: 10 s to resolve the name, 30 s to connect, 30 s to get the answer.

@@ -117,7 +117,7 @@ pub(crate) struct Jitter<'a> {
 impl Jitter<'_> {
     /// A part of the span, anything from nothing to nearly all of it.
     #[expect(clippy::arithmetic_side_effects, reason = "the divisor is not zero")]
-    fn part_of(self, span: Duration, attempt: u32) -> Duration {
+    pub(crate) fn part_of(self, span: Duration, attempt: u32) -> Duration {
         let hash = Sha256::new()
             .chain_update(self.registration_id.as_str())
             .chain_update(self.now.uptime.as_nanos().to_be_bytes())

@@ -1,0 +1,114 @@
+//! An assignment as bytes, and back.
+//!
+//! `azure-iot-dps assignment {checksum} {length}\n{body}`: the checksum is the first 16 hex digits of the body's SHA-256, the
+//! length counts its bytes, and the body is JSON: the format's number, whose assignment it is, and the assignment as the
+//! service writes it. All later formats begin like this, and with the format's number in their body, so that an earlier
+//! version can tell a later format from damage.
+
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt::Write;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::assignment::{Assignment, KeyUsed, Run};
+use crate::error::StoreError;
+use crate::protocol::wire::RegistrationState;
+use crate::registration::RegistrationSettings;
+
+const FIRST: &str = "azure-iot-dps assignment ";
+const FORMAT: u32 = 1;
+
+/// What every format has.
+#[derive(Deserialize)]
+struct Versioned {
+    format: u32,
+}
+
+#[derive(Deserialize, Serialize)]
+struct Body<'a> {
+    format: u32,
+    /// Endpoint, ID scope and registration ID, as a fingerprint.
+    identity: String,
+    #[serde(default)]
+    second_key: bool,
+    #[serde(borrow)]
+    assignment: RegistrationState<'a>,
+}
+
+impl Assignment {
+    /// The assignment as a record for an [`AssignmentStore`](crate::AssignmentStore), for whoever drives a
+    /// [`Registration`](crate::Registration) by hand. It holds no key.
+    #[must_use]
+    pub fn to_record(&self, settings: &RegistrationSettings) -> Vec<u8> {
+        let body = Body {
+            format: FORMAT,
+            identity: identity(settings),
+            second_key: self.key_used() == KeyUsed::Secondary,
+            assignment: self.to_wire(),
+        };
+        // Text and numbers always serialize; an empty body would be taken for damage.
+        let body = serde_json::to_vec(&body).unwrap_or_default();
+        let mut record = format!("{FIRST}{} {}\n", hex(&body, 8), body.len()).into_bytes();
+        record.extend(body);
+        record
+    }
+
+    /// The assignment from a record; `None` where there is none, or one of another endpoint, ID scope or registration ID.
+    ///
+    /// What belongs to the run in which it was registered is not in there: [`requests`](Self::requests) gives 0,
+    /// [`request_id`](Self::request_id) and [`clock_correction`](Self::clock_correction) nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Damaged`], [`StoreError::LaterFormat`].
+    pub fn from_record(record: &[u8], settings: &RegistrationSettings) -> Result<Option<Self>, StoreError> {
+        let damaged = |problem| StoreError::Damaged { problem };
+        if [0, 0xFF].iter().any(|erased| record.iter().all(|byte| byte == erased)) {
+            return Ok(None);
+        }
+        let body = body_of(record)?;
+        let Versioned { format } = serde_json::from_slice(body).map_err(|_| damaged("it has no format"))?;
+        if format > FORMAT {
+            return Err(StoreError::LaterFormat { found: format, known: FORMAT });
+        }
+        let body: Body<'_> = serde_json::from_slice(body).map_err(|_| damaged("its fields are not those of one"))?;
+        if body.identity != identity(settings) {
+            return Ok(None);
+        }
+        let key_used = if body.second_key { KeyUsed::Secondary } else { KeyUsed::Primary };
+        let run = Run { requests: 0, request_id: None, key_used, clock_correction: None };
+        let assignment = Self::from_wire(&body.assignment, &settings.registration_id, run);
+        assignment.map(Some).ok_or(damaged("it has no hub or no device ID"))
+    }
+}
+
+/// The body, if it is the one that was written.
+fn body_of(record: &[u8]) -> Result<&[u8], StoreError> {
+    let damaged = |problem| StoreError::Damaged { problem };
+    let rest = record.strip_prefix(FIRST.as_bytes()).ok_or(damaged("it does not begin like one"))?;
+    let head = rest.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let fields = core::str::from_utf8(head).ok().and_then(|head| head.split_once(' '));
+    let (checksum, length) = fields.ok_or(damaged("its first line is incomplete"))?;
+    let length: usize = length.parse().map_err(|_| damaged("its length is not a number"))?;
+    let start = head.len().saturating_add(1);
+    let body = rest.get(start..start.saturating_add(length)).ok_or(damaged("it is cut off"))?;
+    if hex(body, 8) == checksum { Ok(body) } else { Err(damaged("its checksum is wrong")) }
+}
+
+/// Whose assignment it is. A fingerprint, for a record can end up in other hands than the device.
+fn identity(settings: &RegistrationSettings) -> String {
+    let RegistrationSettings { endpoint, id_scope, registration_id, .. } = settings;
+    hex(format!("{endpoint}\n{id_scope}\n{registration_id}").as_bytes(), 16)
+}
+
+/// So many bytes of the SHA-256, in hex.
+fn hex(bytes: &[u8], length: usize) -> String {
+    Sha256::digest(bytes).iter().take(length).fold(String::new(), |mut text, byte| {
+        // Writing to a `String` cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
