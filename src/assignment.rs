@@ -10,7 +10,7 @@ use serde::Deserialize;
 use crate::encoding::{base64_decode, base64_encode};
 use crate::identity::{DeviceId, HostName, RegistrationId};
 use crate::protocol::wire::{RegistrationState, SymmetricKey, Text};
-use crate::time::ClockCorrection;
+use crate::time::{ClockCorrection, Now, UnixTime};
 
 /// A device's assignment to an IoT hub.
 #[derive(Clone, Debug)]
@@ -188,6 +188,16 @@ impl Assignment {
     #[must_use]
     pub fn clock_correction(&self) -> Option<ClockCorrection> {
         self.run.clock_correction
+    }
+
+    /// What time it is now: by the service's clock, if the device's own was found wrong or missing in this registration and has
+    /// not been set since, or else by the device's own. `None` where nobody knows.
+    ///
+    /// `now` is of the same clock that the registration went by.
+    #[must_use]
+    pub fn time_at(&self, now: Now) -> Option<UnixTime> {
+        let correction = self.run.clock_correction.filter(|correction| correction.still_holds(now));
+        correction.map(|correction| correction.time_at(now.uptime)).or(now.unix)
     }
 
     /// The same payload as JSON text.

@@ -1,5 +1,12 @@
-//! What the examples share: where keys come from, and how an error is told.
+//! What the examples share: where keys and devices come from, and how errors and progress are told.
 #![allow(dead_code, unreachable_pub, reason = "each example uses a part")]
+
+#[cfg(feature = "https")]
+pub mod device;
+#[cfg(feature = "https")]
+pub mod hub;
+#[cfg(feature = "https")]
+pub mod progress;
 
 use std::env::{self, VarError};
 use std::error::Error;
@@ -49,10 +56,14 @@ pub fn print(text: &str) -> Result<()> {
     Ok(output.flush()?)
 }
 
-/// Ends a program: an error is told in one sentence, with all that lies behind it.
+/// An error in one sentence, with all that lies behind it.
+pub fn sentence(error: &(dyn Error + 'static)) -> String {
+    successors(Some(error), |&error| error.source()).map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+/// Ends a program: an error is told in one sentence.
 pub fn exit(result: Result<()>) -> ExitCode {
     let Err(error) = result else { return ExitCode::SUCCESS };
-    let sentence: Vec<String> = successors(Some(&*error), |&error| error.source()).map(ToString::to_string).collect();
-    eprintln!("error: {}", sentence.join(": "));
+    eprintln!("error: {}", sentence(&*error));
     ExitCode::FAILURE
 }

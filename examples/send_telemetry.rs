@@ -1,0 +1,162 @@
+//! Provisions a device and sends messages to its hub over HTTPS.
+//!
+//! With nothing set it starts a simulated service and hub inside the process (feature `simulator-server`). With the variables
+//! of the official samples (see `register`) it goes to the real ones. This crate is no IoT Hub SDK: what sends is a few lines
+//! in `support/hub.rs`; firmware would hand the credentials to an MQTT client (see `HubCredentials`).
+
+mod support;
+
+use std::borrow::Cow;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use azure_iot_dps::{
+    Advice, Assignment, AssignmentStore, Clock, DeviceKey, Endpoint, FileStore, HubCredentials, HubFailure,
+    ProvisioningClient, Reconnection, StoreError, SystemClock, UnixTime,
+};
+use clap::Parser;
+use support::Result;
+use support::device::{Device, DeviceArguments};
+use support::hub::Hub;
+use support::progress::{show_events, show_wait};
+
+/// Provisions a device with the Azure IoT Hub Device Provisioning Service and sends messages to its hub.
+///
+/// The device's key comes from `PROVISIONING_SYMMETRIC_KEY` or --key-file, never from an argument: arguments show in
+/// process lists. With nothing set, a simulated service and hub are started inside the process and used.
+#[derive(Parser)]
+struct Arguments {
+    #[command(flatten)]
+    device: DeviceArguments,
+    /// How many messages to send
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    count: u32,
+    /// How long to wait between two messages
+    #[arg(long, value_name = "SECONDS", default_value_t = 1)]
+    interval: u64,
+    /// The message
+    #[arg(long, value_name = "JSON", default_value = r#"{"temperature":21.5}"#)]
+    message: String,
+    /// What to tell a custom allocation policy
+    #[arg(long, value_name = "JSON")]
+    payload: Option<String>,
+    /// Keep the assignment in this file: the next run does not register
+    #[arg(long, value_name = "FILE")]
+    store: Option<PathBuf>,
+    /// Connect to this gateway instead of the hub; token and path still name the hub
+    #[arg(long, value_name = "HOST[:PORT]")]
+    hub_endpoint: Option<Endpoint>,
+    /// How long the registration may take in all, and how long to go on trying to send a message
+    #[arg(long, value_name = "SECONDS", default_value_t = 900)]
+    deadline: u64,
+}
+
+fn main() -> ExitCode {
+    support::exit(run(&Arguments::parse()))
+}
+
+fn run(arguments: &Arguments) -> Result<()> {
+    serde_json::from_str::<&serde_json::value::RawValue>(&arguments.message)
+        .map_err(|error| format!("--message is not JSON: {error}"))?;
+    let device = arguments.device.device()?;
+    let clock = SystemClock::new();
+    let mut client = device
+        .client()?
+        .clock(clock.clone())
+        .deadline(Duration::from_secs(arguments.deadline))
+        .observer(show_events())
+        .wait(show_wait);
+    if let Some(payload) = &arguments.payload {
+        client = client.payload_json(payload)?;
+    }
+    let mut client = client.build()?;
+    let mut store: Box<dyn AssignmentStore> = match &arguments.store {
+        Some(file) => Box::new(FileStore::new(file)),
+        None => Box::new(NoStore),
+    };
+    let assignment = client.assignment(&mut *store)?;
+    warn(&client);
+    eprintln!("{} belongs to {}", assignment.device_id(), assignment.hub());
+    Sender { arguments, device: &device, clock, client, store, assignment }.send_all()
+}
+
+fn warn(client: &ProvisioningClient) {
+    if let Some(error) = client.store_error() {
+        eprintln!("warning: {}", support::sentence(error));
+    }
+}
+
+/// Keeps nothing: every run registers.
+struct NoStore;
+
+impl AssignmentStore for NoStore {
+    fn load(&mut self) -> Result<Cow<'_, [u8]>, StoreError> {
+        Ok(Cow::default())
+    }
+
+    fn save(&mut self, _: &[u8]) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn clear(&mut self) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+struct Sender<'a> {
+    arguments: &'a Arguments,
+    device: &'a Device,
+    clock: SystemClock,
+    client: ProvisioningClient,
+    store: Box<dyn AssignmentStore>,
+    assignment: Assignment,
+}
+
+impl Sender<'_> {
+    fn send_all(&mut self) -> Result<()> {
+        let (mut credentials, mut hub) = self.connect()?;
+        let mut reconnection = Reconnection::new(self.device.registration_id.clone());
+        let Arguments { count, interval, message, deadline, .. } = self.arguments;
+        for number in 1..=*count {
+            if number > 1 {
+                self.clock.sleep(Duration::from_secs(*interval));
+            }
+            let started = self.clock.now().uptime;
+            loop {
+                // Without a clock the hub answers 401, and the registration that follows learns the time.
+                let time = self.assignment.time_at(self.clock.now()).unwrap_or(UnixTime::EPOCH);
+                let result = hub.send(credentials.token(time)?, message);
+                if !matches!(&result, Err(refused) if refused.failure == HubFailure::UNREACHABLE) {
+                    support::print(&format!("sent {number} of {count}\n"))?;
+                }
+                let Err(refused) = result else { break };
+                let now = self.clock.now();
+                let left = Duration::from_secs(*deadline).saturating_sub(now.uptime.saturating_sub(started));
+                match reconnection.failed(refused.failure, now) {
+                    Advice::Retry { after } if after >= left => return Err(refused.to_string().into()),
+                    Advice::Retry { after } => {
+                        eprintln!("{refused}, next try in {} s", after.as_secs_f32().ceil());
+                        self.clock.sleep(after);
+                    }
+                    Advice::Register => {
+                        eprintln!("{refused}, registering again");
+                        self.assignment = self.client.reassign(&mut *self.store)?;
+                        warn(&self.client);
+                        (credentials, hub) = self.connect()?;
+                    }
+                }
+            }
+            reconnection.connected();
+            support::print(&format!("acknowledged {number} of {count}\n"))?;
+        }
+        Ok(())
+    }
+
+    fn connect(&self) -> Result<(HubCredentials<DeviceKey>, Hub)> {
+        let credentials = HubCredentials::new(&self.assignment, self.device.key.clone());
+        let gateway = self.arguments.hub_endpoint.as_ref().or(self.device.hub_endpoint.as_ref());
+        let hub = Hub::new(&credentials, gateway, self.device.ca_pem.as_deref())?;
+        Ok((credentials, hub))
+    }
+}

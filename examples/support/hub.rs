@@ -1,0 +1,104 @@
+//! Sends messages to an IoT hub over HTTPS: as much of a hub's client as an example needs.
+//!
+//! Source: Microsoft, "Send Device Event" of the IoT Hub device REST API.
+
+use std::fmt;
+use std::time::Duration;
+
+use azure_iot_dps::{Endpoint, HubCredentials, HubFailure, SasToken, Signer};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use ureq::http::{HeaderMap, HeaderValue};
+use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
+
+use super::Result;
+
+/// What a path segment need not have encoded: RFC 3986, section 2.3.
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// A hub, with the one connection to it.
+pub struct Hub {
+    agent: ureq::Agent,
+    url: String,
+}
+
+/// Why a hub did not take a message.
+#[derive(Debug)]
+pub struct Refused {
+    pub failure: HubFailure,
+    why: String,
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.why)
+    }
+}
+
+impl Hub {
+    /// The device's hub. With a gateway, the connection goes there, while token and path still name the hub.
+    pub fn new<S: Signer>(
+        credentials: &HubCredentials<S>,
+        gateway: Option<&Endpoint>,
+        ca_pem: Option<&[u8]>,
+    ) -> Result<Self> {
+        let own = Endpoint::from(credentials.hub().clone());
+        let endpoint = gateway.unwrap_or(&own);
+        let device_id = utf8_percent_encode(credentials.device_id().as_str(), SEGMENT);
+        let url = format!("https://{endpoint}/devices/{device_id}/messages/events?api-version=2020-03-13");
+        let mut config = ureq::Agent::config_builder()
+            .tls_config(TlsConfig::builder().root_certs(roots(ca_pem)?).build())
+            .https_only(true)
+            .max_redirects(0)
+            .http_status_as_error(false)
+            .timeout_resolve(Some(Duration::from_secs(10)))
+            .timeout_global(Some(Duration::from_secs(60)));
+        if endpoint.host().as_str() == "localhost" {
+            config = config.proxy(None);
+        }
+        Ok(Self { agent: config.build().into(), url })
+    }
+
+    /// Sends one message, JSON, and waits until the hub has it.
+    pub fn send(&self, token: &SasToken, message: &str) -> Result<(), Refused> {
+        let unreachable = |error: ureq::Error| Refused {
+            failure: HubFailure::UNREACHABLE,
+            why: format!("the hub cannot be reached: {error}"),
+        };
+        let mut authorization = HeaderValue::from_str(token.as_str())
+            .map_err(|error| unreachable(ureq::http::Error::from(error).into()))?;
+        authorization.set_sensitive(true);
+        let request = self.agent.post(&self.url).header("Authorization", authorization);
+        let answer = request.content_type("application/json; charset=utf-8").send(message).map_err(unreachable)?;
+        let (status, headers) = (answer.status(), answer.headers().clone());
+        // Read to the end, so that the connection can be kept.
+        answer.into_body().read_to_vec().map_err(unreachable)?;
+        if status.is_success() { Ok(()) } else { Err(refused(status.as_u16(), &headers)) }
+    }
+}
+
+fn refused(status: u16, headers: &HeaderMap) -> Refused {
+    let header = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    let mut refused =
+        Refused { failure: HubFailure::http(status), why: format!("the hub refused the message with status {status}") };
+    if let Some(code) = header("iothub-errorcode") {
+        refused.failure = refused.failure.with_code_name(code);
+        refused.why.extend([" (", code, ")"]);
+    }
+    if let Some(seconds) = header("retry-after").and_then(|seconds| seconds.parse().ok()) {
+        refused.failure = refused.failure.with_retry_after(Duration::from_secs(seconds));
+    }
+    refused
+}
+
+/// The bundled certificate authorities, and those of a file.
+fn roots(ca_pem: Option<&[u8]>) -> Result<RootCerts> {
+    let Some(ca_pem) = ca_pem else { return Ok(RootCerts::WebPki) };
+    let mut roots: Vec<_> =
+        webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().map(|it| Certificate::from_der(it)).collect();
+    for item in parse_pem(ca_pem) {
+        if let PemItem::Certificate(root) = item? {
+            roots.push(root);
+        }
+    }
+    Ok(roots.into())
+}
