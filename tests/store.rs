@@ -1,0 +1,551 @@
+//! The stored assignment: whole or not at all, of this device or of none, and never in a device's way.
+#![cfg(feature = "std")]
+#![allow(clippy::expect_used, clippy::panic, reason = "a test may panic")]
+
+mod common;
+
+use std::borrow::Cow;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use azure_iot_dps::{
+    Assignment, AssignmentStore, Clock, Error, Event, FileStore, FnTransport, IdScope, KeyUsed, Now,
+    ProvisioningClient, RegistrationId, RegistrationSettings, StoreError,
+};
+use common::{Answer, answer, assigned, id, refused, scope, settings};
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+/// An assignment with everything that one can have.
+const FULL: &str = r#"{"status":"assigned","registrationState":{"assignedHub":"my-hub.azure-devices.net",
+    "deviceId":"dev-01","substatus":"sentToMars","createdDateTimeUtc":"2026-01-01T00:00:01.5163352Z",
+    "lastUpdatedDateTimeUtc":"2026-01-01T00:00:02.7370676Z","etag":"\"\u00e4\n","payload":{"a": [1,"ü\u0041"]},
+    "symmetricKey":{"enrollmentGroupId":"my-group"},"issuedCertificateChain":["AQID","BAU="]}}"#;
+
+fn assignment(answer: Answer) -> Assignment {
+    common::drive(&settings(), [answer]).result.expect("assigned")
+}
+
+fn full() -> Assignment {
+    assignment(Ok(answer(200, FULL)))
+}
+
+fn facts(assignment: &Assignment) -> impl PartialEq + std::fmt::Debug + use<> {
+    let text = |text: Option<&str>| text.map(str::to_owned);
+    (
+        (assignment.hub().clone(), assignment.device_id().clone(), assignment.registration_id().clone()),
+        (assignment.substatus().cloned(), text(assignment.created_at()), text(assignment.updated_at())),
+        (text(assignment.etag()), text(assignment.enrollment_group_id()), text(assignment.payload_json())),
+        (assignment.certificates().map(<[u8]>::to_vec).collect::<Vec<_>>(), assignment.key_used()),
+    )
+}
+
+fn folder(name: &str) -> PathBuf {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).expect("a folder");
+    folder
+}
+
+// The record
+
+#[test]
+fn an_assignment_comes_back_from_its_record_as_it_was() {
+    for assignment in [full(), assignment(assigned())] {
+        let record = assignment.to_record(&settings());
+        let restored = Assignment::from_record(&record, &settings()).expect("whole").expect("there");
+        assert_eq!(facts(&restored), facts(&assignment));
+        assert_eq!(restored.requests(), 0);
+        assert!(restored.request_id().is_none() && restored.clock_correction().is_none());
+    }
+}
+
+#[test]
+fn a_record_holds_no_key_and_no_token() {
+    let record = String::from_utf8(full().to_record(&settings())).expect("text");
+    assert!(!record.contains(&common::KEY[..8]) && !record.contains("sig="), "{record}");
+}
+
+#[test]
+fn a_record_in_a_page_of_flash_is_found_whatever_is_behind_it() {
+    for behind in [0xFF, 0, b'\n', b'{'] {
+        let mut page = full().to_record(&settings());
+        page.resize(4096, behind);
+        assert!(Assignment::from_record(&page, &settings()).expect("whole").is_some());
+    }
+}
+
+#[test]
+fn erased_memory_is_an_empty_store() {
+    for page in [&[][..], &[0xFF; 4096], &[0; 4096]] {
+        assert!(Assignment::from_record(page, &settings()).expect("empty").is_none());
+    }
+}
+
+#[test]
+fn a_record_of_another_identity_counts_as_empty() {
+    let record = full().to_record(&settings());
+    let other_scope = IdScope::new("0ne99999999").expect("valid");
+    for other in [
+        settings().endpoint("localhost:8443".parse().expect("valid")),
+        settings().endpoint("global.azure-devices-provisioning.net:444".parse().expect("valid")),
+        RegistrationSettings::new(other_scope, id("dev-01")),
+        RegistrationSettings::new(scope(), id("dev-02")),
+        // Another key belongs to it.
+        RegistrationSettings::new(scope(), id("Dev-01")),
+    ] {
+        assert!(Assignment::from_record(&record, &other).expect("whole").is_none(), "{other:?}");
+    }
+    // What does not change the identity does not change the store.
+    let same = settings().deadline(Duration::from_secs(5)).payload(&1).expect("JSON");
+    assert!(Assignment::from_record(&record, &same).expect("whole").is_some());
+}
+
+/// A record as a later version might write it.
+fn record_of(body: &str) -> Vec<u8> {
+    use sha2::{Digest, Sha256};
+    let checksum: String = Sha256::digest(body).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    format!("azure-iot-dps assignment {checksum} {}\n{body}", body.len()).into_bytes()
+}
+
+#[test]
+fn a_record_of_a_later_format_is_refused_by_its_number() {
+    let record = record_of(r#"{"format":7,"hubs":["a","b"]}"#);
+    let error = Assignment::from_record(&record, &settings()).expect_err("later");
+    assert!(matches!(error, StoreError::LaterFormat { found: 7, known: 1 }));
+    assert_eq!(error.to_string(), "a later version wrote the stored assignment (format 7, this version knows 1)");
+}
+
+#[test]
+fn a_record_that_is_whole_but_makes_no_sense_is_damaged() {
+    for body in [
+        "",
+        "null",
+        "[1]",
+        "{}",
+        r#"{"format":"1"}"#,
+        r#"{"format":-1}"#,
+        r#"{"format":1}"#,
+        r#"{"format":1,"identity":5,"assignment":{}}"#,
+    ] {
+        let error = Assignment::from_record(&record_of(body), &settings()).expect_err(body);
+        assert!(matches!(error, StoreError::Damaged { .. }), "{body}: {error:?}");
+    }
+}
+
+/// Whose identity `settings()` is, out of a record of it.
+fn without_hub() -> Vec<u8> {
+    let record = String::from_utf8(full().to_record(&settings())).expect("text");
+    let (_, body) = record.split_once('\n').expect("two lines");
+    record_of(&body.replace("my-hub.azure-devices.net", "not a hub"))
+}
+
+#[test]
+fn a_record_without_a_hub_that_can_be_one_is_damaged() {
+    let error = Assignment::from_record(&without_hub(), &settings()).expect_err("no hub");
+    assert!(matches!(error, StoreError::Damaged { problem: "it has no hub or no device ID" }), "{error:?}");
+}
+
+// What a client makes of a store
+
+/// A store in memory that fails where it is told to.
+#[derive(Default)]
+struct Memory {
+    record: Vec<u8>,
+    unreadable: bool,
+    unwritable: bool,
+    saves: usize,
+}
+
+impl AssignmentStore for Memory {
+    fn load(&mut self) -> Result<Cow<'_, [u8]>, StoreError> {
+        if self.unreadable { Err(StoreError::new("no answer on SPI")) } else { Ok((&self.record).into()) }
+    }
+
+    fn save(&mut self, record: &[u8]) -> Result<(), StoreError> {
+        if self.unwritable {
+            return Err(StoreError::new("the page is worn out"));
+        }
+        self.record = record.into();
+        self.saves += 1;
+        Ok(())
+    }
+
+    fn clear(&mut self) -> Result<(), StoreError> {
+        self.record.clear();
+        Ok(())
+    }
+}
+
+struct Fixed;
+
+impl Clock for Fixed {
+    fn now(&mut self) -> Now {
+        common::at(0)
+    }
+
+    fn sleep(&mut self, _: Duration) {}
+}
+
+/// A client whose service gives this answer, with what it told and how often it asked.
+fn client(reply: fn() -> Answer) -> (ProvisioningClient, Arc<Mutex<Vec<Event>>>, Arc<Mutex<usize>>) {
+    let (events, requests) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(0)));
+    let (told, asked) = (Arc::clone(&events), Arc::clone(&requests));
+    let transport = FnTransport::new(move |_| {
+        *asked.lock().expect("not poisoned") += 1;
+        reply().map_err(Into::into)
+    });
+    let client = ProvisioningClient::builder(scope(), id("dev-01"), common::key())
+        .transport(transport)
+        .clock(Fixed)
+        .observer(move |event| told.lock().expect("not poisoned").push(event))
+        .build();
+    (client.expect("builds"), events, requests)
+}
+
+fn count(requests: &Arc<Mutex<usize>>) -> usize {
+    *requests.lock().expect("not poisoned")
+}
+
+#[test]
+fn the_first_boot_registers_and_the_second_does_not() {
+    let mut store = Memory::default();
+    let (mut client, events, requests) = client(assigned);
+    let first = client.assignment(&mut store).expect("assigned");
+    assert_eq!((count(&requests), store.saves), (1, 1));
+    events.lock().expect("not poisoned").clear();
+    let second = client.assignment(&mut store).expect("stored");
+    assert_eq!((count(&requests), store.saves), (1, 1));
+    assert_eq!(facts(&second), facts(&first));
+    assert_eq!(*events.lock().expect("not poisoned"), [Event::Restored]);
+    assert!(client.store_error().is_none());
+}
+
+#[test]
+fn reassign_registers_whatever_is_stored_and_stores_what_comes_of_it() {
+    let mut store = Memory { record: full().to_record(&settings()), ..Memory::default() };
+    let (mut client, _, requests) = client(assigned);
+    assert_eq!(client.reassign(&mut store).expect("assigned").etag(), Some("IjY5MDAz"));
+    assert_eq!((count(&requests), store.saves), (1, 1));
+    assert_eq!(client.assignment(&mut store).expect("stored").etag(), Some("IjY5MDAz"));
+}
+
+#[test]
+fn a_registration_that_fails_leaves_the_store_as_it_was() {
+    let record = full().to_record(&settings());
+    let mut store = Memory { record: record.clone(), ..Memory::default() };
+    let (mut client, ..) = client(|| refused(404, 404_201));
+    assert!(client.reassign(&mut store).is_err());
+    assert_eq!((store.saves, &store.record), (0, &record));
+}
+
+#[test]
+fn a_store_that_cannot_be_read_does_not_keep_a_device_from_its_hub() {
+    let mut store = Memory { unreadable: true, ..Memory::default() };
+    let (mut client, events, requests) = client(assigned);
+    client.assignment(&mut store).expect("assigned");
+    assert_eq!((count(&requests), store.saves), (1, 1));
+    assert_eq!(events.lock().expect("not poisoned")[0], Event::NotRestored);
+    let Some(StoreError::Memory(source)) = client.store_error() else { panic!("the problem was to be told") };
+    assert_eq!(source.to_string(), "no answer on SPI");
+    // It is forgotten once all is well.
+    store.unreadable = false;
+    client.assignment(&mut store).expect("stored");
+    assert!(client.store_error().is_none());
+}
+
+#[test]
+fn a_store_that_cannot_be_written_does_not_keep_a_device_from_its_hub() {
+    let mut store = Memory { unwritable: true, ..Memory::default() };
+    let (mut client, events, _) = client(assigned);
+    client.assignment(&mut store).expect("assigned");
+    assert_eq!(events.lock().expect("not poisoned").last(), Some(&Event::NotStored));
+    assert!(client.store_error().is_some_and(|error| matches!(error, StoreError::Memory(_))));
+    client.reassign(&mut store).expect("assigned");
+    assert!(client.store_error().is_some());
+}
+
+#[test]
+fn a_damaged_store_is_replaced() {
+    let mut record = full().to_record(&settings());
+    record[60] ^= 1;
+    let mut store = Memory { record, ..Memory::default() };
+    let (mut client, _, requests) = client(assigned);
+    client.assignment(&mut store).expect("assigned");
+    assert!(client.store_error().is_some_and(|error| matches!(error, StoreError::Damaged { .. })));
+    client.assignment(&mut store).expect("stored");
+    assert_eq!(count(&requests), 1);
+}
+
+#[test]
+fn a_store_of_a_later_version_is_refused_and_left_alone_until_reassign_replaces_it() {
+    let record = record_of(r#"{"format":2}"#);
+    let mut store = Memory { record: record.clone(), ..Memory::default() };
+    let (mut client, _, requests) = client(assigned);
+    let error = client.assignment(&mut store).expect_err("later");
+    assert!(matches!(error, Error::Store(StoreError::LaterFormat { found: 2, .. })) && !error.is_transient());
+    assert_eq!((count(&requests), &store.record), (0, &record));
+    client.reassign(&mut store).expect("assigned");
+    client.assignment(&mut store).expect("stored");
+    assert_eq!(count(&requests), 1);
+}
+
+#[test]
+fn a_boxed_store_and_a_borrowed_one_are_stores_too() {
+    let mut boxed: Box<dyn AssignmentStore> = Box::new(Memory::default());
+    let (mut client, _, requests) = client(assigned);
+    client.assignment(&mut boxed).expect("assigned");
+    client.assignment(&mut *boxed).expect("stored");
+    client.assignment(&mut &mut boxed).expect("stored");
+    assert_eq!(count(&requests), 1);
+}
+
+// The file
+
+#[test]
+fn a_file_store_keeps_what_was_saved_and_forgets_what_was_cleared() {
+    let path = folder("file").join("assignment");
+    let mut store = FileStore::new(&path);
+    assert_eq!(store.path(), path);
+    assert!(store.load().expect("reads").is_empty());
+    store.clear().expect("nothing to clear");
+    assert!(!path.exists() && fs::read_dir(path.parent().expect("a folder")).expect("reads").count() == 0);
+    for record in [&b"one"[..], b"", &[7; 100_000]] {
+        store.save(record).expect("writes");
+        assert_eq!(*FileStore::new(&path).load().expect("reads"), *record);
+    }
+    store.clear().expect("clears");
+    assert!(store.load().expect("reads").is_empty() && !path.exists());
+}
+
+#[cfg(unix)]
+#[test]
+fn the_owner_alone_can_read_a_file_store_whatever_the_file_was_before() {
+    use std::os::unix::fs::PermissionsExt;
+    let path = folder("owner").join("assignment");
+    fs::write(&path, "old").expect("writes");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).expect("sets");
+    FileStore::new(&path).save(b"record").expect("writes");
+    for path in [&path, &path.with_extension("lock")] {
+        assert_eq!(fs::metadata(path).expect("is there").permissions().mode() & 0o777, 0o600, "{}", path.display());
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_in_the_place_of_the_new_file_is_not_followed() {
+    let folder = folder("link");
+    let (path, other) = (folder.join("assignment"), folder.join("other"));
+    fs::write(&other, "precious").expect("writes");
+    std::os::unix::fs::symlink(&other, folder.join("assignment.new")).expect("links");
+    FileStore::new(&path).save(b"record").expect("writes");
+    assert_eq!(fs::read(&other).expect("is there"), b"precious");
+    assert_eq!(fs::read(&path).expect("is there"), b"record");
+}
+
+#[test]
+fn what_is_no_file_or_lies_in_no_folder_is_an_error_that_names_it() {
+    let folder = folder("nowhere");
+    let words = |error: &StoreError| {
+        let source = std::error::Error::source(error).expect("the system's error");
+        source.to_string()
+    };
+    let error = FileStore::new(&folder).load().expect_err("a folder");
+    assert!(words(&error).contains("nowhere: not a file"), "{error:?}");
+    let mut store = FileStore::new(folder.join("missing").join("assignment"));
+    assert!(store.load().expect("nothing there").is_empty());
+    store.clear().expect("nothing to clear");
+    let error = store.save(b"record").expect_err("no folder");
+    assert!(words(&error).contains("missing"), "{error:?}");
+}
+
+#[test]
+fn a_new_file_that_a_killed_process_left_is_not_in_the_way_and_goes_with_a_clear() {
+    let path = folder("left").join("assignment");
+    let left = path.with_extension("new");
+    fs::write(&left, "half of a rec").expect("writes");
+    let mut store = FileStore::new(&path);
+    assert!(store.load().expect("reads").is_empty());
+    store.save(b"record").expect("writes");
+    assert!(!left.exists());
+    fs::write(&left, "half of a rec").expect("writes");
+    store.clear().expect("clears");
+    assert!(!left.exists());
+}
+
+#[test]
+fn while_another_process_writes_a_store_gives_up_after_a_while_and_reads_all_the_same() {
+    let path = folder("busy").join("assignment");
+    let mut store = FileStore::new(&path);
+    store.save(b"record").expect("writes");
+    let lock = fs::File::open(path.with_extension("lock")).expect("opens");
+    lock.lock().expect("locks");
+    assert!(matches!(store.save(b"other"), Err(StoreError::Busy)));
+    assert_eq!(*store.load().expect("reads"), *b"record");
+    drop(lock);
+    store.save(b"other").expect("writes");
+}
+
+#[test]
+fn many_threads_that_save_at_once_leave_one_of_their_records() {
+    let path = folder("threads").join("assignment");
+    std::thread::scope(|scope| {
+        for number in 0..8_u8 {
+            let mut store = FileStore::new(&path);
+            scope.spawn(move || (0..10).for_each(|_| store.save(&[number; 50_000]).expect("writes")));
+        }
+        for _ in 0..200 {
+            let record = FileStore::new(&path).load().expect("reads").into_owned();
+            assert!(record.is_empty() || (record.len() == 50_000 && record.iter().all(|byte| *byte == record[0])));
+        }
+    });
+}
+
+// Killed
+
+const CHILD: &str = "DPS_TEST_STORE_OF_CHILD";
+
+/// Two assignments of the same device; the second is long, so that writing it takes its time.
+fn pair() -> [Vec<u8>; 2] {
+    let long = ASSIGNED_WITH_ROOM.replace("ROOM", &"x".repeat(60_000));
+    [full(), assignment(Ok(answer(200, &long)))].map(|assignment| assignment.to_record(&settings()))
+}
+
+const ASSIGNED_WITH_ROOM: &str =
+    r#"{"status":"assigned","registrationState":{"assignedHub":"h.example","deviceId":"dev-01","payload":"ROOM"}}"#;
+
+/// Not a test by itself: what the next one starts, over and over, and kills.
+#[test]
+fn a_child_saves_for_ever_where_it_is_told_to() {
+    let Ok(path) = std::env::var(CHILD) else { return };
+    let (records, mut store) = (pair(), FileStore::new(path));
+    for record in records.iter().cycle() {
+        store.save(record).expect("writes");
+        println!("saved");
+    }
+}
+
+#[test]
+fn a_process_killed_at_any_moment_leaves_the_old_record_or_the_new_one_and_no_lock() {
+    const KILLS: u64 = 300;
+    let path = folder("killed").join("assignment");
+    let records = pair();
+    let (mut interrupted, mut seen) = (0, [0; 2]);
+    for number in 0..KILLS {
+        let mut child = Command::new(std::env::current_exe().expect("a path"))
+            .args(["a_child_saves_for_ever_where_it_is_told_to", "--exact", "--nocapture", "--test-threads=1"])
+            .env(CHILD, &path)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("runs");
+        let lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+        let saves = lines.filter(|line| line.as_ref().is_ok_and(|line| line.contains("saved")));
+        // Some saves, and then some way into the next one.
+        assert_eq!(saves.take(1 + usize::try_from(number % 3).expect("few")).count() as u64, 1 + number % 3);
+        let until = std::time::Instant::now() + Duration::from_micros(number * 7919 % 1000);
+        while std::time::Instant::now() < until {}
+        child.kill().expect("is killed");
+        child.wait().expect("ends");
+
+        interrupted += u64::from(path.with_extension("new").exists());
+        let record = FileStore::new(&path).load().expect("reads").into_owned();
+        let which = records.iter().position(|it| *it == record).expect("the old record or the new one, whole");
+        seen[which] += 1;
+        assert!(Assignment::from_record(&record, &settings()).expect("whole").is_some());
+    }
+    FileStore::new(&path).save(&records[0]).expect("no lock is left");
+    assert!(interrupted > 0, "no kill came in the middle of a save: {seen:?}");
+}
+
+// Whatever is in the store
+
+/// A store of these bytes: what a client makes of it, and whether it registered.
+fn boot(record: Vec<u8>) -> (Result<Assignment, Error>, bool) {
+    let mut store = Memory { record, ..Memory::default() };
+    let (mut client, _, requests) = client(assigned);
+    let result = client.assignment(&mut store);
+    if count(&requests) > 0 {
+        let restored = Assignment::from_record(&store.record, &settings()).expect("whole now");
+        assert!(restored.is_some(), "what was registered is stored");
+    }
+    (result, count(&requests) > 0)
+}
+
+proptest! {
+    #[test]
+    fn a_cut_store_means_a_fresh_registration(length in 0_usize..600) {
+        let mut record = full().to_record(&settings());
+        let length = length % record.len();
+        record.truncate(length);
+        let (result, registered) = boot(record);
+        prop_assert!(result.is_ok() && registered);
+    }
+
+    #[test]
+    fn a_damaged_store_means_a_fresh_registration(at in any::<prop::sample::Index>(), mask in 1_u8..) {
+        let mut record = full().to_record(&settings());
+        let at = at.index(record.len());
+        record[at] ^= mask;
+        let (result, registered) = boot(record);
+        prop_assert!(result.is_ok() && registered);
+    }
+
+    #[test]
+    fn a_store_of_any_bytes_means_a_fresh_registration(record in vec(any::<u8>(), 0..600)) {
+        let (result, registered) = boot(record);
+        prop_assert!(result.is_ok() && registered);
+    }
+
+    #[test]
+    fn a_store_of_another_device_or_scope_means_a_fresh_registration(
+        name in "[a-z]{1,9}", other_scope in "[a-z0-9]{1,9}", port in 1_u16..,
+    ) {
+        let other = RegistrationSettings::new(IdScope::new(other_scope).expect("valid"), RegistrationId::new(name).expect("valid"))
+            .endpoint(format!("localhost:{port}").parse().expect("valid"));
+        let (result, registered) = boot(full().to_record(&other));
+        prop_assert!(result.is_ok() && registered);
+    }
+
+    #[test]
+    fn a_body_of_any_json_under_a_right_checksum_brings_no_panic(format in any::<u32>(), body in r#"[\[\]{}",:a-z0-9]{0,60}"#) {
+        let _ = boot(record_of(&format!("{{\"format\":{format},\"identity\":{body}}}")));
+        let _ = Assignment::from_record(&record_of(&body), &settings());
+    }
+
+    #[test]
+    fn two_halves_of_two_records_are_not_taken_for_one(at in 1_usize..400) {
+        let [one, other] = [full(), assignment(assigned())].map(|it| it.to_record(&settings()));
+        let at = at.min(one.len() - 1).min(other.len() - 1);
+        let torn = [&other[..at], &one[at..]].concat();
+        // Before the checksum or behind the end there is nothing to tell them apart by.
+        let whole = [&one, &other].iter().any(|whole| torn.starts_with(whole));
+        let (result, registered) = boot(torn);
+        prop_assert!(result.is_ok() && registered != whole);
+    }
+}
+
+#[test]
+fn the_key_that_let_the_device_in_is_remembered_across_a_boot() {
+    let settings = settings();
+    let (first, second) = (common::key(), azure_iot_dps::DeviceKey::from_bytes(&[9; 32]).expect("a key"));
+    let mut registration = azure_iot_dps::Registration::new(&settings, &first).second_signer(&second);
+    let mut answers = [refused(401, 401_002), assigned()].into_iter();
+    let assignment = loop {
+        match registration.step(common::at(0)).expect("goes on") {
+            azure_iot_dps::Step::Send(_) => {
+                let answer = answers.next().expect("two requests").map_err(Into::into);
+                registration.receive(answer, common::at(0)).expect("goes on");
+            }
+            azure_iot_dps::Step::Done(assignment) => break assignment,
+            azure_iot_dps::Step::Wait(pause) => assert!(pause.duration().is_zero()),
+        }
+    };
+    assert_eq!(assignment.key_used(), KeyUsed::Secondary);
+    let restored = Assignment::from_record(&assignment.to_record(&settings), &settings).expect("whole").expect("there");
+    assert_eq!(restored.key_used(), KeyUsed::Secondary);
+}
