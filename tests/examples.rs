@@ -225,3 +225,121 @@ fn register_and_minimal_provision_against_a_service_that_is_set_and_say_what_wen
         assert!(run(name, &set("0ne99999999", key.as_str())).err.contains("status 404"));
     }
 }
+
+/// A service of a test's own, and the variables that lead the examples there.
+#[cfg(feature = "simulator-server")]
+fn service(
+    name: &str,
+) -> (azure_iot_dps::simulator::Simulator, azure_iot_dps::simulator::SimulatorServer, Vec<(&'static str, String)>) {
+    let builder = azure_iot_dps::simulator::Simulator::builder().assigning_polls(0);
+    let sim = builder.retry_after(std::time::Duration::ZERO).build();
+    let server = sim.serve().expect("serves");
+    let ca_file = folder(name).join("ca.pem");
+    fs::write(&ca_file, server.ca_pem()).expect("writes");
+    let key = sim.device_key(&common::id("dev-01")).expect("an enrollment").to_base64();
+    let set = vec![
+        ("PROVISIONING_HOST", server.endpoint().to_string()),
+        ("PROVISIONING_CA_CERT", ca_file.to_str().expect("UTF-8").to_owned()),
+        ("PROVISIONING_IDSCOPE", sim.id_scope().to_string()),
+        ("PROVISIONING_REGISTRATION_ID", "dev-01".to_owned()),
+        ("PROVISIONING_SYMMETRIC_KEY", key.as_str().to_owned()),
+    ];
+    (sim, server, set)
+}
+
+/// How often each method was asked for.
+#[cfg(feature = "simulator-server")]
+fn methods(sim: &azure_iot_dps::simulator::Simulator) -> [usize; 2] {
+    use azure_iot_dps::simulator::Record;
+    ["PUT", "POST"].map(|wanted| {
+        sim.records().iter().filter(|it| matches!(it, Record::Request { method, .. } if method == wanted)).count()
+    })
+}
+
+#[cfg(feature = "simulator-server")]
+#[test]
+fn send_telemetry_with_nothing_set_sends_three_messages_to_a_simulated_hub() {
+    let ran = run_with("send_telemetry", &["--interval", "0"], &[], "");
+    let expected: String = (1..=3).map(|n| format!("sent {n} of 3\nacknowledged {n} of 3\n")).collect();
+    assert_eq!((ran.code, ran.out.as_str()), (Some(0), expected.as_str()), "{ran:?}");
+    assert!(ran.err.contains("simulated service") && ran.err.contains("simulated-device-1 belongs to"), "{ran:?}");
+}
+
+#[cfg(feature = "simulator-server")]
+#[test]
+fn send_telemetry_with_a_store_registers_once_and_again_where_the_hub_has_forgotten_the_device() {
+    let (sim, server, set) = service("send_telemetry");
+    let set: Vec<(&str, &str)> = set.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let store = folder("send_telemetry_store").join("assignment");
+    let hub = server.endpoint().to_string();
+    let arguments = ["--count", "2", "--interval", "0", "--message", r#"{"t":21}"#, "--hub-endpoint", &hub, "--store"];
+    let run = |set: &[(&str, &str)]| {
+        run_with("send_telemetry", &[&arguments[..], &[store.to_str().expect("UTF-8")]].concat(), set, "")
+    };
+    let first = run(&set);
+    assert_eq!((first.code, methods(&sim)), (Some(0), [1, 2]), "{first:?}");
+    assert!(first.err.contains("connecting"));
+    let second = run(&set);
+    assert_eq!((second.code, second.out, methods(&sim)), (Some(0), first.out, [1, 4]), "{:?}", second.err);
+    assert!(!second.err.contains("connecting") && second.err.contains("assigned already, as stored"));
+    let messages = sim.records().into_iter().filter_map(|record| match record {
+        azure_iot_dps::simulator::Record::Telemetry { body, .. } => Some(body),
+        _ => None,
+    });
+    assert_eq!(messages.collect::<Vec<_>>(), [b"{\"t\":21}"; 4]);
+
+    sim.device(&common::id("dev-01")).answer(404);
+    let third = run(&set);
+    assert_eq!((third.code, methods(&sim)), (Some(0), [2, 7]), "{third:?}");
+    assert!(third.out.starts_with("sent 1 of 2\nsent 1 of 2\nacknowledged 1 of 2\n"), "{third:?}");
+    assert!(third.err.contains("the hub refused the message with status 404, registering again"), "{third:?}");
+}
+
+#[cfg(feature = "simulator-server")]
+#[test]
+fn send_telemetry_says_what_is_wrong_and_gives_up_when_its_time_is_over() {
+    let (_sim, server, set) = service("send_telemetry_wrong");
+    let set: Vec<(&str, &str)> = set.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let ran = run_with("send_telemetry", &["--message", "{"], &set, "");
+    assert_eq!((ran.code, ran.out.as_str()), (Some(1), ""));
+    assert!(ran.err.contains("--message is not JSON"), "{ran:?}");
+    assert_ne!(run_with("send_telemetry", &["--hub-endpoint", "https://x"], &set, "").code, Some(0));
+
+    // Nobody listens at port 1, and the first wait is longer than there is time.
+    let ran = run_with("send_telemetry", &["--hub-endpoint", "localhost:1", "--deadline", "1"], &set, "");
+    assert_eq!((ran.code, ran.out.as_str()), (Some(1), ""), "{ran:?}");
+    assert!(ran.err.contains("error: the hub cannot be reached: "), "{ran:?}");
+
+    let hub = server.endpoint().to_string();
+    let nowhere = folder("send_telemetry_nowhere").join("missing").join("assignment");
+    let store = nowhere.to_str().expect("UTF-8");
+    let ran = run_with("send_telemetry", &["--count", "1", "--hub-endpoint", &hub, "--store", store], &set, "");
+    assert_eq!((ran.code, ran.out.as_str()), (Some(0), "sent 1 of 1\nacknowledged 1 of 1\n"), "{ran:?}");
+    assert!(ran.err.contains("warning: the stored assignment could not be read or written: "), "{ran:?}");
+}
+
+#[cfg(feature = "simulator-server")]
+#[test]
+fn boot_registers_once_feeds_its_watchdog_and_gets_through_to_a_hub_that_has_forgotten_the_device() {
+    let (sim, server, set) = service("boot");
+    let set: Vec<(&str, &str)> = set.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let folder = folder("boot_store");
+    let (store, watchdog) = (folder.join("assignment"), folder.join("watchdog"));
+    fs::write(&watchdog, "").expect("writes");
+    let hub = server.endpoint().to_string();
+    let (store, dog) = (store.to_str().expect("UTF-8"), watchdog.to_str().expect("UTF-8"));
+    let boot = || run_with("boot", &["--store", store, "--watchdog", dog, "--hub-endpoint", &hub], &set, "");
+    let ran = boot();
+    assert_eq!((ran.code, methods(&sim)), (Some(0), [1, 1]), "{ran:?}");
+    let fed = fs::metadata(&watchdog).expect("is there").len();
+    assert!(fed >= 2, "fed {fed} times");
+    assert_eq!((boot().code, methods(&sim)), (Some(0), [1, 2]));
+
+    sim.device(&common::id("dev-01")).answer(503);
+    sim.device(&common::id("dev-01")).answer(404);
+    let ran = boot();
+    assert_eq!((ran.code, methods(&sim)), (Some(0), [2, 5]), "{ran:?}");
+    assert!(fs::metadata(&watchdog).expect("is there").len() > fed + 2, "fed while it waited");
+    assert_eq!(run_with("boot", &["--store", store, "--watchdog", "/nowhere/watchdog"], &set, "").code, Some(1));
+    assert_ne!(run_with("boot", &[], &set, "").code, Some(0));
+}

@@ -1,6 +1,6 @@
 //! After the assignment: what a device shows to its hub, and what it does when the hub is gone.
 #![cfg(feature = "simulator")]
-#![allow(clippy::expect_used, clippy::panic, reason = "a test may panic")]
+#![allow(clippy::expect_used, clippy::panic, clippy::unchecked_time_subtraction, reason = "a test may panic")]
 
 mod common;
 
@@ -359,8 +359,8 @@ impl Device {
         }
     }
 
-    /// Boots, and goes on until the hub has taken a message or this time has passed; where it ended.
-    fn run(&mut self, limit: Duration) -> Result<Assignment, Assignment> {
+    /// Boots, and goes on until the hub has taken a message or this time has passed; the hub that it did not get through to.
+    fn run(&mut self, limit: Duration) -> Result<Assignment, HostName> {
         let ends_at = self.clock.elapsed() + limit;
         let mut assignment = self.client.assignment(&mut self.store).expect("assigned");
         while self.clock.elapsed() < ends_at {
@@ -376,7 +376,7 @@ impl Device {
                 }
             }
         }
-        Err(assignment)
+        Err(assignment.hub().clone())
     }
 }
 
@@ -514,10 +514,15 @@ fn a_key_that_was_rolled_is_refused_by_the_hub_and_found_by_the_registration() {
     let mut device = Device::new(&sim, device.keys, device.store);
     assert_eq!(device.run(seconds(60)).expect("connected").key_used(), KeyUsed::Secondary);
     assert_eq!(device.registrations, 1);
-    // The store remembers which key it is.
+    // The store remembers which key it is, for the hub and for the next registration.
     let mut rebooted = Device::new(&sim, device.keys, device.store);
     assert_eq!(rebooted.run(seconds(60)).expect("connected").key_used(), KeyUsed::Secondary);
     assert_eq!(rebooted.registrations, 0);
+    let refusals =
+        || sim.records().iter().filter(|record| matches!(record, Record::Request { status: Some(401), .. })).count();
+    let before = refusals();
+    rebooted.client.reassign(&mut rebooted.store).expect("assigned");
+    assert_eq!(refusals(), before, "the key that was rolled is not tried first again");
 }
 
 #[test]

@@ -1,0 +1,165 @@
+//! From the assignment to the first message over real TLS, and what a device makes of a hub's answers there. What sends is the
+//! examples' own.
+#![cfg(feature = "simulator-server")]
+#![allow(clippy::expect_used, clippy::panic, reason = "a test may panic")]
+
+mod common;
+#[path = "../examples/support/mod.rs"]
+mod support;
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use azure_iot_dps::simulator::{Allocation, Record, Simulator, SimulatorBuilder, SimulatorServer};
+use azure_iot_dps::{
+    Advice, Assignment, Clock, FileStore, HostName, HttpsTransport, HubCredentials, HubFailure, ProvisioningClient,
+    Reconnection, Roots, SystemClock,
+};
+use common::{id, seconds};
+use support::hub::Hub;
+
+fn serve(builder: SimulatorBuilder) -> (Simulator, SimulatorServer) {
+    let sim = builder.assigning_polls(0).retry_after(Duration::ZERO).build();
+    let server = sim.serve().expect("serves");
+    (sim, server)
+}
+
+struct Device<'a> {
+    sim: &'a Simulator,
+    server: &'a SimulatorServer,
+    client: ProvisioningClient,
+    store: FileStore,
+}
+
+impl<'a> Device<'a> {
+    fn new(sim: &'a Simulator, server: &'a SimulatorServer, name: &str) -> Self {
+        let roots = Roots::pem(server.ca_pem().as_bytes()).expect("PEM");
+        let key = sim.device_key(&id("dev-01")).expect("an enrollment");
+        let client = ProvisioningClient::builder(sim.id_scope(), id("dev-01"), key)
+            .endpoint(server.endpoint())
+            .transport(HttpsTransport::builder().roots(roots).build())
+            .build()
+            .expect("builds");
+        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("hub_over_tls");
+        fs::create_dir_all(&folder).expect("a folder");
+        let path = folder.join(name);
+        let _ = fs::remove_file(&path);
+        Self { sim, server, client, store: FileStore::new(path) }
+    }
+
+    fn assignment(&mut self) -> Assignment {
+        let assignment = self.client.assignment(&mut self.store).expect("assigned");
+        assert!(self.client.store_error().is_none(), "{:?}", self.client.store_error());
+        assignment
+    }
+
+    /// As after a reboot: another client, the same file.
+    fn assignment_again(&self) -> Assignment {
+        let mut rebooted = Device::new(self.sim, self.server, "unused");
+        rebooted.store = self.store.clone();
+        rebooted.assignment()
+    }
+
+    fn send(&self, assignment: &Assignment) -> Result<(), HubFailure> {
+        let key = self.sim.device_key(&id("dev-01")).expect("an enrollment");
+        let mut credentials = HubCredentials::new(assignment, key);
+        let (gateway, ca_pem) = (self.server.endpoint(), self.server.ca_pem());
+        let hub = Hub::new(&credentials, Some(&gateway), Some(ca_pem.as_bytes())).expect("a hub");
+        let time = assignment.time_at(SystemClock::new().now()).expect("a clock");
+        let token = credentials.token(time).expect("signs");
+        hub.send(token, r#"{"t":21}"#).map_err(|refused| refused.failure)
+    }
+
+    fn advice(&self, assignment: &Assignment) -> Advice {
+        let failure = self.send(assignment).expect_err("it was to fail");
+        Reconnection::new(id("dev-01")).failed(failure, SystemClock::new().now())
+    }
+}
+
+fn waits(advice: Advice) -> bool {
+    matches!(advice, Advice::Retry { .. })
+}
+
+#[test]
+fn a_device_boots_sends_a_message_and_boots_again_without_registering() {
+    let (sim, server) = serve(Simulator::builder());
+    let mut device = Device::new(&sim, &server, "boots");
+    let assignment = device.assignment();
+    device.send(&assignment).expect("acknowledged");
+    device.send(&device.assignment_again()).expect("acknowledged");
+    let count = |wanted: &str| {
+        let records = sim.records().into_iter();
+        records.filter(|record| matches!(record, Record::Request { method, .. } if method == wanted)).count()
+    };
+    assert_eq!((count("PUT"), count("POST")), (1, 2));
+}
+
+#[test]
+fn a_hub_that_does_not_know_the_device_means_register_and_then_all_is_well() {
+    let (old_sim, old_server) = serve(Simulator::builder());
+    let mut device = Device::new(&old_sim, &old_server, "unknown");
+    let assignment = device.assignment();
+    let (sim, server) = serve(Simulator::builder());
+    let mut device = Device::new(&sim, &server, "unknown-2");
+    assert_eq!(device.advice(&assignment), Advice::Register);
+    let assignment = device.client.reassign(&mut device.store).expect("assigned");
+    device.send(&assignment).expect("acknowledged");
+}
+
+#[test]
+fn a_device_that_was_moved_to_another_hub_means_register_and_then_all_is_well() {
+    let host = |name| HostName::new(name).expect("valid");
+    let first = std::sync::atomic::AtomicBool::new(true);
+    let name = move || if first.swap(false, std::sync::atomic::Ordering::SeqCst) { "a.example" } else { "b.example" };
+    let builder = Simulator::builder().hub(host("a.example")).hub(host("b.example"));
+    let (sim, server) = serve(builder.allocation(move |_| Allocation::hub(host(name()))));
+    let mut device = Device::new(&sim, &server, "moved");
+    let assignment = device.assignment();
+    // Somebody else moves it.
+    let moved = Device::new(&sim, &server, "mover").assignment();
+    assert_eq!((assignment.hub(), moved.hub()), (&host("a.example"), &host("b.example")));
+    assert_eq!(device.advice(&assignment), Advice::Register);
+    let assignment = device.client.reassign(&mut device.store).expect("assigned");
+    device.send(&assignment).expect("acknowledged");
+    assert_eq!(device.assignment().hub(), &host("b.example"));
+}
+
+#[test]
+fn a_quota_that_is_used_up_is_told_from_a_refusal_by_its_code() {
+    let (sim, server) = serve(Simulator::builder().hub_quota(1));
+    let mut device = Device::new(&sim, &server, "quota");
+    let assignment = device.assignment();
+    device.send(&assignment).expect("acknowledged");
+    let Advice::Retry { after } = device.advice(&assignment) else { panic!("it was to wait") };
+    assert!(after >= seconds(60), "{after:?}");
+    sim.device(&id("dev-01")).answer(403);
+    assert_eq!(device.advice(&assignment), Advice::Register);
+}
+
+#[test]
+fn a_busy_hub_means_wait_as_long_as_it_says() {
+    let (sim, server) = serve(Simulator::builder());
+    let mut device = Device::new(&sim, &server, "busy");
+    let assignment = device.assignment();
+    sim.device(&id("dev-01")).answer(429).header("Retry-After", "77");
+    let Advice::Retry { after } = device.advice(&assignment) else { panic!("it was to wait") };
+    assert!((77..82).contains(&after.as_secs()), "{after:?}");
+    sim.device(&id("dev-01")).answer(503);
+    assert!(waits(device.advice(&assignment)));
+    device.send(&assignment).expect("acknowledged");
+}
+
+#[test]
+fn a_hub_that_does_not_answer_or_breaks_off_is_unreachable() {
+    let (sim, server) = serve(Simulator::builder());
+    let mut device = Device::new(&sim, &server, "unreachable");
+    let assignment = device.assignment();
+    sim.device(&id("dev-01")).drop_before_answer().times(9);
+    assert_eq!(device.send(&assignment), Err(HubFailure::UNREACHABLE));
+    sim.device(&id("dev-01")).recover();
+    sim.device(&id("dev-01")).cut_after(20);
+    assert_eq!(device.send(&assignment), Err(HubFailure::UNREACHABLE));
+    assert!(waits(Reconnection::new(id("dev-01")).failed(HubFailure::UNREACHABLE, SystemClock::new().now())));
+    device.send(&assignment).expect("acknowledged");
+}
