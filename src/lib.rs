@@ -14,6 +14,12 @@
 )]
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects, clippy::indexing_slicing, reason = "a test may panic"))]
 
+#[cfg(all(feature = "https", not(any(feature = "bundled-roots", feature = "platform-verifier"))))]
+compile_error!(
+    "the feature `https` must know whose certificates to trust: enable `bundled-roots` (Mozilla's certificate authorities, part \
+     of the default features) or `platform-verifier` (the operating system's)"
+);
+
 extern crate alloc;
 #[cfg(any(feature = "std", test))]
 extern crate std;
@@ -56,5 +62,7 @@ pub use registration::{
 pub use sas::{Resource, SasToken, SasTokenError};
 pub use time::{Clock, ClockCorrection, Now, UnixTime};
 #[cfg(feature = "https")]
-pub use transport::https::{Closer, HttpsTransport, HttpsTransportBuilder, Proxy, ProxyError, Roots, RootsError};
+pub use transport::https::{
+    Closer, HttpsTransport, HttpsTransportBuilder, Proxy, ProxyError, Roots, RootsError, RootsHandle,
+};
 pub use transport::{FnTransport, Transport};

@@ -1,5 +1,5 @@
 //! The whole path over real TLS on loopback, and what a wrong key, scope, root or peer comes to.
-#![cfg(feature = "simulator-server")]
+#![cfg(all(feature = "bundled-roots", feature = "simulator-server"))]
 #![allow(clippy::expect_used, clippy::panic, clippy::unchecked_time_subtraction, reason = "a test may panic")]
 
 mod common;
@@ -123,7 +123,7 @@ fn a_certificate_authority_that_is_not_trusted_is_told_apart() {
 fn own_roots_extend_the_bundled_ones() {
     let sim = prompt();
     let server = sim.serve().expect("serves");
-    let roots = Roots::bundled_and_pem(server.ca_pem().as_bytes()).expect("PEM");
+    let roots = Roots::pem(server.ca_pem().as_bytes()).expect("PEM").and_bundled();
     let text = format!("{roots:?}");
     let number: usize = text.trim_matches(|c: char| !c.is_ascii_digit()).parse().expect("a number");
     assert!(number > 100, "{text}");
@@ -135,7 +135,6 @@ fn own_roots_extend_the_bundled_ones() {
 fn roots_from_a_file_without_a_certificate_are_an_error() {
     for pem in ["", "no PEM", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"] {
         assert!(matches!(Roots::pem(pem.as_bytes()), Err(RootsError::NoCertificate)), "{pem}");
-        assert!(Roots::bundled_and_pem(pem.as_bytes()).is_err());
     }
     let damaged = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
     assert!(matches!(Roots::pem(damaged.as_bytes()), Err(RootsError::Certificate { number: 1, .. })));

@@ -89,7 +89,10 @@ impl DeviceArguments {
 impl Device {
     /// A client for it, over HTTPS and, unless the service is simulated, through the environment's proxy.
     pub fn client(&self) -> Result<ProvisioningClientBuilder> {
-        let roots = self.ca_pem.as_deref().map_or(Ok(Roots::bundled()), Roots::bundled_and_pem)?;
+        let roots = match &self.ca_pem {
+            Some(pem) => Roots::pem(pem)?.and_bundled(),
+            None => Roots::bundled(),
+        };
         let proxy = if self.is_simulated() { None } else { Proxy::from_environment()? };
         let transport = HttpsTransport::builder().roots(roots).proxy(proxy).build();
         let (id_scope, registration_id) = (self.id_scope.clone(), self.registration_id.clone());

@@ -1,11 +1,11 @@
 //! What the examples share: where keys and devices come from, and how errors and progress are told.
 #![allow(dead_code, unreachable_pub, reason = "each example uses a part")]
 
-#[cfg(feature = "https")]
+#[cfg(feature = "bundled-roots")]
 pub mod device;
-#[cfg(feature = "https")]
+#[cfg(feature = "bundled-roots")]
 pub mod hub;
-#[cfg(feature = "https")]
+#[cfg(feature = "bundled-roots")]
 pub mod progress;
 
 use std::env::{self, VarError};

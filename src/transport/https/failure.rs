@@ -5,6 +5,7 @@ use std::io;
 use rustls::CertificateError;
 use ureq::Timeout;
 
+use super::names::LOOKUP_FAILED;
 use crate::error::{TransportError, TransportErrorKind as Kind};
 
 /// `proxied`: the peer that was connected to is a proxy.
@@ -68,7 +69,7 @@ fn is_lookup_failure(error: &io::Error) -> bool {
     const WSA_NAME_ERRORS: core::ops::RangeInclusive<i32> = 11_001..=11_004;
     match error.raw_os_error() {
         Some(code) => cfg!(windows) && WSA_NAME_ERRORS.contains(&code),
-        None => error.to_string().starts_with("failed to lookup address information"),
+        None => error.to_string().starts_with(LOOKUP_FAILED),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The default transport: ureq, with rustls on ring and the bundled roots.
 
 mod failure;
+mod names;
 mod proxy;
 mod roots;
 
@@ -8,15 +9,18 @@ use alloc::format;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
+use core::net::SocketAddr;
 use core::time::Duration;
-use std::io::Read;
+use std::io::{self, Read};
 use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::Instant;
 
+use names::Names;
 pub use proxy::{Proxy, ProxyError};
 pub use roots::{Roots, RootsError};
 use ureq::http::{HeaderMap, HeaderValue, header};
-use ureq::tls::TlsConfig;
+use ureq::tls::{RootCerts, TlsConfig};
+use ureq::unversioned::transport::DefaultConnector;
 
 use crate::error::TransportError;
 use crate::protocol::{Request, Response};
@@ -45,8 +49,8 @@ const LONGEST_IDLE: Duration = Duration::from_secs(210);
 ///   and all of it together 55 s or [`Request::time_limit`], whichever is less.
 /// - Redirects are not followed, the request goes out in TLS or not at all, and no proxy is read from the environment.
 /// - An answer has at most 128 KiB, its head at most 16 KiB.
-/// - One connection serves a whole registration; an idle one is kept for 3.5 minutes. Where a kept connection turns out to
-///   be dead, the request is sent once more on a new one.
+/// - One connection serves a whole registration, and the name is looked up once for it; an idle one is kept for 3.5 minutes.
+///   Where a kept connection turns out to be dead, the request is sent once more on a new one.
 ///
 /// At the level `trace` the libraries below write what goes over the wire to the `log` crate, tokens included: keep the
 /// targets `ureq` and `ureq_proto` at `debug` or above.
@@ -54,35 +58,41 @@ const LONGEST_IDLE: Duration = Duration::from_secs(210);
 /// ```no_run
 /// use azure_iot_dps::{HttpsTransport, Proxy, Roots};
 ///
-/// let roots = Roots::pem(&std::fs::read("/etc/acme/roots.pem")?)?;
+/// let roots = Roots::file("/etc/acme/roots.pem")?;
 /// let proxy = Proxy::new("http://proxy.example:3128")?;
 /// let transport = HttpsTransport::builder().roots(roots).proxy(proxy).build();
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct HttpsTransport {
-    config: ureq::config::Config,
-    connections: Connections,
+    proxy: Option<ureq::Proxy>,
+    names: Names,
+    shared: Arc<Mutex<Shared>>,
     // The last answer, which the caller borrows.
     head: HeaderMap,
     body: Vec<u8>,
 }
 
-/// The agent with its connections, while there is one: whoever takes it and shuts it down ends the request under way.
-type Connections = Arc<Mutex<Option<ureq::Agent>>>;
-
-fn lock(connections: &Connections) -> MutexGuard<'_, Option<ureq::Agent>> {
-    connections.lock().unwrap_or_else(PoisonError::into_inner)
+/// What the handles of a transport reach from other threads.
+struct Shared {
+    roots: RootCerts,
+    /// With its connections, while there is one.
+    agent: Option<ureq::Agent>,
 }
 
-fn close(connections: &Connections) {
-    let agent = lock(connections).take();
+fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Ends the request under way, and with it the connection.
+fn close(shared: &Mutex<Shared>) {
+    let agent = lock(shared).agent.take();
     if let Some(agent) = agent {
         agent.shutdown();
     }
 }
 
 impl HttpsTransport {
-    /// With the bundled roots and no proxy.
+    /// With the default roots and no proxy.
     #[must_use]
     pub fn new() -> Self {
         Self::builder().build()
@@ -97,7 +107,13 @@ impl HttpsTransport {
     /// A handle that ends the request under way from another thread.
     #[must_use]
     pub fn closer(&self) -> Closer {
-        Closer(Arc::clone(&self.connections))
+        Closer(Arc::clone(&self.shared))
+    }
+
+    /// A handle that replaces the roots, from anywhere and as often as need be.
+    #[must_use]
+    pub fn roots_handle(&self) -> RootsHandle {
+        RootsHandle(Arc::clone(&self.shared))
     }
 
     /// Sends, and sends once more if a connection that was kept has died meanwhile. A request is safe to send again.
@@ -107,7 +123,9 @@ impl HttpsTransport {
         let kept = !self.head.is_empty();
         match self.send_in_time(request, time_limit) {
             // Where somebody closed it on purpose, the agent is gone.
-            Err(ureq::Error::Io(error)) if kept && failure::is_hang_up(&error) && lock(&self.connections).is_some() => {
+            Err(ureq::Error::Io(error))
+                if kept && failure::is_hang_up(&error) && lock(&self.shared).agent.is_some() =>
+            {
                 let left = time_limit.saturating_sub(started.elapsed());
                 if left.is_zero() { Err(error.into()) } else { self.send_in_time(request, left) }
             }
@@ -118,14 +136,14 @@ impl HttpsTransport {
     /// Sends within the time there is. ureq keeps to that by itself, unless a proxy lets its own answer drip: then a watch
     /// ends it.
     fn send_in_time(&mut self, request: &Request<'_>, time_limit: Duration) -> Result<u16, ureq::Error> {
-        if self.config.proxy().is_none() {
+        if self.proxy.is_none() {
             return self.exchange(request, time_limit);
         }
         let (done, watch) = mpsc::channel::<()>();
-        let connections = Arc::clone(&self.connections);
+        let shared = Arc::clone(&self.shared);
         let watch = std::thread::Builder::new().name("dps-time-limit".into()).spawn(move || {
             if watch.recv_timeout(time_limit) == Err(mpsc::RecvTimeoutError::Timeout) {
-                close(&connections);
+                close(&shared);
                 return true;
             }
             false
@@ -161,12 +179,22 @@ impl HttpsTransport {
         Ok(head.status.as_u16())
     }
 
+    fn agent(&self) -> ureq::Agent {
+        let mut shared = lock(&self.shared);
+        let Shared { roots, agent } = &mut *shared;
+        let make = || {
+            let config = configuration(roots.clone(), self.proxy.clone());
+            ureq::Agent::with_parts(config, DefaultConnector::default(), self.names.clone())
+        };
+        agent.get_or_insert_with(make).clone()
+    }
+
     fn run<B: ureq::AsSendBody>(
         &self,
         request: ureq::http::Request<B>,
         time_limit: Duration,
     ) -> Result<ureq::http::Response<ureq::Body>, ureq::Error> {
-        let agent = lock(&self.connections).get_or_insert_with(|| self.config.new_agent()).clone();
+        let agent = self.agent();
         if time_limit >= REQUEST_LIMIT {
             return agent.run(request);
         }
@@ -180,7 +208,7 @@ impl HttpsTransport {
 /// of 10 and 30 s). A registration takes that for a failure like any other and waits: have the wait hook say stop, too. A
 /// later registration connects anew.
 #[derive(Clone)]
-pub struct Closer(Connections);
+pub struct Closer(Arc<Mutex<Shared>>);
 
 impl Closer {
     /// Closes the connection.
@@ -192,6 +220,37 @@ impl Closer {
 impl fmt::Debug for Closer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Closer")
+    }
+}
+
+/// Replaces the roots of an [`HttpsTransport`] while it is in use. Made by [`HttpsTransport::roots_handle`].
+///
+/// ```no_run
+/// use azure_iot_dps::{HttpsTransport, Roots, RootsError, RootsHandle};
+///
+/// let file = "/etc/acme/roots.pem";
+/// let transport = HttpsTransport::builder().roots(Roots::file(file)?).build();
+/// let roots = transport.roots_handle();
+///
+/// // After an update, on a signal, or where a registration fails with `CertificateNotTrusted`:
+/// roots.replace(Roots::file(file)?);
+/// # Ok::<(), RootsError>(())
+/// ```
+#[derive(Clone)]
+pub struct RootsHandle(Arc<Mutex<Shared>>);
+
+impl RootsHandle {
+    /// From the next request on these are trusted and no others, on a new connection. A request under way is not disturbed.
+    pub fn replace(&self, roots: Roots) {
+        let mut shared = lock(&self.0);
+        shared.roots = roots.into_inner();
+        shared.agent = None;
+    }
+}
+
+impl fmt::Debug for RootsHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RootsHandle")
     }
 }
 
@@ -209,8 +268,11 @@ impl fmt::Debug for HttpsTransport {
 
 impl Transport for HttpsTransport {
     fn send<'b>(&'b mut self, request: &Request<'_>) -> Result<Response<'b>, TransportError> {
-        let proxied = self.config.proxy().is_some();
-        let status = self.send_on_a_live_connection(request).map_err(|error| failure::explain(error, proxied))?;
+        let status = self.send_on_a_live_connection(request).map_err(|error| {
+            // Wherever it went wrong, the address may be to blame.
+            self.names.forget();
+            failure::explain(error, self.proxy.is_some())
+        })?;
         let headers = self.head.iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
         Ok(headers
             .fold(Response::new(status, &self.body[..]), |response, (name, value)| response.with_header(name, value)))
@@ -222,10 +284,11 @@ impl Transport for HttpsTransport {
 pub struct HttpsTransportBuilder {
     roots: Roots,
     proxy: Option<Proxy>,
+    names: Names,
 }
 
 impl HttpsTransportBuilder {
-    /// Whose certificates are trusted. Default [`Roots::bundled`].
+    /// Whose certificates are trusted. Default `Roots::bundled`, without the feature `bundled-roots` `Roots::platform`.
     #[must_use]
     pub fn roots(self, roots: Roots) -> Self {
         Self { roots, ..self }
@@ -237,31 +300,53 @@ impl HttpsTransportBuilder {
         Self { proxy: proxy.into(), ..self }
     }
 
+    /// How a host name and a port become addresses, which are tried in their order. Called on a thread of its own. Default the
+    /// system's resolver.
+    ///
+    /// A proxy looks names up by itself: then this is asked for the proxy alone.
+    #[must_use]
+    pub fn resolver(self, lookup: impl Fn(&str, u16) -> io::Result<Vec<SocketAddr>> + Send + Sync + 'static) -> Self {
+        Self { names: Names::new(lookup), ..self }
+    }
+
     /// The transport. Nothing is connected yet.
     #[must_use]
     pub fn build(self) -> HttpsTransport {
-        let config = ureq::Agent::config_builder()
-            .tls_config(TlsConfig::builder().root_certs(self.roots.into_inner()).build())
-            .proxy(self.proxy.map(Proxy::into_inner))
-            .https_only(true)
-            .max_redirects(0)
-            .http_status_as_error(false)
-            .timeout_global(Some(REQUEST_LIMIT))
-            .timeout_resolve(Some(RESOLVE_LIMIT))
-            .timeout_connect(Some(CONNECT_LIMIT))
-            .timeout_send_request(Some(ANSWER_LIMIT))
-            .timeout_send_body(Some(ANSWER_LIMIT))
-            .timeout_recv_response(Some(ANSWER_LIMIT))
-            .timeout_recv_body(Some(ANSWER_LIMIT))
-            .max_response_header_size(LARGEST_HEAD)
-            .input_buffer_size(INPUT_BUFFER)
-            .output_buffer_size(OUTPUT_BUFFER)
-            .max_idle_age(LONGEST_IDLE)
-            .max_idle_connections(1)
-            .max_idle_connections_per_host(1)
-            // Seen by a proxy only; a request brings its own.
-            .user_agent(concat!("azure-iot-dps/", env!("CARGO_PKG_VERSION")))
-            .build();
-        HttpsTransport { config, connections: Connections::default(), head: HeaderMap::new(), body: Vec::new() }
+        let shared = Shared { roots: self.roots.into_inner(), agent: None };
+        HttpsTransport {
+            proxy: self.proxy.map(Proxy::into_inner),
+            names: self.names,
+            shared: Arc::new(Mutex::new(shared)),
+            head: HeaderMap::new(),
+            body: Vec::new(),
+        }
     }
+}
+
+fn configuration(roots: RootCerts, proxy: Option<ureq::Proxy>) -> ureq::config::Config {
+    // This one, whatever the process has made its default, and without a panic where it has made none.
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let tls = TlsConfig::builder().root_certs(roots).unversioned_rustls_crypto_provider(provider).build();
+    ureq::Agent::config_builder()
+        .tls_config(tls)
+        .proxy(proxy)
+        .https_only(true)
+        .max_redirects(0)
+        .http_status_as_error(false)
+        .timeout_global(Some(REQUEST_LIMIT))
+        .timeout_resolve(Some(RESOLVE_LIMIT))
+        .timeout_connect(Some(CONNECT_LIMIT))
+        .timeout_send_request(Some(ANSWER_LIMIT))
+        .timeout_send_body(Some(ANSWER_LIMIT))
+        .timeout_recv_response(Some(ANSWER_LIMIT))
+        .timeout_recv_body(Some(ANSWER_LIMIT))
+        .max_response_header_size(LARGEST_HEAD)
+        .input_buffer_size(INPUT_BUFFER)
+        .output_buffer_size(OUTPUT_BUFFER)
+        .max_idle_age(LONGEST_IDLE)
+        .max_idle_connections(1)
+        .max_idle_connections_per_host(1)
+        // Seen by a proxy only; a request brings its own.
+        .user_agent(concat!("azure-iot-dps/", env!("CARGO_PKG_VERSION")))
+        .build()
 }

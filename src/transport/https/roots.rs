@@ -3,21 +3,60 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
 
 use ureq::tls::{Certificate, PemItem, RootCerts, parse_pem};
 
+/// More than any list of roots has: Mozilla's has a fifth of it as PEM.
+const LARGEST_FILE: u64 = 1024 * 1024;
+
 /// The certificate authorities that a transport trusts.
 ///
-/// The bundled ones are Mozilla's, as of the release of `webpki-roots` that was built in. Those of one's own replace
-/// or extend them.
+/// A device outlives them: let them come from a file that an update can replace ([`Roots::file`]), and load that again with
+/// a [`RootsHandle`](crate::RootsHandle). Trust roots, not intermediates: those change without notice.
+///
+/// | cloud | endpoints | roots | bundled here |
+/// | --- | --- | --- | --- |
+/// | public | `*.azure-devices-provisioning.net`, `*.azure-devices.net` | DigiCert Global Root G2; Microsoft RSA Root Certificate Authority 2017 in case that one is retired | both |
+/// | US Government | `*.azure-devices-provisioning.us`, `*.azure-devices.us` | DigiCert Global Root CA (G1); DigiCert Global Root G2 for its succession | G2 alone |
+/// | China (21Vianet) | `*.azure-devices-provisioning.cn`, `*.azure-devices.cn` | DigiCert Global Root CA (G1); DigiCert Global Root G2 for its succession | G2 alone |
+///
+/// Sources: Microsoft, "Migrate IoT Hub resources to a new TLS certificate root" and "TLS support in IoT Hub" for the public cloud;
+/// "Azure IoT guidance for DigiCert Global Root G1 trust-store updates in sovereign clouds" for the others. Read in November
+/// 2026; the services change without regard to this table.
+///
+/// Mozilla has retired DigiCert Global Root CA (G1), so the bundled roots lack it: in the US Government and China clouds
+/// give it from a file, `Roots::file(path)?.and_bundled()`.
 #[derive(Clone)]
-pub struct Roots(RootCerts);
+pub struct Roots(Trust);
+
+#[derive(Clone)]
+enum Trust {
+    #[cfg(feature = "bundled-roots")]
+    Bundled,
+    #[cfg(feature = "platform-verifier")]
+    Platform,
+    These(Vec<Certificate<'static>>),
+}
 
 impl Roots {
-    /// Mozilla's, built into the program. The default.
+    /// Mozilla's, built into the program, as of the release of `webpki-roots` that it was built with. The default.
+    #[cfg(feature = "bundled-roots")]
     #[must_use]
     pub fn bundled() -> Self {
-        Self(RootCerts::WebPki)
+        Self(Trust::Bundled)
+    }
+
+    /// Whatever the operating system trusts, as decided by its own verifier on Windows, macOS, iOS and Android, and by the files
+    /// of OpenSSL on Linux. The default without the feature `bundled-roots`.
+    ///
+    /// On Android the application must have initialised `rustls-platform-verifier`.
+    #[cfg(feature = "platform-verifier")]
+    #[must_use]
+    pub fn platform() -> Self {
+        Self(Trust::Platform)
     }
 
     /// These and no others: all certificates of a PEM file.
@@ -26,69 +65,135 @@ impl Roots {
     ///
     /// There is no certificate in it, or one that cannot be read.
     pub fn pem(pem: &[u8]) -> Result<Self, RootsError> {
-        read(pem).map(|roots| Self(roots.into()))
+        let mut roots = Vec::new();
+        for item in parse_pem(pem) {
+            if let PemItem::Certificate(root) = item.map_err(|error| RootsError::Pem(Box::new(error)))? {
+                roots.push(root);
+            }
+        }
+        Self::these(roots)
     }
 
-    /// The bundled ones and all certificates of a PEM file.
+    /// This one and no other: a certificate in DER.
     ///
     /// # Errors
     ///
-    /// There is no certificate in it, or one that cannot be read.
-    pub fn bundled_and_pem(pem: &[u8]) -> Result<Self, RootsError> {
+    /// It cannot be read.
+    pub fn der(der: &[u8]) -> Result<Self, RootsError> {
+        if der.is_empty() {
+            return Err(RootsError::NoCertificate);
+        }
+        Self::these([Certificate::from_der(der).to_owned()].into())
+    }
+
+    /// The same from a file: PEM with any number of certificates, or DER with one.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read, there is no certificate in it, or one that cannot be read.
+    pub fn file(path: impl AsRef<Path>) -> Result<Self, RootsError> {
+        let path = path.as_ref();
+        let mut bytes = Vec::new();
+        let result = File::open(path).and_then(|file| file.take(LARGEST_FILE).read_to_end(&mut bytes));
+        result.map_err(|source| RootsError::File { path: path.into(), source })?;
+        // The first byte of a certificate in DER: a sequence.
+        if bytes.first() == Some(&0x30) { Self::der(&bytes) } else { Self::pem(&bytes) }
+    }
+
+    /// Mozilla's in addition. Makes no difference to [`bundled`](Self::bundled); the platform decides for itself.
+    #[cfg(feature = "bundled-roots")]
+    #[must_use]
+    pub fn and_bundled(self) -> Self {
+        let Trust::These(roots) = self.0 else { return self };
         let bundled = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().map(|root| Certificate::from_der(root));
-        read(pem).map(|roots| Self(bundled.chain(roots).collect::<Vec<_>>().into()))
+        Self(Trust::These(bundled.chain(roots).collect()))
+    }
+
+    fn these(roots: Vec<Certificate<'static>>) -> Result<Self, RootsError> {
+        // The TLS stack would leave out what it cannot read, and trust nobody in the end, without a word.
+        for (root, number) in roots.iter().zip(1..) {
+            let checked = rustls::RootCertStore::empty().add(root.der().into());
+            checked.map_err(|error| RootsError::Certificate { number, source: Box::new(error) })?;
+        }
+        if roots.is_empty() { Err(RootsError::NoCertificate) } else { Ok(Self(Trust::These(roots))) }
     }
 
     pub(super) fn into_inner(self) -> RootCerts {
-        self.0
+        match self.0 {
+            #[cfg(feature = "bundled-roots")]
+            Trust::Bundled => RootCerts::WebPki,
+            #[cfg(feature = "platform-verifier")]
+            Trust::Platform => RootCerts::PlatformVerifier,
+            Trust::These(roots) => roots.into(),
+        }
     }
 }
 
 impl Default for Roots {
     fn default() -> Self {
-        Self::bundled()
+        #[cfg(feature = "bundled-roots")]
+        let trust = Trust::Bundled;
+        #[cfg(all(feature = "platform-verifier", not(feature = "bundled-roots")))]
+        let trust = Trust::Platform;
+        // Does not get this far: `lib.rs` refuses to be compiled.
+        #[cfg(not(any(feature = "platform-verifier", feature = "bundled-roots")))]
+        let trust = Trust::These(Vec::new());
+        Self(trust)
     }
 }
 
 impl fmt::Debug for Roots {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            RootCerts::Specific(roots) => write!(f, "Roots({} certificates)", roots.len()),
-            _ => f.write_str("Roots(bundled)"),
+            #[cfg(feature = "bundled-roots")]
+            Trust::Bundled => f.write_str("Roots(bundled)"),
+            #[cfg(feature = "platform-verifier")]
+            Trust::Platform => f.write_str("Roots(platform)"),
+            Trust::These(roots) => write!(f, "Roots({} certificates)", roots.len()),
         }
     }
 }
 
-fn read(pem: &[u8]) -> Result<Vec<Certificate<'static>>, RootsError> {
-    let mut roots = Vec::new();
-    for item in parse_pem(pem) {
-        if let PemItem::Certificate(root) = item.map_err(|error| RootsError::Pem(Box::new(error)))? {
-            // The TLS stack would leave out what it cannot read, and trust nobody in the end, without a word.
-            let number = roots.len().saturating_add(1);
-            let checked = rustls::RootCertStore::empty().add(root.der().into());
-            checked.map_err(|error| RootsError::Certificate { number, source: Box::new(error) })?;
-            roots.push(root);
-        }
-    }
-    if roots.is_empty() { Err(RootsError::NoCertificate) } else { Ok(roots) }
-}
-
-/// Why a file holds no roots.
+/// Why there are no roots to be had.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RootsError {
+    /// The file cannot be read.
+    #[error("the file of roots {} cannot be read", .path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// There is not one certificate in it.
-    #[error("the PEM file holds no certificate")]
+    #[error("the roots hold no certificate")]
     NoCertificate,
-    /// It is no PEM file, or a damaged one.
-    #[error("the PEM file is damaged")]
+    /// It is no PEM, or damaged.
+    #[error("the roots are damaged PEM")]
     Pem(#[source] Box<dyn core::error::Error + Send + Sync>),
     /// One of its certificates cannot be read.
-    #[error("certificate {number} of the PEM file cannot be read")]
+    #[error("certificate {number} of the roots cannot be read")]
     Certificate {
         /// Which one, from 1.
         number: usize,
         /// What is wrong with it.
         source: Box<dyn core::error::Error + Send + Sync>,
     },
+}
+
+#[cfg(all(test, feature = "bundled-roots"))]
+mod tests {
+    /// What the table in the documentation says.
+    #[test]
+    fn the_bundled_roots_are_those_that_the_public_cloud_needs_and_lack_the_one_that_mozilla_retired() {
+        let bundled = |name: &str| {
+            webpki_root_certs::TLS_SERVER_ROOT_CERTS
+                .iter()
+                .any(|root| root.windows(name.len()).any(|window| window == name.as_bytes()))
+        };
+        assert!(bundled("DigiCert Global Root G2"));
+        assert!(bundled("Microsoft RSA Root Certificate Authority 2017"));
+        assert!(!bundled("DigiCert Global Root CA"), "it is back: say so in the table");
+    }
 }
