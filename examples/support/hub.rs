@@ -3,6 +3,7 @@
 //! Source: Microsoft, "Send Device Event" of the IoT Hub device REST API.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use azure_iot_dps::{Endpoint, HubCredentials, HubFailure, SasToken, Signer};
@@ -45,8 +46,10 @@ impl Hub {
         let endpoint = gateway.unwrap_or(&own);
         let device_id = utf8_percent_encode(credentials.device_id().as_str(), SEGMENT);
         let url = format!("https://{endpoint}/devices/{device_id}/messages/events?api-version=2020-03-13");
+        let ring = Arc::new(rustls::crypto::ring::default_provider());
+        let tls = TlsConfig::builder().root_certs(roots(ca_pem)?).unversioned_rustls_crypto_provider(ring);
         let mut config = ureq::Agent::config_builder()
-            .tls_config(TlsConfig::builder().root_certs(roots(ca_pem)?).build())
+            .tls_config(tls.build())
             .https_only(true)
             .max_redirects(0)
             .http_status_as_error(false)
