@@ -5,12 +5,14 @@
 mod common;
 #[path = "common/peer.rs"]
 mod peer;
+#[path = "common/proxy.rs"]
+mod proxy;
 
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::io::Write;
+use std::net::TcpListener;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use azure_iot_dps::{
@@ -19,6 +21,7 @@ use azure_iot_dps::{
 };
 use common::{key, seconds, settings};
 use peer::{Peer, http, say};
+use proxy::proxy;
 use rustls::HandshakeKind;
 
 /// What a response said, so that it need not be borrowed.
@@ -57,7 +60,7 @@ fn ask(peer: &Peer) -> Result<Answered, TransportError> {
 }
 
 fn assigning() -> String {
-    http("202 Accepted", "", r#"{"operationId":"5.3","status":"assigning"}"#)
+    http("202 Accepted", "Content-Type: application/json\r\n", r#"{"operationId":"5.3","status":"assigning"}"#)
 }
 
 #[test]
@@ -220,35 +223,6 @@ fn a_certificate_from_the_future_is_blamed_on_the_clock_and_an_old_one_is_not_tr
     assert_eq!(ask(&future).expect_err("too early").kind(), Kind::ClockNotSet);
     let past = Peer::with_validity(|leaf| leaf.not_after = rcgen::date_time_ymd(2000, 1, 1), answer());
     assert_eq!(ask(&past).expect_err("too late").kind(), Kind::CertificateNotTrusted);
-}
-
-/// A proxy that answers `CONNECT` by `answer` and, where that says 200, opens the tunnel; what it was asked, and its port.
-fn proxy(answer: &'static str) -> (u16, Arc<Mutex<Vec<String>>>) {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let port = listener.local_addr().expect("an address").port();
-    let log = Arc::new(Mutex::new(Vec::new()));
-    let seen = Arc::clone(&log);
-    std::thread::spawn(move || {
-        for mut client in listener.incoming().flatten() {
-            let mut head = Vec::new();
-            let mut byte = [0];
-            while !head.ends_with(b"\r\n\r\n") && client.read_exact(&mut byte).is_ok() {
-                head.push(byte[0]);
-            }
-            let head = String::from_utf8_lossy(&head).into_owned();
-            let target = head.split(' ').nth(1).unwrap_or_default().to_owned();
-            seen.lock().expect("not poisoned").push(head);
-            let _ = client.write_all(answer.as_bytes());
-            let Ok(server) = TcpStream::connect(target.as_str()) else { continue };
-            let copy =
-                |mut from: TcpStream, mut to: TcpStream| std::thread::spawn(move || std::io::copy(&mut from, &mut to));
-            let (client_too, server_too) =
-                (client.try_clone().expect("a handle"), server.try_clone().expect("a handle"));
-            copy(client, server);
-            copy(server_too, client_too);
-        }
-    });
-    (port, log)
 }
 
 #[test]

@@ -85,6 +85,10 @@ impl Peer {
         format!("localhost:{}", self.port).parse().expect("valid")
     }
 
+    pub fn ca_pem(&self) -> &str {
+        &self.ca_pem
+    }
+
     pub fn roots(&self) -> Roots {
         Roots::pem(self.ca_pem.as_bytes()).expect("PEM")
     }

@@ -17,8 +17,15 @@ pub(super) fn explain(error: ureq::Error, proxied: bool) -> TransportError {
     }
 }
 
-/// Whether the peer went away without a word, as a connection does that died while it was kept.
-pub(super) fn is_hang_up(error: &io::Error) -> bool {
+/// Whether the peer went away without a word, as a connection does that died while it was kept, or cannot be connected to.
+pub(super) fn is_lost(error: &ureq::Error) -> bool {
+    match error {
+        ureq::Error::Io(error) => is_hang_up(error) || kind_of_io(error) == Kind::CannotConnect,
+        error => kind_of(error) == Kind::CannotConnect,
+    }
+}
+
+fn is_hang_up(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::UnexpectedEof

@@ -50,7 +50,8 @@ const LONGEST_IDLE: Duration = Duration::from_secs(210);
 /// - Redirects are not followed, the request goes out in TLS or not at all, and no proxy is read from the environment.
 /// - An answer has at most 128 KiB, its head at most 16 KiB.
 /// - One connection serves a whole registration, and the name is looked up once for it; an idle one is kept for 3.5 minutes.
-///   Where a kept connection turns out to be dead, the request is sent once more on a new one.
+///   Where a kept connection turns out to be dead, the request is sent once more on a new one; and one on which came what is
+///   no JSON, as from a captive portal, is not kept.
 ///
 /// At the level `trace` the libraries below write what goes over the wire to the `log` crate, tokens included: keep the
 /// targets `ureq` and `ureq_proto` at `debug` or above.
@@ -116,18 +117,18 @@ impl HttpsTransport {
         RootsHandle(Arc::clone(&self.shared))
     }
 
-    /// Sends, and sends once more if a connection that was kept has died meanwhile. A request is safe to send again.
-    fn send_on_a_live_connection(&mut self, request: &Request<'_>) -> Result<u16, ureq::Error> {
+    /// Sends, and sends once more if what was kept from the last request, the connection or the address, is good no longer. A
+    /// request is safe to send again.
+    fn send_anew_if_need_be(&mut self, request: &Request<'_>) -> Result<u16, ureq::Error> {
         let started = Instant::now();
         let time_limit = request.time_limit().min(REQUEST_LIMIT);
         let kept = !self.head.is_empty();
         match self.send_in_time(request, time_limit) {
             // Where somebody closed it on purpose, the agent is gone.
-            Err(ureq::Error::Io(error))
-                if kept && failure::is_hang_up(&error) && lock(&self.shared).agent.is_some() =>
-            {
+            Err(error) if kept && failure::is_lost(&error) && lock(&self.shared).agent.is_some() => {
+                self.names.forget();
                 let left = time_limit.saturating_sub(started.elapsed());
-                if left.is_zero() { Err(error.into()) } else { self.send_in_time(request, left) }
+                if left.is_zero() { Err(error) } else { self.send_in_time(request, left) }
             }
             result => result,
         }
@@ -177,6 +178,12 @@ impl HttpsTransport {
         body.into_with_config().limit(limit).reader().read_to_end(&mut self.body)?;
         self.head = head.headers;
         Ok(head.status.as_u16())
+    }
+
+    /// Whether the last answer is of the type that the service's answers have.
+    fn is_json(&self) -> bool {
+        let content_type = self.head.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        content_type.is_some_and(|value| value.to_ascii_lowercase().contains("json"))
     }
 
     fn agent(&self) -> ureq::Agent {
@@ -268,11 +275,16 @@ impl fmt::Debug for HttpsTransport {
 
 impl Transport for HttpsTransport {
     fn send<'b>(&'b mut self, request: &Request<'_>) -> Result<Response<'b>, TransportError> {
-        let status = self.send_on_a_live_connection(request).map_err(|error| {
+        let status = self.send_anew_if_need_be(request).map_err(|error| {
             // Wherever it went wrong, the address may be to blame.
             self.names.forget();
             failure::explain(error, self.proxy.is_some())
         })?;
+        if !self.is_json() {
+            // A gateway or a captive portal: the next request is to find the service, should it be there by then.
+            self.names.forget();
+            lock(&self.shared).agent = None;
+        }
         let headers = self.head.iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
         Ok(headers
             .fold(Response::new(status, &self.body[..]), |response, (name, value)| response.with_header(name, value)))

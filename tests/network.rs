@@ -1,0 +1,394 @@
+//! The networks of real sites: what goes wrong there, and comes right within the same registration.
+#![cfg(all(feature = "bundled-roots", feature = "simulator-server"))]
+#![allow(clippy::expect_used, clippy::panic, reason = "a test may panic")]
+
+mod common;
+#[path = "common/peer.rs"]
+mod peer;
+
+use std::fs;
+use std::io;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use azure_iot_dps::simulator::{Simulator, SimulatorServer};
+use azure_iot_dps::{
+    Clock, Endpoint, Error, Event, HttpsTransport, Now, ProvisioningClient, ProvisioningClientBuilder, Roots,
+    RootsError, TransportErrorKind,
+};
+use common::{id, key, scope, seconds};
+use peer::{Peer, http, say};
+
+/// The system's clock, but waits are skipped.
+struct Skipping {
+    clock: azure_iot_dps::SystemClock,
+    skipped: Duration,
+}
+
+impl Clock for Skipping {
+    fn now(&mut self) -> Now {
+        let Now { unix, uptime } = self.clock.now();
+        Now { unix: unix.map(|unix| unix.saturating_add(self.skipped)), uptime: uptime + self.skipped }
+    }
+
+    fn sleep(&mut self, pause: Duration) {
+        self.skipped += pause;
+    }
+}
+
+fn skipping() -> Skipping {
+    Skipping { clock: azure_iot_dps::SystemClock::new(), skipped: Duration::ZERO }
+}
+
+/// What kept the answers from arriving, as it was told.
+#[derive(Clone, Default)]
+struct Failures(Arc<Mutex<Vec<TransportErrorKind>>>);
+
+impl Failures {
+    fn observe(&self, builder: ProvisioningClientBuilder) -> ProvisioningClientBuilder {
+        let failures = Arc::clone(&self.0);
+        builder.observer(move |event| {
+            if let Event::Unanswered { kind } = event {
+                failures.lock().expect("not poisoned").push(kind);
+            }
+        })
+    }
+
+    fn seen(&self) -> Vec<TransportErrorKind> {
+        self.0.lock().expect("not poisoned").clone()
+    }
+}
+
+fn service() -> (Simulator, SimulatorServer) {
+    let sim = Simulator::builder().assigning_polls(1).retry_after(Duration::ZERO).build();
+    let server = sim.serve().expect("serves");
+    (sim, server)
+}
+
+/// A client of this service, whose transport sees a name that this resolves.
+fn client(
+    sim: &Simulator,
+    roots: Roots,
+    resolve: impl Fn() -> io::Result<Vec<SocketAddr>> + Send + Sync + 'static,
+) -> ProvisioningClientBuilder {
+    let transport = HttpsTransport::builder().roots(roots).resolver(move |host, port| {
+        assert_eq!((host, port), ("localhost", 443));
+        resolve()
+    });
+    let key = sim.device_key(&id("dev-01")).expect("an enrollment");
+    ProvisioningClient::builder(sim.id_scope(), id("dev-01"), key)
+        .endpoint("localhost".parse().expect("valid"))
+        .transport(transport.build())
+        .clock(skipping())
+}
+
+fn address(endpoint: &Endpoint) -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], endpoint.port()))
+}
+
+fn roots(pem: &str) -> Roots {
+    Roots::pem(pem.as_bytes()).expect("PEM")
+}
+
+/// The first so many look-ups lead to `faults` in turn, the others to the service.
+fn at_first(
+    faults: Vec<io::Result<Vec<SocketAddr>>>,
+    service: SocketAddr,
+) -> impl Fn() -> io::Result<Vec<SocketAddr>> + Send + Sync {
+    let faults = Mutex::new(faults.into_iter());
+    move || faults.lock().expect("not poisoned").next().unwrap_or_else(|| Ok(vec![service]))
+}
+
+#[test]
+fn a_name_that_does_not_resolve_yet_is_looked_up_again_until_it_does() {
+    let (sim, server) = service();
+    let fault = || Err(io::Error::other("failed to lookup address information: Temporary failure in name resolution"));
+    let faults = vec![fault(), fault(), Ok(Vec::new()), Err(io::ErrorKind::PermissionDenied.into())];
+    let failures = Failures::default();
+    let client = client(&sim, roots(server.ca_pem()), at_first(faults, address(&server.endpoint())));
+    failures.observe(client).build().expect("builds").register().expect("assigned in the end");
+    assert_eq!(failures.seen(), [TransportErrorKind::NameNotResolved; 4]);
+}
+
+/// An address that takes no connection and refuses none: its queue is full. With what fills it.
+fn nowhere() -> (SocketAddr, TcpListener, Vec<TcpStream>) {
+    let listener = TcpListener::bind("[::1]:0").or_else(|_| TcpListener::bind("127.0.0.1:0")).expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let connect = || TcpStream::connect_timeout(&address, Duration::from_millis(200)).ok();
+    let queue: Vec<TcpStream> = std::iter::from_fn(connect).take(10_000).collect();
+    assert!(queue.len() < 10_000, "the queue has no end");
+    (address, listener, queue)
+}
+
+#[test]
+fn ipv6_that_leads_nowhere_leaves_time_for_ipv4() {
+    let (sim, server) = service();
+    let (nowhere, _listener, _queue) = nowhere();
+    let addresses = vec![nowhere, address(&server.endpoint())];
+    let client = client(&sim, roots(server.ca_pem()), move || Ok(addresses.clone()));
+    // Less than the 30 s that connecting may take: a share of what is left goes to each address.
+    client
+        .deadline(seconds(6))
+        .clock(azure_iot_dps::SystemClock::new())
+        .build()
+        .expect("builds")
+        .register()
+        .expect("assigned");
+}
+
+#[test]
+fn a_network_that_leads_nowhere_at_all_is_tried_again_until_it_leads_somewhere() {
+    let (sim, server) = service();
+    // A port that nobody listens at, and a network that no route leads to.
+    let closed = TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr()).expect("an address");
+    let faults = vec![Ok(vec![closed]), Ok(vec![closed, closed])];
+    let failures = Failures::default();
+    let client = client(&sim, roots(server.ca_pem()), at_first(faults, address(&server.endpoint())));
+    failures.observe(client).build().expect("builds").register().expect("assigned in the end");
+    assert_eq!(failures.seen(), [TransportErrorKind::CannotConnect; 2]);
+}
+
+#[test]
+fn a_clock_that_is_not_set_yet_is_told_as_what_it_is_and_forgiven_once_it_is_set() {
+    let (sim, server) = service();
+    // To a device in 1970 every certificate is from the future; here the certificate is, and the device is not.
+    let future = Peer::with_validity(
+        |leaf| leaf.not_before = rcgen::date_time_ymd(2100, 1, 1),
+        |_, stream| say(stream, http("200 OK", "", common::ASSIGNED).as_bytes()),
+    );
+    let faults = vec![Ok(vec![address(&future.endpoint())]), Ok(vec![address(&future.endpoint())])];
+    let failures = Failures::default();
+    let both = format!("{}{}", server.ca_pem(), future.ca_pem());
+    let client = client(&sim, roots(&both), at_first(faults, address(&server.endpoint())));
+    failures.observe(client).build().expect("builds").register().expect("assigned in the end");
+    assert_eq!(failures.seen(), [TransportErrorKind::ClockNotSet; 2]);
+    assert!(future.requests().is_empty(), "the token went to a peer that could not prove who it is");
+}
+
+#[test]
+fn a_captive_portal_is_waited_out_whether_it_can_do_tls_or_not() {
+    let (sim, server) = service();
+    let login = |stream: &mut peer::Stream, status: &str| {
+        say(stream, http(status, "Location: https://portal.example/login\r\n", "<html>Log in</html>").as_bytes())
+    };
+    let impostor = Peer::new(move |_, stream| login(stream, "200 OK"));
+    let gateway = Peer::new(move |it, stream| login(stream, if it.number == 0 { "302 Found" } else { "200 OK" }));
+    let plain = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let plain_address = plain.local_addr().expect("an address");
+    std::thread::spawn(move || {
+        for mut stream in plain.incoming().flatten() {
+            let _ =
+                io::Write::write_all(&mut stream, b"HTTP/1.1 302 Found\r\nLocation: http://portal.example/\r\n\r\n");
+        }
+    });
+    let gateway_address = address(&gateway.endpoint());
+    let faults = [address(&impostor.endpoint()), plain_address, gateway_address, gateway_address];
+    let faults = faults.map(|address| Ok(vec![address])).into();
+    let failures = Failures::default();
+    // The gateway can do TLS for every name, as a company's proxy can: its certificate authority is trusted.
+    let both = format!("{}{}", server.ca_pem(), gateway.ca_pem());
+    let client = client(&sim, roots(&both), at_first(faults, address(&server.endpoint())));
+    failures.observe(client).build().expect("builds").register().expect("assigned in the end");
+    assert_eq!(failures.seen(), [TransportErrorKind::CertificateNotTrusted, TransportErrorKind::Tls]);
+    assert!(impostor.requests().is_empty(), "the token went to a peer that could not prove who it is");
+    // Its connection would have been kept, and its word taken for the name, for ever.
+    assert_eq!((gateway.requests().len(), gateway.handshakes().len()), (2, 2));
+}
+
+// One connection
+
+/// A peer that says `assigning` twice, with these seconds to wait, and then `assigned`; with what happens after the first answer.
+fn patient(retry_after: &'static str, after_first: ControlFlow<()>) -> Peer {
+    Peer::new(move |it, stream| {
+        let json = "Content-Type: application/json; charset=utf-8\r\n";
+        let headers = format!("{json}Retry-After: {retry_after}\r\n");
+        let assigning = r#"{"operationId":"5.3","status":"assigning"}"#;
+        let sent = match it.number {
+            0 | 1 => say(stream, http("202 Accepted", &headers, assigning).as_bytes()),
+            _ => say(stream, http("200 OK", json, common::ASSIGNED).as_bytes()),
+        };
+        if it.number == 0 { after_first } else { sent }
+    })
+}
+
+fn register(peer: &Peer, lookups: &Arc<AtomicUsize>) -> (u32, usize) {
+    let (counted, address) = (Arc::clone(lookups), address(&peer.endpoint()));
+    let transport = HttpsTransport::builder().roots(peer.roots()).resolver(move |_, _| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        Ok(vec![address])
+    });
+    let client =
+        ProvisioningClient::builder(scope(), id("dev-01"), key()).endpoint("localhost".parse().expect("valid"));
+    let client = client.transport(transport.build()).clock(skipping()).build();
+    let assignment = client.expect("builds").register().expect("assigned");
+    (assignment.requests(), peer.handshakes().len())
+}
+
+#[test]
+fn one_connection_and_one_look_up_serve_a_registration_that_waits_3_to_60_s_between_polls() {
+    for retry_after in ["3", "60"] {
+        let lookups = Arc::new(AtomicUsize::new(0));
+        assert_eq!(register(&patient(retry_after, ControlFlow::Continue(())), &lookups), (3, 1), "{retry_after} s");
+        assert_eq!(lookups.load(Ordering::SeqCst), 1);
+    }
+}
+
+#[test]
+fn a_connection_that_the_service_closed_meanwhile_is_opened_anew_without_a_failed_request() {
+    let lookups = Arc::new(AtomicUsize::new(0));
+    assert_eq!(register(&patient("3", ControlFlow::Break(())), &lookups), (3, 2));
+}
+
+// Roots
+
+fn file(name: &str, content: &[u8]) -> PathBuf {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("network");
+    fs::create_dir_all(&folder).expect("a folder");
+    let file = folder.join(name);
+    fs::write(&file, content).expect("writes");
+    file
+}
+
+/// The DER within a PEM file of one certificate.
+fn der(pem: &str) -> Vec<u8> {
+    use base64::Engine;
+    let lines: String = pem.lines().filter(|line| !line.starts_with('-')).collect();
+    base64::engine::general_purpose::STANDARD.decode(lines).expect("base64")
+}
+
+#[test]
+fn a_rotation_of_roots_is_got_through_by_the_same_process_and_within_the_same_registration() {
+    let [(old_sim, old), (new_sim, new)] = [service(), service()];
+    let path = file("rotation.pem", old.ca_pem().as_bytes());
+    let now_at = Arc::new(Mutex::new(address(&old.endpoint())));
+    let leads_to = Arc::clone(&now_at);
+    let transport = HttpsTransport::builder()
+        .roots(Roots::file(&path).expect("roots"))
+        .resolver(move |_, _| Ok(vec![*leads_to.lock().expect("not poisoned")]))
+        .build();
+    let handle = transport.roots_handle();
+    let failures = Failures::default();
+    let key = old_sim.device_key(&id("dev-01")).expect("an enrollment");
+    let reload = path.clone();
+    let client = ProvisioningClient::builder(old_sim.id_scope(), id("dev-01"), key)
+        .endpoint("localhost".parse().expect("valid"))
+        .transport(transport)
+        .clock(skipping())
+        .wait(move |pause| {
+            use azure_iot_dps::WaitReason;
+            // As firmware would: a server that is not trusted is a reason to look at the file again.
+            let kind = TransportErrorKind::CertificateNotTrusted;
+            if pause.reason() == (WaitReason::Unanswered { kind }) {
+                handle.replace(Roots::file(&reload).expect("roots"));
+            }
+            ControlFlow::Continue(())
+        });
+    let mut client = failures.observe(client).build().expect("builds");
+    client.register().expect("assigned under the old root");
+
+    // The service shows a certificate of the new root, and then an update replaces the file.
+    *now_at.lock().expect("not poisoned") = address(&new.endpoint());
+    drop(old);
+    fs::write(&path, new.ca_pem()).expect("writes");
+    client.register().expect("assigned under the new root");
+    assert_eq!(failures.seen(), [TransportErrorKind::CertificateNotTrusted]);
+    assert!(!new_sim.records().is_empty());
+
+    // The old root is gone.
+    let impostor = old_sim.serve().expect("serves");
+    *now_at.lock().expect("not poisoned") = address(&impostor.endpoint());
+    drop(new);
+    let mut client = ProvisioningClient::builder(scope(), id("dev-01"), common::key())
+        .endpoint(impostor.endpoint())
+        .transport(HttpsTransport::builder().roots(Roots::file(&path).expect("roots")).build())
+        .deadline(seconds(5))
+        .clock(skipping())
+        .build()
+        .expect("builds");
+    let error = client.register().expect_err("another root");
+    assert_eq!(
+        error.transport().map(azure_iot_dps::TransportError::kind),
+        Some(TransportErrorKind::CertificateNotTrusted)
+    );
+}
+
+#[test]
+fn roots_replaced_under_a_living_connection_count_from_the_next_request_on() {
+    let (sim, server) = service();
+    let transport = HttpsTransport::builder().roots(roots(server.ca_pem())).build();
+    let handle = transport.roots_handle();
+    let key = sim.device_key(&id("dev-01")).expect("an enrollment");
+    let client = ProvisioningClient::builder(sim.id_scope(), id("dev-01"), key).endpoint(server.endpoint());
+    let mut client = client.transport(transport).clock(skipping()).deadline(seconds(900)).build().expect("builds");
+    client.register().expect("assigned");
+    handle.replace(Roots::bundled());
+    let error = client.register().expect_err("not trusted any more");
+    assert_eq!(
+        error.transport().map(azure_iot_dps::TransportError::kind),
+        Some(TransportErrorKind::CertificateNotTrusted)
+    );
+    handle.replace(roots(server.ca_pem()));
+    client.register().expect("assigned again");
+}
+
+#[test]
+fn roots_are_read_from_files_of_pem_and_der_and_a_file_without_one_is_an_error() {
+    let (sim, server) = service();
+    let pem = server.ca_pem();
+    let other = Peer::saying("").ca_pem().to_owned();
+    for (name, content) in [
+        ("one.pem", pem.as_bytes().to_vec()),
+        ("two.pem", format!("# old\n{other}# new\n{pem}").into_bytes()),
+        ("one.der", der(pem)),
+    ] {
+        let roots = Roots::file(file(name, &content)).expect(name);
+        let there = address(&server.endpoint());
+        let client = client(&sim, roots, move || Ok(vec![there]));
+        client.build().expect("builds").register().expect(name);
+    }
+    let mut damaged = der(pem);
+    damaged.truncate(100);
+    for (name, content) in [("empty.pem", &b""[..]), ("text.pem", b"no root"), ("zeros.pem", &[0; 100])] {
+        let error = Roots::file(file(name, content)).expect_err(name);
+        assert!(matches!(error, RootsError::NoCertificate), "{name}: {error:?}");
+    }
+    let error = Roots::file(file("cut.der", &damaged)).expect_err("cut");
+    assert!(matches!(error, RootsError::Certificate { number: 1, .. }), "{error:?}");
+    assert!(matches!(Roots::der(b""), Err(RootsError::NoCertificate)));
+    let error = Roots::file("/nowhere/roots.pem").expect_err("not there");
+    assert_eq!(error.to_string(), "the file of roots /nowhere/roots.pem cannot be read");
+}
+
+/// What the next test starts, with the system's roots in a file of its choice.
+#[cfg(all(feature = "platform-verifier", target_os = "linux"))]
+#[test]
+fn a_child_trusts_whom_its_platform_trusts() {
+    let Ok(port) = std::env::var("DPS_TEST_PORT_OF_CHILD") else { return };
+    let transport = HttpsTransport::builder().roots(Roots::platform()).build();
+    let key = Simulator::builder().build().device_key(&id("dev-01")).expect("an enrollment");
+    let client = ProvisioningClient::builder(scope(), id("dev-01"), key).transport(transport).deadline(seconds(3));
+    let endpoint = format!("localhost:{port}").parse().expect("valid");
+    let result = client.endpoint(endpoint).clock(skipping()).build().expect("builds").register();
+    let kind = result.as_ref().err().and_then(Error::transport).map(azure_iot_dps::TransportError::kind);
+    println!("result: {} {kind:?}", result.is_ok());
+}
+
+#[cfg(all(feature = "platform-verifier", target_os = "linux"))]
+#[test]
+fn the_platforms_verifier_trusts_whom_the_platform_trusts_and_nobody_else() {
+    let (_sim, server) = service();
+    let other = Peer::saying("");
+    for (pem, expected) in [(server.ca_pem(), "true None"), (other.ca_pem(), "false Some(CertificateNotTrusted)")] {
+        let mut child = std::process::Command::new(std::env::current_exe().expect("a path"));
+        child.args(["a_child_trusts_whom_its_platform_trusts", "--exact", "--nocapture"]);
+        child.env("DPS_TEST_PORT_OF_CHILD", server.endpoint().port().to_string());
+        child.env("SSL_CERT_FILE", file("platform.pem", pem.as_bytes())).env_remove("SSL_CERT_DIR");
+        let output = child.output().expect("runs");
+        let text = String::from_utf8(output.stdout).expect("UTF-8");
+        assert!(text.contains(&format!("result: {expected}")), "{text}");
+    }
+}
