@@ -372,3 +372,19 @@ fn register_goes_through_the_environments_proxy_and_minimal_leaves_the_environme
     let ran = run_with("register", &[], &[&set[..], &[("HTTPS_PROXY", "ftp://ada:s3cret@proxy.example")]].concat(), "");
     assert!(ran.code == Some(1) && !ran.err.contains("s3cret"), "{ran:?}");
 }
+
+#[cfg(feature = "simulator-server")]
+#[test]
+fn a_modems_stack_and_an_async_loop_provision_a_device_too() {
+    let ran = run_with("custom_transport", &[], &[], "");
+    assert_eq!(ran.out, "assigned hub: simulated-hub.azure-devices.net\ndevice ID:    modem-device-1\n", "{ran:?}");
+    for told in
+        ["no connection could be made, next try", "no complete answer arrived in time, next try", "TIMEOUT\",70"]
+    {
+        assert!(ran.err.contains(told), "{told}: {ran:?}");
+    }
+    assert!(ran.code == Some(0) && !ran.err.contains("SharedAccessSignature"), "{ran:?}");
+    let ran = run_with("async_by_hand", &[], &[], "");
+    assert_eq!(ran.out, "assigned hub: simulated-hub.azure-devices.net\ndevice ID:    async-device-1\n", "{ran:?}");
+    assert!(ran.code == Some(0) && ran.err.contains("assigning, next poll in 1 s"), "{ran:?}");
+}

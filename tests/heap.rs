@@ -23,6 +23,8 @@ static WATCHING: AtomicBool = AtomicBool::new(false);
 static LEFT_BEHIND: AtomicUsize = AtomicUsize::new(0);
 /// Bytes that this thread holds.
 static LIVE: AtomicUsize = AtomicUsize::new(0);
+/// The most that it held.
+static PEAK: AtomicUsize = AtomicUsize::new(0);
 static FREED: AtomicUsize = AtomicUsize::new(0);
 /// What must not be found, in pieces of 16 bytes: fixed, so that looking for them allocates nothing.
 static PIECES: Mutex<[[u8; 16]; 32]> = Mutex::new([[0; 16]; 32]);
@@ -41,7 +43,9 @@ unsafe impl GlobalAlloc for Watching {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         if is_mine() {
             ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-            LIVE.fetch_add(layout.size(), Ordering::Relaxed);
+            let live = LIVE.fetch_add(layout.size(), Ordering::Relaxed).wrapping_add(layout.size());
+            // Below what was there when this thread began to count, it has come around.
+            PEAK.fetch_max(if live > usize::MAX / 2 { 0 } else { live }, Ordering::Relaxed);
         }
         // SAFETY: as above. Zeroed, so that what is found in a block was written by its owner.
         unsafe { System.alloc_zeroed(layout) }
@@ -273,6 +277,45 @@ fn deriving_verifying_and_reading_keys_cost_no_allocation() {
     assert_eq!(allocations(|| DeviceKey::from_base64(common::KEY)).0, 0);
     assert_eq!(allocations(|| DeviceKey::from_base64("no key")).0, 0);
     assert_eq!(allocations(|| KeyDerivation::new(&GroupKey::from_bytes(&KEY).expect("a key"))).0, 0);
+}
+
+/// What the README states: change it there too.
+#[test]
+fn a_whole_registration_stays_under_4_kib_of_heap_and_60_allocations() {
+    use azure_iot_dps::{Registration, RegistrationSettings, Response, Step};
+
+    let _owner = Owner::new();
+    let assigning =
+        br#"{"operationId":"5.316aac5bdc130deb.b1e02da8-c3a0-4ff2-a121-7ea7a6b7f550","status":"assigning"}"#;
+    let mut answers = [&assigning[..], assigning, common::ASSIGNED.as_bytes()].into_iter();
+    let name = "x".repeat(128);
+    let key = common::key();
+    let before = LIVE.load(Ordering::Relaxed);
+    PEAK.store(before, Ordering::Relaxed);
+    let (count, assignment) = allocations(|| {
+        let settings = RegistrationSettings::new(common::scope(), common::id(&name));
+        let mut registration = Registration::new(&settings, &key);
+        let mut uptime = 0;
+        loop {
+            match registration.step(common::at(uptime)).expect("goes on") {
+                Step::Send(request) => {
+                    assert!(request.target().len() > 128);
+                    let response = Response::new(200, answers.next().expect("three requests"));
+                    let response = response.with_header("Content-Type", "application/json; charset=utf-8");
+                    registration
+                        .receive(Ok(response.with_header("Retry-After", "3")), common::at(uptime))
+                        .expect("goes on");
+                }
+                Step::Wait(pause) => uptime += pause.duration().as_secs(),
+                Step::Done(assignment) => break assignment,
+            }
+        }
+    });
+    let peak = PEAK.load(Ordering::Relaxed) - before;
+    println!("{peak} bytes of heap at the peak, {count} allocations");
+    assert_eq!(assignment.requests(), 3);
+    assert!(peak < 4096, "{peak} bytes");
+    assert!(count < 60, "{count} allocations");
 }
 
 #[cfg(feature = "simulator")]

@@ -11,8 +11,8 @@ mod proxy;
 use std::io::Write;
 use std::net::TcpListener;
 use std::ops::ControlFlow;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use azure_iot_dps::{

@@ -170,11 +170,25 @@ impl Simulator {
         headers: &[(&str, &str)],
         body: &[u8],
     ) -> Option<Response<'static>> {
+        self.request_within(Duration::MAX, method, target, headers, body)
+    }
+
+    /// The same with a time limit: `None` also where the answer would take longer, and then that much time has passed. To test
+    /// one's own HTTP stack, or what drives it.
+    #[must_use]
+    pub fn request_within(
+        &self,
+        time_limit: Duration,
+        method: &str,
+        target: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Option<Response<'static>> {
         let request = HttpRequest { method, target, headers: headers.to_vec(), body };
         match self.deliver(&request, BEGINNING.saturating_add(self.elapsed())) {
             Delivery::Whole { answer, after, .. } => {
-                self.clock().advance(after);
-                Some(answer.into_response())
+                self.clock().advance(after.min(time_limit));
+                (after <= time_limit).then(|| answer.into_response())
             }
             Delivery::Cut { .. } | Delivery::Garbage(_) | Delivery::Nothing => None,
         }

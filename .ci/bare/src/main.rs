@@ -1,0 +1,165 @@
+//! Proof that the core of `azure-iot-dps` needs no standard library, on no level below it: this program has none, and
+//! brings its own allocator and its own panic handler. Were `std` anywhere in the tree, there would be two of the latter, and
+//! the compiler would say so.
+//!
+//! It runs, too: a whole registration through the state machine, and the way to the hub behind it. Of the C library it takes
+//! what every platform has: the program's start, and `memcpy` and its like.
+#![no_std]
+#![no_main]
+
+extern crate alloc;
+
+use alloc::borrow::Cow;
+use alloc::vec::Vec;
+use core::alloc::{GlobalAlloc, Layout};
+use core::cell::{Cell, UnsafeCell};
+use core::panic::PanicInfo;
+use core::time::Duration;
+
+use azure_iot_dps::{
+    Advice, Assignment, AssignmentStore, Clock, DeviceKey, Error, FnTransport, HubCredentials, HubFailure, IdScope,
+    Now, ProvisioningClient, Reconnection, Registration, RegistrationId, RegistrationSettings, Response, Step,
+    StoreError, UnixTime,
+};
+
+#[link(name = "c")]
+unsafe extern "C" {
+    fn abort() -> !;
+}
+
+#[panic_handler]
+fn panic(_: &PanicInfo<'_>) -> ! {
+    // SAFETY: takes nothing and does not come back.
+    unsafe { abort() }
+}
+
+/// `core` and `alloc` come compiled for unwinding and name these two; nothing unwinds here.
+#[unsafe(no_mangle)]
+extern "C" fn rust_eh_personality() {}
+
+#[unsafe(no_mangle)]
+extern "C" fn _Unwind_Resume() -> ! {
+    // SAFETY: as above.
+    unsafe { abort() }
+}
+
+/// Hands out memory and never takes it back.
+struct Arena {
+    memory: UnsafeCell<[u8; SIZE]>,
+    used: Cell<usize>,
+}
+
+const SIZE: usize = 64 * 1024;
+
+// SAFETY: there is one thread.
+unsafe impl Sync for Arena {}
+
+// SAFETY: no block overlaps another, and each is aligned.
+unsafe impl GlobalAlloc for Arena {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let start = self.memory.get() as usize;
+        let block = (start + self.used.get()).next_multiple_of(layout.align());
+        let end = block + layout.size() - start;
+        if end > SIZE {
+            return core::ptr::null_mut();
+        }
+        self.used.set(end);
+        block as *mut u8
+    }
+
+    unsafe fn dealloc(&self, _: *mut u8, _: Layout) {}
+}
+
+#[global_allocator]
+static ARENA: Arena = Arena { memory: UnsafeCell::new([0; SIZE]), used: Cell::new(0) };
+
+const ASSIGNING: &[u8] = br#"{"operationId":"5.3","status":"assigning"}"#;
+const ASSIGNED: &[u8] =
+    br#"{"operationId":"5.3","status":"assigned","registrationState":{"assignedHub":"my-hub.azure-devices.net",
+    "deviceId":"dev-01","status":"assigned"}}"#;
+
+/// A clock that passes only while somebody waits.
+struct Ticks(Duration);
+
+impl Clock for Ticks {
+    fn now(&mut self) -> Now {
+        Now { unix: None, uptime: self.0 }
+    }
+
+    fn sleep(&mut self, pause: Duration) {
+        self.0 += pause;
+    }
+}
+
+/// A page of flash.
+struct Page(Vec<u8>);
+
+impl AssignmentStore for Page {
+    fn load(&mut self) -> Result<Cow<'_, [u8]>, StoreError> {
+        Ok((&self.0).into())
+    }
+
+    fn save(&mut self, record: &[u8]) -> Result<(), StoreError> {
+        self.0 = record.into();
+        Ok(())
+    }
+
+    fn clear(&mut self) -> Result<(), StoreError> {
+        self.0.fill(0xFF);
+        Ok(())
+    }
+}
+
+fn key() -> Option<DeviceKey> {
+    DeviceKey::from_base64("miuSB501eJKWtdSGawOlw0wbqw7z4flDPUIeAsCTiWs=").ok()
+}
+
+/// By hand, as an RTOS task or an async executor would.
+fn by_hand(settings: &RegistrationSettings, key: &DeviceKey) -> Result<Assignment, Error> {
+    let mut registration = Registration::new(settings, key);
+    let mut answers = [ASSIGNING, ASSIGNING, ASSIGNED].into_iter();
+    let mut clock = Ticks(Duration::ZERO);
+    loop {
+        match registration.step(clock.now())? {
+            Step::Send(_) => {
+                let answer = Response::new(200, answers.next().unwrap_or_default());
+                registration.receive(Ok(answer), clock.now())?;
+            }
+            Step::Wait(pause) => clock.sleep(pause.duration()),
+            Step::Done(assignment) => return Ok(assignment),
+        }
+    }
+}
+
+/// What went wrong, by the step's number.
+fn run() -> Result<(), i32> {
+    let (scope, id) = (IdScope::new("0ne00002193").map_err(|_| 1)?, RegistrationId::new("dev-01").map_err(|_| 1)?);
+    let key = key().ok_or(2)?;
+    let settings = RegistrationSettings::new(scope.clone(), id.clone());
+    let assignment = by_hand(&settings, &key).map_err(|_| 3)?;
+    if (assignment.hub().as_str(), assignment.requests()) != ("my-hub.azure-devices.net", 3) {
+        return Err(4);
+    }
+
+    let transport = FnTransport::new(|_| Ok(Response::new(200, ASSIGNED)));
+    let client = ProvisioningClient::builder(scope, id.clone(), key.clone()).transport(transport);
+    let mut client = client.clock(Ticks(Duration::ZERO)).build().map_err(|_| 5)?;
+    let mut store = Page(Vec::new());
+    client.assignment(&mut store).map_err(|_| 6)?;
+    let stored = client.assignment(&mut store).map_err(|_| 7)?;
+    let mut credentials = HubCredentials::new(&stored, &key);
+    let login = credentials.mqtt(UnixTime::from_secs(1_800_000_000)).map_err(|_| 8)?;
+    if login.client_id() != "dev-01" || stored.requests() != 0 {
+        return Err(9);
+    }
+    let now = Now { unix: None, uptime: Duration::ZERO };
+    match Reconnection::new(id).failed(HubFailure::connack(5), now) {
+        Advice::Register => Ok(()),
+        Advice::Retry { .. } => Err(10),
+    }
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn main(_: i32, _: *const *const u8) -> i32 {
+    run().err().unwrap_or_default()
+}

@@ -1,0 +1,193 @@
+//! Drives a registration from async code: the state machine does no I/O, so whoever has an executor writes this loop.
+//!
+//! `register` is what is meant to be copied. Below it, TLS and HTTP over an async socket: as much of it as the service needs, by
+//! hand, where an application would take the client that it has. It runs against a simulated service.
+
+mod support;
+
+use std::future::poll_fn;
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
+use std::pin::pin;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use async_io::{Async, Timer};
+use azure_iot_dps::simulator::Simulator;
+use azure_iot_dps::{
+    Assignment, Clock, DeviceKey, Endpoint, Error, Registration, RegistrationId, RegistrationSettings, Request,
+    Response, Step, SystemClock, TransportError, TransportErrorKind,
+};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore};
+use support::{Result, print};
+
+/// The whole client, but for the network.
+async fn register(
+    settings: &RegistrationSettings,
+    key: &DeviceKey,
+    network: &mut Network,
+) -> std::result::Result<Assignment, Error> {
+    let mut clock = SystemClock::new();
+    let mut show = |event| eprintln!("{event}");
+    let mut registration = Registration::new(settings, key).observer(&mut show);
+    loop {
+        match registration.step(clock.now())? {
+            Step::Send(request) => {
+                let answer = network.send(&request).await;
+                registration.receive(answer, clock.now())?;
+            }
+            Step::Wait(pause) => {
+                Timer::after(pause.duration()).await;
+            }
+            Step::Done(assignment) => return Ok(assignment),
+        }
+    }
+}
+
+/// HTTPS over one connection, which is kept.
+struct Network {
+    config: Arc<ClientConfig>,
+    connection: Option<Connection>,
+}
+
+impl Network {
+    /// Keeps the time limit, and drops the connection if anything goes wrong.
+    async fn send(&mut self, request: &Request<'_>) -> std::result::Result<Response<'static>, TransportError> {
+        let connection = self.connection.take();
+        let exchange = exchange(connection, Arc::clone(&self.config), request);
+        match within(request.time_limit(), exchange).await {
+            None => Err(TransportErrorKind::TimedOut.into()),
+            Some(Err(error)) => Err(TransportError::new(TransportErrorKind::Other).with_source(error)),
+            Some(Ok((connection, response))) => {
+                self.connection = Some(connection);
+                Ok(response)
+            }
+        }
+    }
+}
+
+/// What comes of the future, unless the time is up before.
+async fn within<T>(limit: Duration, future: impl Future<Output = T>) -> Option<T> {
+    let (mut future, mut timer) = (pin!(future), pin!(Timer::after(limit)));
+    poll_fn(|context| match future.as_mut().poll(context) {
+        Poll::Ready(result) => Poll::Ready(Some(result)),
+        Poll::Pending => timer.as_mut().poll(context).map(|_| None),
+    })
+    .await
+}
+
+async fn exchange(
+    connection: Option<Connection>,
+    config: Arc<ClientConfig>,
+    request: &Request<'_>,
+) -> io::Result<(Connection, Response<'static>)> {
+    let mut connection = match connection {
+        Some(connection) => connection,
+        None => Connection::open(config, request.endpoint()).await?,
+    };
+    let body = request.body().unwrap_or_default();
+    let (method, target, endpoint) = (request.method(), request.target(), request.endpoint());
+    let mut text = format!("{method} {target} HTTP/1.1\r\nHost: {endpoint}\r\nContent-Length: {}\r\n", body.len());
+    request.headers().for_each(|(name, value)| text.extend([name, ": ", value, "\r\n"]));
+    text.push_str("\r\n");
+    connection.write(text.as_bytes())?;
+    connection.write(body)?;
+    let response = connection.read_response().await?;
+    Ok((connection, response))
+}
+
+/// TLS over a socket.
+struct Connection {
+    socket: Async<TcpStream>,
+    tls: ClientConnection,
+}
+
+impl Connection {
+    async fn open(config: Arc<ClientConfig>, endpoint: &Endpoint) -> io::Result<Self> {
+        let host = endpoint.host().as_str().to_owned();
+        // The system's look-up blocks: an application would have an async one.
+        let address = std::net::ToSocketAddrs::to_socket_addrs(&(host.as_str(), endpoint.port()))?.next();
+        let socket = Async::<TcpStream>::connect(address.ok_or(io::ErrorKind::NotFound)?).await?;
+        let name = ServerName::try_from(host).map_err(io::Error::other)?;
+        Ok(Self { socket, tls: ClientConnection::new(config, name).map_err(io::Error::other)? })
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.tls.writer().write_all(bytes)
+    }
+
+    /// Moves TLS records both ways until there are bytes to be read.
+    async fn read(&mut self, buffer: &mut Vec<u8>) -> io::Result<()> {
+        let Self { socket, tls } = self;
+        loop {
+            while tls.wants_write() {
+                socket.write_with(|mut socket| tls.write_tls(&mut socket)).await?;
+            }
+            let mut chunk = [0; 2048];
+            match tls.reader().read(&mut chunk) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(length) => {
+                    buffer.extend(chunk.iter().take(length));
+                    return Ok(());
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+            if socket.read_with(|mut socket| tls.read_tls(&mut socket)).await? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            tls.process_new_packets().map_err(io::Error::other)?;
+        }
+    }
+
+    async fn read_response(&mut self) -> io::Result<Response<'static>> {
+        const LIMIT: usize = 128 * 1024;
+        let mut bytes = Vec::new();
+        loop {
+            self.read(&mut bytes).await?;
+            if let Some(response) = parse(&bytes)? {
+                return Ok(response);
+            }
+            if bytes.len() > LIMIT {
+                return Err(io::Error::other("the answer is too large"));
+            }
+        }
+    }
+}
+
+/// The answer, once it is whole.
+fn parse(bytes: &[u8]) -> io::Result<Option<Response<'static>>> {
+    let mut headers = [httparse::EMPTY_HEADER; 32];
+    let mut answer = httparse::Response::new(&mut headers);
+    let httparse::Status::Complete(start) = answer.parse(bytes).map_err(io::Error::other)? else { return Ok(None) };
+    let headers = answer.headers.iter().filter_map(|it| Some((it.name, std::str::from_utf8(it.value).ok()?)));
+    let length = headers.clone().find(|(name, _)| name.eq_ignore_ascii_case("content-length"));
+    let length: usize = length.and_then(|(_, text)| text.parse().ok()).unwrap_or_default();
+    let Some(body) = bytes.get(start..start.saturating_add(length)) else { return Ok(None) };
+    let response = Response::new(answer.code.unwrap_or_default(), body.to_vec());
+    Ok(Some(headers.fold(response, |response, (name, value)| response.with_header(name, value.to_owned()))))
+}
+
+fn main() -> ExitCode {
+    support::exit(pollster::block_on(run()))
+}
+
+async fn run() -> Result<()> {
+    let service = Simulator::builder().retry_after(Duration::from_secs(1)).build();
+    let server = service.serve()?;
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(server.ca_pem().as_bytes())?)?;
+    let ring = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(ring).with_safe_default_protocol_versions()?;
+    let config = Arc::new(config.with_root_certificates(roots).with_no_client_auth());
+
+    let registration_id = RegistrationId::new("async-device-1")?;
+    let key = service.device_key(&registration_id).ok_or("the simulator has no key for the device")?;
+    let settings = RegistrationSettings::new(service.id_scope(), registration_id).endpoint(server.endpoint());
+    let assignment = register(&settings, &key, &mut Network { config, connection: None }).await?;
+    print(&format!("assigned hub: {}\ndevice ID:    {}\n", assignment.hub(), assignment.device_id()))
+}

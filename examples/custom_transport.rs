@@ -1,0 +1,153 @@
+//! A transport that is not ureq: the HTTP stack of a modem, as firmware would wrap it.
+//!
+//! The modem does one request at a time and blocks, has its own error codes, counts its time in whole seconds, and its
+//! answers lie in a receive buffer of fixed size, which the [`Response`] borrows. What is meant to be copied is
+//! `ModemTransport`; the driver below it stands for that of a real modem, or for `esp_http_client`, and has a simulated service
+//! at its other end.
+
+mod support;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use azure_iot_dps::simulator::Simulator;
+use azure_iot_dps::{
+    Clock, ProvisioningClient, RegistrationId, Request, Response, Transport, TransportError, TransportErrorKind,
+};
+use support::{Result, print};
+
+/// Carries requests over a modem.
+struct ModemTransport {
+    modem: Modem,
+    /// The head and the body of the last answer, one behind the other.
+    buffer: [u8; 4096],
+}
+
+impl Transport for ModemTransport {
+    fn send<'b>(&'b mut self, request: &Request<'_>) -> std::result::Result<Response<'b>, TransportError> {
+        // The modem knows whole seconds: a begun one would be too long.
+        let seconds = request.time_limit().as_secs();
+        if seconds == 0 {
+            return Err(TransportErrorKind::TimedOut.into());
+        }
+        let endpoint = request.endpoint();
+        self.modem.command(&format!("AT+HTTPPARA=\"TIMEOUT\",{seconds}")).map_err(explain)?;
+        self.modem.command(&format!("AT+HTTPPARA=\"HOST\",\"{endpoint}\"")).map_err(explain)?;
+        self.modem.clear_headers();
+        for (name, value) in request.headers() {
+            // The token is among them: a driver that logs its commands must not log these.
+            self.modem.header(name, value);
+        }
+        let body = request.body().unwrap_or_default();
+        let answer = self.modem.perform(request.method(), request.target(), body).map_err(explain)?;
+
+        if answer.head + answer.body > self.buffer.len() {
+            return Err(TransportErrorKind::AnswerTooLarge.into());
+        }
+        let (head, rest) = self.buffer.split_at_mut(answer.head);
+        let body = rest.get_mut(..answer.body).unwrap_or_default();
+        self.modem.read(head, body);
+        let head = std::str::from_utf8(head).map_err(|_| TransportErrorKind::AnswerBroken)?;
+        let headers = head.lines().filter_map(|line| line.split_once(": "));
+        let response = Response::new(answer.status, &*body);
+        Ok(headers.fold(response, |response, (name, value)| response.with_header(name, value)))
+    }
+}
+
+/// The modem's codes, as its manual lists them.
+fn explain(code: ModemError) -> TransportError {
+    let kind = match code.0 {
+        601 => TransportErrorKind::CannotConnect,
+        602 => TransportErrorKind::TimedOut,
+        603 => TransportErrorKind::NameNotResolved,
+        606 => TransportErrorKind::Tls,
+        _ => TransportErrorKind::Other,
+    };
+    TransportError::new(kind).with_source(format!("+HTTPACTION: {}", code.0))
+}
+
+/// A driver, with a simulated service where a real one has an antenna.
+struct Modem {
+    service: Simulator,
+    headers: Vec<(String, String)>,
+    seconds: u64,
+    head: String,
+    body: Vec<u8>,
+}
+
+#[derive(Clone, Copy)]
+struct ModemError(u16);
+
+/// What lies in the modem, to be read: the lengths of head and body.
+struct Answer {
+    status: u16,
+    head: usize,
+    body: usize,
+}
+
+impl Modem {
+    fn new(service: Simulator) -> Self {
+        Self { service, headers: Vec::new(), seconds: 0, head: String::new(), body: Vec::new() }
+    }
+
+    fn command(&mut self, command: &str) -> std::result::Result<(), ModemError> {
+        eprintln!("{command}");
+        if let Some(seconds) = command.strip_prefix("AT+HTTPPARA=\"TIMEOUT\",") {
+            self.seconds = seconds.parse().map_err(|_| ModemError(604))?;
+        }
+        Ok(())
+    }
+
+    fn clear_headers(&mut self) {
+        self.headers.clear();
+    }
+
+    fn header(&mut self, name: &str, value: &str) {
+        self.headers.push((name.into(), value.into()));
+    }
+
+    /// Blocks until the answer is there or the time is up.
+    fn perform(&mut self, method: &str, target: &str, body: &[u8]) -> std::result::Result<Answer, ModemError> {
+        let headers: Vec<_> = self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let limit = Duration::from_secs(self.seconds);
+        let started = self.service.clock().elapsed();
+        let Some(answer) = self.service.request_within(limit, method, target, &headers, body) else {
+            let waited = self.service.clock().elapsed().saturating_sub(started);
+            return Err(ModemError(if waited < limit { 601 } else { 602 }));
+        };
+        let delay = answer.retry_after();
+        self.head = delay.map(|delay| format!("Retry-After: {}\r\n", delay.as_secs())).unwrap_or_default();
+        self.head.extend(answer.content_type().map(|it| format!("Content-Type: {it}\r\n")));
+        self.body = answer.body().to_vec();
+        Ok(Answer { status: answer.status(), head: self.head.len(), body: self.body.len() })
+    }
+
+    fn read(&self, head: &mut [u8], body: &mut [u8]) {
+        head.copy_from_slice(self.head.as_bytes());
+        body.copy_from_slice(&self.body);
+    }
+}
+
+fn main() -> ExitCode {
+    support::exit(run())
+}
+
+fn run() -> Result<()> {
+    let service = Simulator::builder().build();
+    let registration_id = RegistrationId::new("modem-device-1")?;
+    let key = service.device_key(&registration_id).ok_or("the simulator has no key for the device")?;
+    // The field is not a laboratory: no answer at first, then one that takes longer than there is time.
+    service.device(&registration_id).drop_before_answer();
+    service.device(&registration_id).answer_slowly(Duration::from_secs(90));
+
+    let modem = Modem::new(service.clone());
+    let mut client = ProvisioningClient::builder(service.id_scope(), registration_id, key)
+        .transport(ModemTransport { modem, buffer: [0; 4096] })
+        .clock(service.clock())
+        .observer(|event| eprintln!("{event}"))
+        .build()?;
+    let assignment = client.register()?;
+    let took = service.clock().now().uptime.as_secs();
+    eprintln!("{} requests in {took} s of simulated time", assignment.requests());
+    print(&format!("assigned hub: {}\ndevice ID:    {}\n", assignment.hub(), assignment.device_id()))
+}
