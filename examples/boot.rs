@@ -13,9 +13,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use azure_iot_dps::{
-    Advice, Clock, DeviceKey, Endpoint, FileStore, HubCredentials, HubFailure, Reconnection, SystemClock, UnixTime,
-};
+use azure_iot_dps::{Advice, Clock, Endpoint, FileStore, HubCredentials, Reconnection, SystemClock, UnixTime};
 use clap::Parser;
 use support::device::{Device, DeviceArguments};
 use support::hub::Hub;
@@ -41,6 +39,7 @@ struct Arguments {
 fn boot(device: &Device, arguments: &Arguments) -> Result<()> {
     let watchdog = Arc::new(Watchdog::open(arguments)?);
     let feeder = Arc::clone(&watchdog);
+    let gateway = arguments.hub_endpoint.as_ref().or(device.hub_endpoint.as_ref());
     let mut clock = SystemClock::new();
     let mut store = FileStore::new(&arguments.store);
     let mut client = device.client()?.clock(clock.clone());
@@ -53,8 +52,10 @@ fn boot(device: &Device, arguments: &Arguments) -> Result<()> {
     let mut assignment = loop {
         match client.assignment(&mut store) {
             Ok(assignment) => break assignment,
-            // The client goes on with the backoff that it has reached.
-            Err(error) if error.is_transient() => eprintln!("{}", sentence(&error)),
+            Err(error) if error.is_transient() => {
+                eprintln!("{}", sentence(&error));
+                watchdog.sleep(&mut clock, error.retry_after().unwrap_or_default().max(Duration::from_secs(1)));
+            }
             Err(error) => return Err(error.into()),
         }
     };
@@ -64,9 +65,13 @@ fn boot(device: &Device, arguments: &Arguments) -> Result<()> {
         eprintln!("{} connects to {}", assignment.device_id(), assignment.hub());
         // Without a clock the hub answers 401, and the registration that follows learns the time.
         let time = assignment.time_at(clock.now()).unwrap_or(UnixTime::EPOCH);
-        let credentials = HubCredentials::new(&assignment, &device.key);
-        let Err(failure) = connect(credentials, time, device, arguments) else { return Ok(()) };
-        match reconnection.failed(failure, clock.now()) {
+        let mut credentials = HubCredentials::new(&assignment, &device.key);
+        // Here firmware would hand `credentials.mqtt(time)?` to its MQTT client; this sends one message over HTTPS.
+        let hub = Hub::new(&credentials, gateway, device.ca_pem.as_deref())?;
+        watchdog.feed();
+        let Err(refused) = hub.send(credentials.token(time)?, r#"{"boot":true}"#) else { break };
+        eprintln!("{refused}");
+        match reconnection.failed(refused.failure, clock.now()) {
             Advice::Retry { after } => watchdog.sleep(&mut clock, after),
             Advice::Register => match client.reassign(&mut store) {
                 Ok(another) => assignment = another,
@@ -75,28 +80,13 @@ fn boot(device: &Device, arguments: &Arguments) -> Result<()> {
             },
         }
     }
+    eprintln!("the hub has the first message");
+    watchdog.disarm();
+    Ok(())
 }
 
-/// Here firmware would hand `credentials.mqtt(time)` to its MQTT client; this sends one message over HTTPS.
-fn connect(
-    mut credentials: HubCredentials<&DeviceKey>,
-    time: UnixTime,
-    device: &Device,
-    arguments: &Arguments,
-) -> Result<(), HubFailure> {
-    let gateway = arguments.hub_endpoint.as_ref().or(device.hub_endpoint.as_ref());
-    let hub = Hub::new(&credentials, gateway, device.ca_pem.as_deref())
-        .map_err(|error| told(&error, HubFailure::UNREACHABLE))?;
-    let token = credentials.token(time).map_err(|error| told(&error, HubFailure::UNREACHABLE))?;
-    hub.send(token, r#"{"boot":true}"#).map_err(|refused| told(&refused, refused.failure))
-}
-
-fn told(error: &dyn std::fmt::Display, failure: HubFailure) -> HubFailure {
-    eprintln!("{error}");
-    failure
-}
-
-/// Resets the board unless it is fed: a byte written to its file, every few seconds.
+/// Resets the board unless it is fed, with a byte written to its file: every second while the program waits, and before each
+/// request, which takes up to a minute. Its time must be longer than that.
 struct Watchdog(Option<File>);
 
 impl Watchdog {
@@ -112,6 +102,13 @@ impl Watchdog {
         if let Some(mut file) = self.0.as_ref() {
             // One that cannot be fed resets the board, which is what it is for.
             let _ = file.write_all(b".");
+        }
+    }
+
+    /// Firmware would go on feeding it; this program ends. The letter is what Linux's watchdogs ask for.
+    fn disarm(&self) {
+        if let Some(mut file) = self.0.as_ref() {
+            let _ = file.write_all(b"V");
         }
     }
 

@@ -41,7 +41,7 @@ struct Arguments {
     /// What to tell a custom allocation policy
     #[arg(long, value_name = "JSON")]
     payload: Option<String>,
-    /// Keep the assignment in this file: the next run does not register
+    /// Keep the assignment in this file: the next run does not register (a simulated service forgets, so there it does)
     #[arg(long, value_name = "FILE")]
     store: Option<PathBuf>,
     /// Connect to this gateway instead of the hub; token and path still name the hub
@@ -127,6 +127,7 @@ impl Sender<'_> {
                 // Without a clock the hub answers 401, and the registration that follows learns the time.
                 let time = self.assignment.time_at(self.clock.now()).unwrap_or(UnixTime::EPOCH);
                 let result = hub.send(credentials.token(time)?, message);
+                // Only if it went out, as an answer shows.
                 if !matches!(&result, Err(refused) if refused.failure == HubFailure::UNREACHABLE) {
                     support::print(&format!("sent {number} of {count}\n"))?;
                 }
@@ -134,7 +135,13 @@ impl Sender<'_> {
                 let now = self.clock.now();
                 let left = Duration::from_secs(*deadline).saturating_sub(now.uptime.saturating_sub(started));
                 match reconnection.failed(refused.failure, now) {
-                    Advice::Retry { after } if after >= left => return Err(refused.to_string().into()),
+                    Advice::Retry { after } if after >= left => {
+                        if refused.failure == HubFailure::UNREACHABLE {
+                            // It may have been moved or deleted: the next run asks.
+                            self.store.clear()?;
+                        }
+                        return Err(refused.to_string().into());
+                    }
                     Advice::Retry { after } => {
                         eprintln!("{refused}, next try in {} s", after.as_secs_f32().ceil());
                         self.clock.sleep(after);

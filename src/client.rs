@@ -94,7 +94,8 @@ impl ProvisioningClient {
     ///
     /// # Errors
     ///
-    /// Why the device has no hub. [`Error::is_transient`] tells whether another call can help, [`Error::retry_after`] when.
+    /// Why the device has no hub. [`Error::is_transient`] tells whether another call can help, [`Error::retry_after`] when:
+    /// one that comes earlier may fail at once.
     pub fn register(&mut self) -> Result<Assignment, Error> {
         self.run(false)
     }
@@ -115,9 +116,10 @@ impl ProvisioningClient {
 
     /// The stored assignment, or where there is none, one that is registered and stored: what a device calls at every boot.
     ///
-    /// A store of another endpoint, ID scope or registration ID counts as empty, and so does a damaged one. A store that cannot be
-    /// read or written does not keep the device from its hub: the device registers, as it would without, and
-    /// [`store_error`](Self::store_error) tells what was wrong.
+    /// A store of another endpoint, ID scope or registration ID counts as empty, and so does a damaged one. One that a later
+    /// version of this crate wrote, as after a firmware was rolled back, is neither read nor replaced
+    /// ([`reassign`](Self::reassign) replaces it). Whatever is wrong with a store does not keep the device from its hub: it
+    /// registers, as it would without, and [`store_error`](Self::store_error) tells.
     ///
     /// ```
     /// # use azure_iot_dps::{Assignment, AssignmentStore, Error, ProvisioningClient};
@@ -132,41 +134,45 @@ impl ProvisioningClient {
     ///
     /// # Errors
     ///
-    /// As for [`register`](Self::register); and [`Error::Store`] where a later version of this crate wrote the store
-    /// ([`StoreError::LaterFormat`]), as after a firmware was rolled back: it is left alone then, and
-    /// [`reassign`](Self::reassign) replaces it.
+    /// As for [`register`](Self::register). Before another call wait for [`Error::retry_after`].
     pub fn assignment(&mut self, store: &mut dyn AssignmentStore) -> Result<Assignment, Error> {
+        self.store_error = None;
         let restored = store.load().and_then(|record| Assignment::from_record(&record, &self.settings));
-        match restored {
+        let error = match restored {
             Ok(Some(assignment)) => {
-                self.store_error = None;
                 self.carryover.key = assignment.key_used();
                 self.tell(Event::Restored);
-                Ok(assignment)
+                return Ok(assignment);
             }
-            Ok(None) => self.reassign(store),
-            Err(error @ StoreError::LaterFormat { .. }) => Err(error.into()),
-            Err(error) => {
-                self.tell(Event::NotRestored);
-                let result = self.reassign(store);
-                self.store_error.get_or_insert(error);
-                result
-            }
-        }
+            Ok(None) => return self.reassign(store),
+            Err(error) => error,
+        };
+        self.tell(Event::NotRestored);
+        let result = match error {
+            StoreError::LaterFormat { .. } => self.register(),
+            _ => self.reassign(store),
+        };
+        self.store_error.get_or_insert(error);
+        result
     }
 
     /// Registers, whatever is stored, and stores the assignment: what a device calls when it is told to
     /// ([`Advice::Register`](crate::Advice::Register)).
     ///
-    /// What is stored stays there until the device has another assignment.
+    /// What is stored stays there until the device has another assignment. If that cannot be stored, the one before is cleared,
+    /// where that can be done: the next boot must not go by what is out of date.
     ///
     /// # Errors
     ///
-    /// As for [`register`](Self::register).
+    /// As for [`register`](Self::register). Before another call wait for [`Error::retry_after`].
     pub fn reassign(&mut self, store: &mut dyn AssignmentStore) -> Result<Assignment, Error> {
         self.store_error = None;
         let assignment = self.register()?;
         if let Err(error) = store.save(&assignment.to_record(&self.settings)) {
+            if !matches!(error, StoreError::Busy) {
+                // What went wrong first is what counts.
+                let _ = store.clear();
+            }
             self.tell(Event::NotStored);
             self.store_error = Some(error);
         }

@@ -49,7 +49,9 @@ pub use error::{
 };
 #[cfg(feature = "std")]
 pub use hub::FileStore;
-pub use hub::{Advice, AssignmentStore, ConnectionString, HubCredentials, HubFailure, MqttLogin, Reconnection};
+pub use hub::{
+    Advice, AssignmentStore, ConnectionString, HubCredentials, HubFailure, MqttLogin, Reconnection, ReconnectionState,
+};
 pub use identity::{
     DeviceId, DeviceIdError, Endpoint, EndpointError, HostName, HostNameError, IdScope, IdScopeError, ModuleId,
     Product, ProductError, RegistrationId, RegistrationIdError,

@@ -282,6 +282,7 @@ fn send_telemetry_with_a_store_registers_once_and_again_where_the_hub_has_forgot
     let first = run(&set);
     assert_eq!((first.code, methods(&sim)), (Some(0), [1, 2]), "{first:?}");
     assert!(first.err.contains("connecting"));
+    assert_eq!(server.connections(), 2, "one to the service, one to the hub");
     let second = run(&set);
     assert_eq!((second.code, second.out, methods(&sim)), (Some(0), first.out, [1, 4]), "{:?}", second.err);
     assert!(!second.err.contains("connecting") && second.err.contains("assigned already, as stored"));
@@ -312,6 +313,11 @@ fn send_telemetry_says_what_is_wrong_and_gives_up_when_its_time_is_over() {
     let ran = run_with("send_telemetry", &["--hub-endpoint", "localhost:1", "--deadline", "1"], &set, "");
     assert_eq!((ran.code, ran.out.as_str()), (Some(1), ""), "{ran:?}");
     assert!(ran.err.contains("error: the hub cannot be reached: "), "{ran:?}");
+    // The hub may be gone for good: the next run does not go by what is stored.
+    let kept = folder("send_telemetry_gone").join("assignment");
+    let gone = ["--hub-endpoint", "localhost:1", "--deadline", "1", "--store", kept.to_str().expect("UTF-8")];
+    assert_eq!(run_with("send_telemetry", &gone, &set, "").code, Some(1));
+    assert!(!kept.exists());
 
     let hub = server.endpoint().to_string();
     let nowhere = folder("send_telemetry_nowhere").join("missing").join("assignment");
@@ -343,6 +349,7 @@ fn boot_registers_once_feeds_its_watchdog_and_gets_through_to_a_hub_that_has_for
     let ran = boot();
     assert_eq!((ran.code, methods(&sim)), (Some(0), [2, 5]), "{ran:?}");
     assert!(fs::metadata(&watchdog).expect("is there").len() > fed + 2, "fed while it waited");
+    assert!(fs::read(&watchdog).expect("is there").ends_with(b"V"), "disarmed at the end");
     assert_eq!(run_with("boot", &["--store", store, "--watchdog", "/nowhere/watchdog"], &set, "").code, Some(1));
     assert_ne!(run_with("boot", &[], &set, "").code, Some(0));
 }

@@ -245,6 +245,16 @@ fn a_whole_registration_leaves_neither_the_key_nor_the_signature_on_the_heap() {
 }
 
 #[test]
+fn a_connection_string_is_wiped_when_it_is_dropped() {
+    let _owner = Owner::new();
+    let assignment = common::drive(&common::settings(), [common::assigned()]).result.expect("assigned");
+    let key = DeviceKey::from_bytes(&KEY).expect("a key");
+    let traces = traces_of(&KEY);
+    let credentials = azure_iot_dps::HubCredentials::new(&assignment, &key);
+    assert_eq!(left_behind(&traces, || drop(credentials.connection_string())), 0);
+}
+
+#[test]
 fn a_token_costs_one_allocation_whatever_it_is_for() {
     let _owner = Owner::new();
     let key = common::key();

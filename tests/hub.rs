@@ -52,7 +52,8 @@ fn a_clock_that_is_put_forward_or_back_makes_for_a_fresh_token() {
     let mut expiry = |now| credentials.token(UnixTime::from_secs(now)).expect("signs").expires_at().as_secs();
     assert_eq!(expiry(0), 3600, "a clock that has not been set");
     assert_eq!(expiry(NEW_YEAR), NEW_YEAR + 3600, "has been set");
-    assert_eq!(expiry(NEW_YEAR - 1), NEW_YEAR - 1 + 3600, "a token from the future lives too long");
+    assert_eq!(expiry(NEW_YEAR - 60), NEW_YEAR + 3600, "a clock that is adjusted by a little");
+    assert_eq!(expiry(NEW_YEAR - 61), NEW_YEAR - 61 + 3600, "a token from the future lives too long");
     assert_eq!(expiry(u64::MAX), u64::MAX);
 }
 
@@ -129,18 +130,21 @@ fn retry(advice: Advice) -> Duration {
 fn a_hub_that_answers_401_or_404_or_connack_4_or_5_or_403_without_a_quota_means_register() {
     let connack = [4, 5].map(HubFailure::connack);
     let http = [401, 403, 404].map(HubFailure::http);
-    let codes = [HubFailure::http(403).with_code(403_004), HubFailure::http(404).with_code(404_103)];
+    let codes = [HubFailure::http(403).with_code(403_001), HubFailure::http(404).with_code(404_103)];
     for failure in connack.into_iter().chain(http).chain(codes) {
         assert_eq!(reconnection().failed(failure, at(7)), Advice::Register, "{failure:?}");
     }
 }
 
 #[test]
-fn a_quota_that_is_used_up_is_waited_for_up_to_an_hour_and_never_a_reason_to_register() {
+fn a_limit_that_is_met_is_waited_for_up_to_an_hour_and_never_a_reason_to_register() {
     for failure in [
         HubFailure::http(403).with_code(403_002),
         HubFailure::http(403).with_code_name("403002"),
         HubFailure::http(403).with_code_name("IoTHubQuotaExceeded"),
+        HubFailure::http(403).with_code_name("DeviceMaximumQueueDepthExceeded"),
+        HubFailure::http(403).with_code(403_006),
+        HubFailure::http(403).with_code(403_010),
     ] {
         let mut reconnection = reconnection();
         let mut now = 0;
@@ -169,7 +173,7 @@ fn a_busy_hub_is_tried_again_with_backoff_for_ever() {
 }
 
 #[test]
-fn a_retry_after_is_a_floor_but_silences_a_device_for_no_more_than_an_hour() {
+fn a_retry_after_is_a_floor_and_more_than_an_hour_counts_as_an_hour() {
     let failure = |delay| HubFailure::http(429).with_retry_after(seconds(delay));
     assert!((60..65).contains(&retry(reconnection().failed(failure(60), at(0))).as_secs()));
     assert!((3600..3605).contains(&retry(reconnection().failed(failure(u64::MAX), at(0))).as_secs()));
@@ -264,13 +268,74 @@ fn a_refusal_that_a_registration_does_not_mend_brings_the_next_one_later_and_lat
 }
 
 #[test]
-fn a_connection_makes_the_next_refusal_a_first_one() {
+fn a_hub_that_flaps_between_taking_and_refusing_a_device_makes_for_no_storm_of_registrations() {
+    let mut reconnection = reconnection();
+    let mut registrations = 0;
+    for second in 0..3600 {
+        reconnection.connected();
+        registrations += u32::from(reconnection.failed(HubFailure::http(401), at(second)) == Advice::Register);
+    }
+    assert!((4..=6).contains(&registrations), "{registrations} in an hour");
+}
+
+#[test]
+fn a_refusal_is_a_reason_to_register_at_once_where_the_last_one_is_a_while_ago() {
     let mut reconnection = reconnection();
     let refused = HubFailure::connack(5);
     assert_eq!(reconnection.failed(refused, at(0)), Advice::Register);
     assert!(retry(reconnection.failed(refused, at(1))) < seconds(5), "the hub may not know the device yet");
     reconnection.connected();
-    assert_eq!(reconnection.failed(refused, at(2)), Advice::Register);
+    assert_eq!(reconnection.failed(refused, at(80)), Advice::Register);
+    // An hour without a refusal, and it begins with a minute again.
+    reconnection.connected();
+    assert_eq!(reconnection.failed(refused, at(8000)), Advice::Register);
+    assert_eq!(reconnection.failed(refused, at(8080)), Advice::Register);
+}
+
+#[test]
+fn silence_is_a_reason_to_register_at_most_hourly_even_if_the_hub_answers_in_between() {
+    let mut reconnection = reconnection();
+    let mut registrations = Vec::new();
+    for minute in 0..600 {
+        let failure = if minute % 40 == 0 { HubFailure::http(503) } else { HubFailure::UNREACHABLE };
+        if reconnection.failed(failure, at(minute * 60)) == Advice::Register {
+            registrations.push(minute);
+        }
+    }
+    assert!(registrations.len() > 3, "{registrations:?}");
+    assert!(registrations.windows(2).all(|pair| pair[1] - pair[0] >= 60), "{registrations:?}");
+}
+
+#[test]
+fn a_device_that_never_stays_up_for_half_an_hour_registers_all_the_same_if_it_keeps_the_state() {
+    let mut state = azure_iot_dps::ReconnectionState::default();
+    let mut registrations = Vec::new();
+    for boot in 0..60 {
+        // Five minutes awake, five times tried; what is kept goes through flash.
+        let json = serde_json::to_string(&state).expect("JSON");
+        let state_of_flash = serde_json::from_str(&json).expect("the same");
+        let mut reconnection = Reconnection::restore(id("dev-01"), state_of_flash, seconds(3));
+        for minute in 0..5 {
+            if reconnection.failed(HubFailure::UNREACHABLE, at(3 + minute * 60)) == Advice::Register {
+                registrations.push(boot);
+            }
+        }
+        state = reconnection.state(seconds(3 + 5 * 60));
+    }
+    assert!((6..=8).contains(&registrations[0]), "{registrations:?}");
+    assert!(registrations.windows(2).all(|pair| pair[1] - pair[0] >= 12), "{registrations:?}");
+}
+
+#[test]
+fn a_device_that_reboots_whenever_it_is_refused_does_not_register_at_every_boot_if_it_keeps_the_state() {
+    let mut state = azure_iot_dps::ReconnectionState::default();
+    let mut registrations = 0;
+    for _ in 0..360 {
+        let mut reconnection = Reconnection::restore(id("dev-01"), state, seconds(1));
+        registrations += u32::from(reconnection.failed(HubFailure::http(401), at(2)) == Advice::Register);
+        state = reconnection.state(seconds(11));
+    }
+    assert!((4..=6).contains(&registrations), "{registrations} in an hour of boots");
 }
 
 #[test]

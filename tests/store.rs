@@ -121,10 +121,12 @@ fn record_of(body: &str) -> Vec<u8> {
 
 #[test]
 fn a_record_of_a_later_format_is_refused_by_its_number() {
-    let record = record_of(r#"{"format":7,"hubs":["a","b"]}"#);
-    let error = Assignment::from_record(&record, &settings()).expect_err("later");
-    assert!(matches!(error, StoreError::LaterFormat { found: 7, known: 1 }));
-    assert_eq!(error.to_string(), "a later version wrote the stored assignment (format 7, this version knows 1)");
+    let error = Assignment::from_record(&later(), &settings()).expect_err("later");
+    assert!(matches!(error, StoreError::LaterFormat { found: 2, known: 1 }));
+    assert_eq!(error.to_string(), "a later version wrote the stored assignment (format 2, this version knows 1)");
+    // Of another device it is as good as none, whatever wrote it.
+    let other = RegistrationSettings::new(scope(), id("dev-02"));
+    assert!(Assignment::from_record(&later(), &other).expect("whole").is_none());
 }
 
 #[test]
@@ -135,7 +137,7 @@ fn a_record_that_is_whole_but_makes_no_sense_is_damaged() {
         "[1]",
         "{}",
         r#"{"format":"1"}"#,
-        r#"{"format":-1}"#,
+        r#"{"format":-1,"identity":"x"}"#,
         r#"{"format":1}"#,
         r#"{"format":1,"identity":5,"assignment":{}}"#,
     ] {
@@ -288,17 +290,33 @@ fn a_damaged_store_is_replaced() {
     assert_eq!(count(&requests), 1);
 }
 
+/// A record of a later version, of the same device.
+fn later() -> Vec<u8> {
+    let record = String::from_utf8(full().to_record(&settings())).expect("text");
+    let (_, body) = record.split_once('\n').expect("two lines");
+    record_of(&body.replace("\"format\":1", "\"format\":2"))
+}
+
 #[test]
-fn a_store_of_a_later_version_is_refused_and_left_alone_until_reassign_replaces_it() {
-    let record = record_of(r#"{"format":2}"#);
-    let mut store = Memory { record: record.clone(), ..Memory::default() };
-    let (mut client, _, requests) = client(assigned);
-    let error = client.assignment(&mut store).expect_err("later");
-    assert!(matches!(error, Error::Store(StoreError::LaterFormat { found: 2, .. })) && !error.is_transient());
-    assert_eq!((count(&requests), &store.record), (0, &record));
+fn a_store_of_a_later_version_is_left_alone_and_not_in_the_way_until_reassign_replaces_it() {
+    let mut store = Memory { record: later(), ..Memory::default() };
+    let (mut client, events, requests) = client(assigned);
+    client.assignment(&mut store).expect("assigned");
+    assert!(matches!(client.store_error(), Some(StoreError::LaterFormat { found: 2, known: 1 })));
+    assert_eq!(events.lock().expect("not poisoned")[0], Event::NotRestored);
+    assert_eq!((count(&requests), store.saves, &store.record), (1, 0, &later()));
     client.reassign(&mut store).expect("assigned");
     client.assignment(&mut store).expect("stored");
-    assert_eq!(count(&requests), 1);
+    assert_eq!((count(&requests), client.store_error().is_none()), (2, true));
+}
+
+#[test]
+fn an_assignment_that_cannot_be_stored_does_not_leave_an_old_one_to_the_next_boot() {
+    let mut store = Memory { record: full().to_record(&settings()), unwritable: true, ..Memory::default() };
+    let (mut client, _, requests) = client(assigned);
+    client.reassign(&mut store).expect("assigned");
+    client.assignment(&mut store).expect("assigned");
+    assert_eq!(count(&requests), 2);
 }
 
 #[test]
@@ -436,37 +454,74 @@ fn a_child_saves_for_ever_where_it_is_told_to() {
     }
 }
 
+fn child(path: &std::path::Path) -> std::process::Child {
+    Command::new(std::env::current_exe().expect("a path"))
+        .args(["a_child_saves_for_ever_where_it_is_told_to", "--exact", "--nocapture", "--test-threads=1"])
+        .env(CHILD, path)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("runs")
+}
+
+/// Waits until the child has saved so often.
+fn saves(child: &mut std::process::Child, number: usize) {
+    let lines = BufReader::new(child.stdout.as_mut().expect("piped")).lines();
+    let saves = lines.filter(|line| line.as_ref().is_ok_and(|line| line.contains("saved")));
+    assert_eq!(saves.take(number).count(), number);
+}
+
 #[test]
 fn a_process_killed_at_any_moment_leaves_the_old_record_or_the_new_one_and_no_lock() {
-    const KILLS: u64 = 300;
+    const KILLS: usize = 300;
     let path = folder("killed").join("assignment");
     let records = pair();
+    let mut store = FileStore::new(&path);
+    let started = std::time::Instant::now();
+    (0..10).for_each(|number| store.save(&records[number % 2]).expect("writes"));
+    let pair_of_saves = started.elapsed() / 5;
     let (mut interrupted, mut seen) = (0, [0; 2]);
     for number in 0..KILLS {
-        let mut child = Command::new(std::env::current_exe().expect("a path"))
-            .args(["a_child_saves_for_ever_where_it_is_told_to", "--exact", "--nocapture", "--test-threads=1"])
-            .env(CHILD, &path)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("runs");
-        let lines = BufReader::new(child.stdout.take().expect("piped")).lines();
-        let saves = lines.filter(|line| line.as_ref().is_ok_and(|line| line.contains("saved")));
-        // Some saves, and then some way into the next one.
-        assert_eq!(saves.take(1 + usize::try_from(number % 3).expect("few")).count() as u64, 1 + number % 3);
-        let until = std::time::Instant::now() + Duration::from_micros(number * 7919 % 1000);
+        let mut child = child(&path);
+        saves(&mut child, 1 + number % 2);
+        // A moment within the next two saves, another one each time.
+        let part = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), number) % 1000;
+        let until = std::time::Instant::now() + pair_of_saves * u32::try_from(part).expect("small") / 1000;
         while std::time::Instant::now() < until {}
         child.kill().expect("is killed");
         child.wait().expect("ends");
 
-        interrupted += u64::from(path.with_extension("new").exists());
-        let record = FileStore::new(&path).load().expect("reads").into_owned();
+        interrupted += usize::from(path.with_extension("new").exists());
+        let record = store.load().expect("reads").into_owned();
         let which = records.iter().position(|it| *it == record).expect("the old record or the new one, whole");
         seen[which] += 1;
         assert!(Assignment::from_record(&record, &settings()).expect("whole").is_some());
     }
-    FileStore::new(&path).save(&records[0]).expect("no lock is left");
-    assert!(interrupted > 0, "no kill came in the middle of a save: {seen:?}");
+    store.save(&records[0]).expect("no lock is left");
+    assert!(interrupted > 0 && seen[0] > 0 && seen[1] > 0, "{interrupted} saves interrupted, seen {seen:?}");
+}
+
+#[test]
+fn two_processes_that_save_at_once_take_turns() {
+    let path = folder("processes").join("assignment");
+    let records = pair();
+    let mut children = [child(&path), child(&path)];
+    for child in &mut children {
+        saves(child, 1);
+    }
+    let mut store = FileStore::new(&path);
+    for _ in 0..500 {
+        let record = store.load().expect("reads").into_owned();
+        assert!(records.contains(&record), "{} bytes", record.len());
+    }
+    // Both go on: neither has found the other's half-written file in its way.
+    for child in &mut children {
+        saves(child, 20);
+    }
+    for child in &mut children {
+        child.kill().expect("is killed");
+        child.wait().expect("ends");
+    }
 }
 
 // Whatever is in the store
@@ -555,4 +610,13 @@ fn the_key_that_let_the_device_in_is_remembered_across_a_boot() {
     assert_eq!(assignment.key_used(), KeyUsed::Secondary);
     let restored = Assignment::from_record(&assignment.to_record(&settings), &settings).expect("whole").expect("there");
     assert_eq!(restored.key_used(), KeyUsed::Secondary);
+}
+
+/// What the first version wrote. Were it not read any more, every device in the field would register at once.
+#[test]
+fn a_record_of_format_1_is_read_for_ever() {
+    let record = include_bytes!("data/assignment-format-1");
+    let restored = Assignment::from_record(record, &settings()).expect("whole").expect("there");
+    assert_eq!(facts(&restored), facts(&full()));
+    assert_eq!(full().to_record(&settings()), record, "what is written has changed: is it still format 1?");
 }

@@ -53,6 +53,8 @@ impl Hub {
             .https_only(true)
             .max_redirects(0)
             .http_status_as_error(false)
+            // Azure's load balancers drop what is idle for 4 minutes.
+            .max_idle_age(Duration::from_secs(210))
             .timeout_resolve(Some(Duration::from_secs(10)))
             .timeout_global(Some(Duration::from_secs(60)));
         if endpoint.host().as_str() == "localhost" {

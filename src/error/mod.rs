@@ -45,10 +45,6 @@ pub enum Error {
     /// The signer could not sign.
     #[error(transparent)]
     Signer(#[from] SignerError),
-    /// A later version of this crate wrote the stored assignment; all other trouble with a store does not keep a device from
-    /// its hub.
-    #[error(transparent)]
-    Store(#[from] StoreError),
     /// The registration was driven on after it had ended.
     #[error("the registration has ended already; a new one is needed")]
     Ended,
@@ -64,7 +60,7 @@ impl Error {
         match self {
             Self::Service(error) => error.is_transient(),
             Self::Transport(_) | Self::UnexpectedAnswer(_) | Self::DeadlineExceeded(_) => true,
-            Self::NotAssigned | Self::Cancelled | Self::Signer(_) | Self::Store(_) | Self::Ended => false,
+            Self::NotAssigned | Self::Cancelled | Self::Signer(_) | Self::Ended => false,
         }
     }
 

@@ -32,13 +32,17 @@ const MQTT_API_VERSION: &str = "2021-04-12";
 /// # impl MqttOptions {
 /// #     fn new(_: &str, _: &str, _: u16) -> Self { Self }
 /// #     fn set_credentials(&mut self, _: &str, _: &str) {}
+/// #     fn set_transport(&mut self, _: ()) {}
 /// # }
+/// # struct Transport;
+/// # impl Transport { fn tls_with_default_config() {} }
 /// // As rumqttc takes them; any MQTT client that does TLS will do.
 /// fn options(assignment: &Assignment, key: &DeviceKey, now: UnixTime) -> Result<MqttOptions, SignerError> {
 ///     let mut credentials = HubCredentials::new(assignment, key);
 ///     let login = credentials.mqtt(now)?;
 ///     let mut options = MqttOptions::new(login.client_id(), login.host().as_str(), login.port());
 ///     options.set_credentials(login.user_name(), login.password());
+///     options.set_transport(Transport::tls_with_default_config()); // Or the password goes out in clear text.
 ///     Ok(options)
 /// }
 /// ```
@@ -67,7 +71,8 @@ impl<S: Signer> HubCredentials<S> {
         }
     }
 
-    /// The enrollment's other key, used where that is the one that let the device in. Default none.
+    /// The enrollment's other key, used where that is the one that let the device in. Where the two are of different types, box them
+    /// both as `Box<dyn Signer>`. Default none.
     #[must_use]
     pub fn second_key(self, signer: S) -> Self {
         Self { second_signer: Some(signer), token: None, ..self }
@@ -134,7 +139,9 @@ impl<S: Signer> HubCredentials<S> {
     #[expect(clippy::arithmetic_side_effects, reason = "the divisor is not zero")]
     fn is_good(&self, token: &SasToken, time: UnixTime) -> bool {
         let left = token.expires_at().saturating_duration_since(time);
-        left >= self.lifetime / 6 && left <= self.lifetime
+        // A clock may be set back by a little while the token is good.
+        let longest = self.lifetime.saturating_add(Duration::from_secs(60));
+        left >= self.lifetime / 6 && left <= longest
     }
 
     fn signer(&self) -> &S {

@@ -28,7 +28,7 @@ const LOCK_POLL: Duration = Duration::from_millis(20);
 ///   lock held for 5 s gives up with [`StoreError::Busy`]. A process that is killed leaves no lock behind. On a platform
 ///   without file locks nothing keeps them apart.
 ///
-/// The folder must exist. A symbolic link is replaced, not followed.
+/// The folder must exist and be writable. A symbolic link is replaced, not followed.
 ///
 /// ```no_run
 /// use azure_iot_dps::{Assignment, Error, FileStore, ProvisioningClient};
@@ -110,6 +110,9 @@ impl AssignmentStore for FileStore {
     }
 
     fn save(&mut self, record: &[u8]) -> Result<(), StoreError> {
+        if record.len() as u64 >= LARGEST {
+            return Err(StoreError::new("the record is larger than any assignment is"));
+        }
         let _lock = self.lock()?;
         let new = self.beside(".new");
         let result = self.write(&new, record);
@@ -121,11 +124,13 @@ impl AssignmentStore for FileStore {
     }
 
     fn clear(&mut self) -> Result<(), StoreError> {
-        if fs::symlink_metadata(&self.path).is_err_and(|error| error.kind() == ErrorKind::NotFound) {
+        let new = self.beside(".new");
+        let missing = |path: &Path| fs::symlink_metadata(path).is_err_and(|error| error.kind() == ErrorKind::NotFound);
+        if missing(&self.path) && missing(&new) {
             return Ok(());
         }
         let _lock = self.lock()?;
-        remove(&self.beside(".new"))?;
+        remove(&new)?;
         remove(&self.path)?;
         self.sync_folder();
         Ok(())

@@ -10,5 +10,5 @@ mod store;
 pub use credentials::{ConnectionString, HubCredentials, MqttLogin};
 #[cfg(feature = "std")]
 pub use file_store::FileStore;
-pub use reconnection::{Advice, HubFailure, Reconnection};
+pub use reconnection::{Advice, HubFailure, Reconnection, ReconnectionState};
 pub use store::AssignmentStore;

@@ -2,16 +2,24 @@
 
 use core::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::identity::RegistrationId;
 use crate::registration::{Jitter, RetryPolicy};
 use crate::time::Now;
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(60 * 60);
-/// How long a hub may be out of reach before the service is asked where it is; up to a quarter more by device.
+/// How long a hub may be out of reach before the service is asked where it is; up to a quarter more, by device.
 const PATIENCE: Duration = Duration::from_secs(30 * 60);
-const QUOTA_EXCEEDED: u32 = 403_002;
-const QUOTA_EXCEEDED_NAME: &str = "IotHubQuotaExceeded";
+/// The hub's limits that a registration does not lift, as numbers and by name. Source: Microsoft, "IoT Hub API common error
+/// codes".
+const LIMITS: [(u32, &str); 4] = [
+    (403_002, "IotHubQuotaExceeded"),
+    (403_004, "DeviceMaximumQueueDepthExceeded"),
+    (403_006, "DeviceMaximumActiveFileUploadLimitExceeded"),
+    (403_010, ""), // not in the tier that was bought
+];
 
 /// What kept a device from its hub.
 ///
@@ -52,7 +60,8 @@ impl HubFailure {
         Self::new(Kind::Http { status, code: None })
     }
 
-    /// The hub refused an MQTT connection with this return code of its CONNACK. Source: MQTT 3.1.1, section 3.2.2.3.
+    /// The hub refused an MQTT 3.1.1 connection, which is what hubs speak, with this return code of its CONNACK. Source: MQTT
+    /// 3.1.1, section 3.2.2.3.
     #[must_use]
     pub const fn connack(code: u8) -> Self {
         Self::new(Kind::Connack { code })
@@ -71,14 +80,14 @@ impl HubFailure {
     /// [`http`](Self::http) only.
     #[must_use]
     pub fn with_code_name(self, name: &str) -> Self {
-        match name.parse() {
-            Ok(code) => self.with_code(code),
-            Err(_) if name.eq_ignore_ascii_case(QUOTA_EXCEEDED_NAME) => self.with_code(QUOTA_EXCEEDED),
-            Err(_) => self,
+        let known = LIMITS.iter().find(|(_, limit)| name.eq_ignore_ascii_case(limit)).map(|(code, _)| *code);
+        match name.parse().ok().or(known) {
+            Some(code) => self.with_code(code),
+            None => self,
         }
     }
 
-    /// With the answer's `Retry-After`: the least that is waited, but no more than an hour is.
+    /// With the answer's `Retry-After`: the least that is waited. More than an hour counts as an hour.
     #[must_use]
     pub const fn with_retry_after(self, retry_after: Duration) -> Self {
         Self { retry_after: Some(retry_after), ..self }
@@ -87,7 +96,9 @@ impl HubFailure {
     /// The rules, in the order of the table that [`Reconnection`] shows.
     fn rule(self) -> Rule {
         match self.kind {
-            Kind::Http { status: 403, code: Some(QUOTA_EXCEEDED) } => Rule::Quota,
+            Kind::Http { status: 403, code: Some(code) } if LIMITS.iter().any(|(limit, _)| *limit == code) => {
+                Rule::Limit
+            }
             Kind::Http { status: 401 | 403 | 404, .. } | Kind::Connack { code: 4 | 5 } => Rule::Refused,
             Kind::Http { .. } | Kind::Connack { .. } => Rule::Busy,
             Kind::Unreachable => Rule::Unreachable,
@@ -97,7 +108,7 @@ impl HubFailure {
 
 #[derive(Clone, Copy)]
 enum Rule {
-    Quota,
+    Limit,
     Refused,
     Busy,
     Unreachable,
@@ -121,22 +132,18 @@ pub enum Advice {
 ///
 /// | what the hub did | advice | source |
 /// | --- | --- | --- |
-/// | HTTP 403 with code 403002, the day's quota of messages is used up | wait: 1 to 2 min, doubling, at most 1 h | [hub errors] |
-/// | HTTP 401: the key or the device is not known there | register | [hub errors] |
-/// | HTTP 403 otherwise | register | [reprovisioning] |
-/// | HTTP 404: the device is not known there | register | [hub errors] |
-/// | CONNACK 4, bad user name or password | register | [MQTT] |
-/// | CONNACK 5, not authorized | register | [MQTT] |
+/// | HTTP 403 with code 403002 (the day's quota of messages), 403004, 403006 (queues) or 403010 (tier) | wait: 1 to 2 min, doubling, at most 1 h | [hub errors]: a registration lifts no limit |
+/// | HTTP 401, 403 otherwise, 404: the device, its key or its hub is not what it was | register | [at scale] |
+/// | CONNACK 4, bad user name or password; 5, not authorized | register | [MQTT] |
+/// | the same again within a minute of that registration | wait as after 429, then register; the minute doubles to an hour, until an hour passes without a refusal | ours: it did not help, and registrations are billed |
+/// | HTTP 429, throttled; 5xx | wait: [`RetryPolicy`], 1 to 5 s, doubling, at most 4 min | [at scale] |
 /// | CONNACK 3, server unavailable, and any other | wait as after 429 | [MQTT] |
-/// | HTTP 429, throttled | wait: [`RetryPolicy`], 1 to 5 s, doubling, at most 4 min; `Retry-After` is a floor | [hub errors] |
-/// | HTTP 5xx | wait as after 429 | [hub errors] |
-/// | any other HTTP status | wait as after 429: the message or something between is at fault | ours |
-/// | no answer, for 30 min (up to 37.5 min, by device) | wait as after 429 | ours |
-/// | no answer for longer | register, then once an hour (up to 75 min, by device) | ours: a hub that was moved or deleted never answers |
+/// | any other HTTP status | wait as after 429 | ours: the message or something between is at fault |
+/// | any of these with `Retry-After` | wait that long at least; more than an hour counts as one | RFC 9110, section 10.2.3 |
+/// | no answer, for up to 30 min (37.5 min, by device) since the last one | wait as after 429 | [at scale] |
+/// | no answer for longer | register, then at most hourly (75 min, by device) | ours: a hub that was moved or deleted never answers |
 ///
-/// Where a registration does not help (the same hub refuses the device again before it was connected once), the next one is
-/// advised a minute later, then two, doubling up to an hour, and the hub is tried in between: the service bills
-/// registrations, and a device may be known there sooner than at its hub.
+/// A device that does not stay up for that long, because it sleeps or a watchdog resets it, keeps the [`state`](Self::state).
 ///
 /// ```
 /// use azure_iot_dps::{Advice, HubFailure, Now, Reconnection, RegistrationId};
@@ -152,100 +159,160 @@ pub enum Advice {
 /// # Ok::<(), azure_iot_dps::RegistrationIdError>(())
 /// ```
 ///
-/// [hub errors]: https://learn.microsoft.com/azure/iot-hub/troubleshoot-error-codes
-/// [reprovisioning]: https://learn.microsoft.com/azure/iot-dps/how-to-reprovision
+/// [hub errors]: https://learn.microsoft.com/rest/api/iothub/common-error-codes
+/// [at scale]: https://learn.microsoft.com/azure/iot-dps/concepts-deploy-at-scale
 /// [MQTT]: https://docs.oasis-open.org/mqtt/mqtt/v3.1.1/os/mqtt-v3.1.1-os.html#_Toc398718035
 #[derive(Clone, Debug)]
 pub struct Reconnection {
     registration_id: RegistrationId,
     retry: RetryPolicy,
+    counts: Counts,
+    times: Times,
+}
+
+/// How often something happened in a row.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Counts {
     /// Failures since the hub was connected or the device was to register.
     failures: u32,
-    /// Registrations that were advised since the hub was connected.
-    registrations: u32,
-    /// The uptime from which on a refusal is a reason to register.
-    refused_until: Option<Duration>,
-    /// The uptime from which on silence is a reason to register; `None` while the hub answers.
-    silent_until: Option<Duration>,
+    /// Limits that were met since the hub was connected.
+    limits: u32,
+    /// Registrations for refusals.
+    refusals: u32,
+}
+
+/// The uptimes at which something will have lasted long enough; zero where it is not under way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Times {
+    /// From here on another refusal is a reason to register.
+    refused: Duration,
+    /// From here on a refusal is a first one.
+    forgiven: Duration,
+    /// From here on silence is a reason to register; zero while the hub answers.
+    silent: Duration,
+    /// The same, but for an answer in between: not more than hourly.
+    asked: Duration,
+}
+
+/// How far a [`Reconnection`] has come, in a form that can be kept in flash: its times count from when it was taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReconnectionState {
+    counts: Counts,
+    left: Times,
+}
+
+impl Times {
+    fn map(self, change: impl Fn(Duration) -> Duration) -> Self {
+        let Self { refused, forgiven, silent, asked } = self;
+        let [refused, forgiven, silent, asked] = [refused, forgiven, silent, asked].map(change);
+        Self { refused, forgiven, silent, asked }
+    }
 }
 
 impl Reconnection {
     /// For this device; its ID spreads the waits of a fleet.
     #[must_use]
     pub fn new(registration_id: RegistrationId) -> Self {
-        Self {
-            registration_id,
-            retry: RetryPolicy::DEFAULT,
-            failures: 0,
-            registrations: 0,
-            refused_until: None,
-            silent_until: None,
-        }
+        let (counts, times) = (Counts::default(), Times::default());
+        Self { registration_id, retry: RetryPolicy::DEFAULT, counts, times }
     }
 
-    /// How to wait before the same hub is tried again. Default [`RetryPolicy::DEFAULT`].
+    /// The same, going on from what was kept, at this uptime.
+    #[must_use]
+    pub fn restore(registration_id: RegistrationId, state: ReconnectionState, uptime: Duration) -> Self {
+        // Whatever was kept, nothing is put off for longer than the rules do.
+        let due = |left: Duration| {
+            if left.is_zero() { left } else { uptime.saturating_add(left.min(HOUR.saturating_mul(3))) }
+        };
+        Self { counts: state.counts, times: state.left.map(due), ..Self::new(registration_id) }
+    }
+
+    /// What can be kept across a reboot, seen at this uptime. The time until it is restored does not count.
+    #[must_use]
+    pub fn state(&self, uptime: Duration) -> ReconnectionState {
+        // What is over is not the same as what is not under way.
+        const OVER: Duration = Duration::from_nanos(1);
+        let left = |due: Duration| if due.is_zero() { due } else { due.saturating_sub(uptime).max(OVER) };
+        ReconnectionState { counts: self.counts, left: self.times.map(left) }
+    }
+
+    /// How to wait before the same hub is tried again. Default [`RetryPolicy::DEFAULT`]. The waits for a limit are the table's.
     #[must_use]
     pub fn retry(self, retry: RetryPolicy) -> Self {
         Self { retry, ..self }
     }
 
-    /// The hub was connected, or took a message: all is well.
+    /// The hub was connected, or took a message.
     pub fn connected(&mut self) {
-        (self.failures, self.registrations) = (0, 0);
-        (self.refused_until, self.silent_until) = (None, None);
+        (self.counts.failures, self.counts.limits) = (0, 0);
+        self.times.silent = Duration::ZERO;
     }
 
-    /// The hub failed, at this time. Asks for nothing but the uptime of `now` to go on.
+    /// The hub failed, at this time. Of `now` the uptime alone decides; the wall clock adds to the jitter.
     pub fn failed(&mut self, failure: HubFailure, now: Now) -> Advice {
-        const QUOTA: RetryPolicy = RetryPolicy::DEFAULT.first_wait(Duration::from_secs(2 * 60)).longest_wait(HOUR);
         let rule = failure.rule();
         if !matches!(rule, Rule::Unreachable) {
-            self.silent_until = None;
+            self.times.silent = Duration::ZERO;
         }
+        let floor = failure.retry_after.unwrap_or_default();
         match rule {
-            Rule::Quota => self.wait(QUOTA, MINUTE.max(failure.retry_after.unwrap_or_default()), now),
-            Rule::Busy => self.wait(self.retry, failure.retry_after.unwrap_or_default(), now),
-            Rule::Refused => {
-                let spacing = MINUTE.saturating_mul(2_u32.saturating_pow(self.registrations)).min(HOUR);
-                match self.refused_until {
-                    Some(until) if now.uptime < until => self.wait_until(until, now),
-                    _ => {
-                        self.refused_until = Some(now.uptime.saturating_add(self.spread(spacing, now)));
-                        self.register()
-                    }
-                }
-            }
-            Rule::Unreachable => match self.silent_until {
-                Some(until) if now.uptime < until => self.wait_until(until, now),
-                Some(_) => {
-                    self.silent_until = Some(now.uptime.saturating_add(self.spread(HOUR, now)));
-                    self.register()
-                }
-                None => {
-                    let until = now.uptime.saturating_add(self.spread(PATIENCE, now));
-                    self.silent_until = Some(until);
-                    self.wait_until(until, now)
-                }
-            },
+            Rule::Limit => self.limited(floor, now),
+            Rule::Refused => self.refused(floor, now),
+            Rule::Busy => self.wait(floor, now),
+            Rule::Unreachable => self.unreachable(now),
         }
+    }
+
+    fn limited(&mut self, floor: Duration, now: Now) -> Advice {
+        const POLICY: RetryPolicy = RetryPolicy::DEFAULT.first_wait(Duration::from_secs(2 * 60)).longest_wait(HOUR);
+        let after = POLICY.backoff(self.counts.limits, Some(floor.clamp(MINUTE, HOUR)), self.jitter(now));
+        self.counts.limits = self.counts.limits.saturating_add(1);
+        Advice::Retry { after }
+    }
+
+    fn refused(&mut self, floor: Duration, now: Now) -> Advice {
+        if now.uptime >= self.times.forgiven {
+            self.counts.refusals = 0;
+        }
+        self.times.forgiven = now.uptime.saturating_add(HOUR);
+        if self.counts.refusals > 0 && now.uptime < self.times.refused {
+            return self.wait_until(self.times.refused, floor, now);
+        }
+        let spacing = MINUTE.saturating_mul(2_u32.saturating_pow(self.counts.refusals)).min(HOUR);
+        self.times.refused = now.uptime.saturating_add(self.spread(spacing, now));
+        // Were the spacing an hour and the next refusal at its end, that would not be a first one.
+        self.times.forgiven = self.times.refused.saturating_add(HOUR);
+        self.counts.refusals = self.counts.refusals.saturating_add(1);
+        self.register()
+    }
+
+    fn unreachable(&mut self, now: Now) -> Advice {
+        if self.times.silent.is_zero() {
+            self.times.silent = now.uptime.saturating_add(self.spread(PATIENCE, now));
+        }
+        let until = self.times.silent.max(self.times.asked);
+        if now.uptime < until {
+            return self.wait_until(until, Duration::ZERO, now);
+        }
+        self.times.asked = now.uptime.saturating_add(self.spread(HOUR, now));
+        self.register()
     }
 
     fn register(&mut self) -> Advice {
-        self.failures = 0;
-        self.registrations = self.registrations.saturating_add(1);
+        self.counts.failures = 0;
         Advice::Register
     }
 
-    fn wait(&mut self, policy: RetryPolicy, floor: Duration, now: Now) -> Advice {
-        let after = policy.backoff(self.failures, Some(floor.min(HOUR)), self.jitter(now));
-        self.failures = self.failures.saturating_add(1);
+    fn wait(&mut self, floor: Duration, now: Now) -> Advice {
+        let after = self.retry.backoff(self.counts.failures, Some(floor.min(HOUR)), self.jitter(now));
+        self.counts.failures = self.counts.failures.saturating_add(1);
         Advice::Retry { after }
     }
 
     /// As after any failure, but not past the time at which the next one is a reason to register.
-    fn wait_until(&mut self, until: Duration, now: Now) -> Advice {
-        let due = until.saturating_sub(now.uptime);
-        match self.wait(self.retry, Duration::ZERO, now) {
+    fn wait_until(&mut self, until: Duration, floor: Duration, now: Now) -> Advice {
+        let due = until.saturating_sub(now.uptime).max(floor.min(HOUR));
+        match self.wait(floor, now) {
             Advice::Retry { after } => Advice::Retry { after: after.min(due) },
             Advice::Register => Advice::Register,
         }
@@ -254,7 +321,7 @@ impl Reconnection {
     /// So long, and by device up to a quarter longer.
     #[expect(clippy::arithmetic_side_effects, reason = "the divisor is not zero")]
     fn spread(&self, duration: Duration, now: Now) -> Duration {
-        duration.saturating_add(self.jitter(now).part_of(duration / 4, self.registrations))
+        duration.saturating_add(self.jitter(now).part_of(duration / 4, self.counts.refusals))
     }
 
     fn jitter(&self, now: Now) -> Jitter<'_> {

@@ -2,8 +2,8 @@
 //!
 //! `azure-iot-dps assignment {checksum} {length}\n{body}`: the checksum is the first 16 hex digits of the body's SHA-256, the
 //! length counts its bytes, and the body is JSON: the format's number, whose assignment it is, and the assignment as the
-//! service writes it. All later formats begin like this, and with the format's number in their body, so that an earlier
-//! version can tell a later format from damage.
+//! service writes it. All later formats begin like this, and have the format's number and the identity in a JSON body, so that an
+//! earlier version can tell a later format from damage.
 
 use alloc::format;
 use alloc::string::String;
@@ -25,6 +25,7 @@ const FORMAT: u32 = 1;
 #[derive(Deserialize)]
 struct Versioned {
     format: u32,
+    identity: String,
 }
 
 #[derive(Deserialize, Serialize)]
@@ -45,7 +46,7 @@ impl Assignment {
     pub fn to_record(&self, settings: &RegistrationSettings) -> Vec<u8> {
         let body = Body {
             format: FORMAT,
-            identity: identity(settings),
+            identity: fingerprint(settings),
             second_key: self.key_used() == KeyUsed::Secondary,
             assignment: self.to_wire(),
         };
@@ -70,14 +71,17 @@ impl Assignment {
             return Ok(None);
         }
         let body = body_of(record)?;
-        let Versioned { format } = serde_json::from_slice(body).map_err(|_| damaged("it has no format"))?;
-        if format > FORMAT {
-            return Err(StoreError::LaterFormat { found: format, known: FORMAT });
-        }
-        let body: Body<'_> = serde_json::from_slice(body).map_err(|_| damaged("its fields are not those of one"))?;
-        if body.identity != identity(settings) {
+        let Versioned { format, identity } =
+            serde_json::from_slice(body).map_err(|_| damaged("it has no format or no identity"))?;
+        if identity != fingerprint(settings) {
             return Ok(None);
         }
+        match format {
+            FORMAT => {}
+            0 => return Err(damaged("its format is none")),
+            found => return Err(StoreError::LaterFormat { found, known: FORMAT }),
+        }
+        let body: Body<'_> = serde_json::from_slice(body).map_err(|_| damaged("its fields are not those of one"))?;
         let key_used = if body.second_key { KeyUsed::Secondary } else { KeyUsed::Primary };
         let run = Run { requests: 0, request_id: None, key_used, clock_correction: None };
         let assignment = Self::from_wire(&body.assignment, &settings.registration_id, run);
@@ -99,7 +103,7 @@ fn body_of(record: &[u8]) -> Result<&[u8], StoreError> {
 }
 
 /// Whose assignment it is. A fingerprint, for a record can end up in other hands than the device.
-fn identity(settings: &RegistrationSettings) -> String {
+fn fingerprint(settings: &RegistrationSettings) -> String {
     let RegistrationSettings { endpoint, id_scope, registration_id, .. } = settings;
     hex(format!("{endpoint}\n{id_scope}\n{registration_id}").as_bytes(), 16)
 }

@@ -8,7 +8,7 @@ use crate::error::StoreError;
 /// Keeps an assignment where it outlives the power: a file, a page of flash, an EEPROM.
 ///
 /// What it keeps is a record of bytes that only this crate reads and writes: a few hundred of them, more with a payload
-/// of the allocation or with certificates, and no key. The record tells by itself where it ends, whether it is whole and
+/// of the allocation or with certificates, which are in there in clear text; and no key. The record tells by itself where it ends, whether it is whole and
 /// whose it is, so a store needs neither a length nor a checksum; what is behind its end is not looked at.
 ///
 /// A save should leave either the old record or the new one, wherever the power fails. On flash without a file system that

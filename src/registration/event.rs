@@ -57,9 +57,9 @@ pub enum Event {
     Assigned,
     /// The assignment was taken from its store: nothing is asked of the service.
     Restored,
-    /// The store could not be read, or what it held is damaged: the device registers as if it held nothing.
+    /// The store could not be read, or what it held is damaged or of a later version: the device registers.
     NotRestored,
-    /// The assignment could not be put into its store: the next boot will have to register again.
+    /// The assignment could not be put into its store: the next boot does not find it there.
     NotStored,
 }
 
