@@ -30,6 +30,8 @@ mod encoding;
 mod error;
 mod hub;
 mod identity;
+#[doc = include_str!("in_firmware.md")]
+pub mod in_firmware {}
 mod key;
 mod protocol;
 mod registration;

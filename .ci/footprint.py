@@ -1,0 +1,152 @@
+"""Measures what a device pays for the example `minimal`: size, memory, time, requests and bytes; and holds what does not depend on
+the machine's mood.
+
+It registers over TLS on loopback with the example `dps_simulator`, which asks for no waits, through a relay that counts.
+"""
+
+import os
+import pathlib
+import re
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+RUNS = 11
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+
+
+def build(*arguments):
+    subprocess.run(["cargo", "build", "--locked", "--quiet", *arguments], cwd=ROOT, check=True)
+
+
+class Relay(threading.Thread):
+    """Passes bytes on between a client and the simulator, and counts them."""
+
+    def __init__(self, port):
+        super().__init__(daemon=True)
+        self.target = port
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.lock = threading.Lock()
+        self.connections = self.sent = self.received = 0
+        self.start()
+
+    def run(self):
+        while True:
+            client, _ = self.listener.accept()
+            server = socket.create_connection(("127.0.0.1", self.target))
+            self.connections += 1
+            threading.Thread(target=self.copy, args=(client, server, "sent"), daemon=True).start()
+            threading.Thread(target=self.copy, args=(server, client, "received"), daemon=True).start()
+
+    def copy(self, source, sink, counter):
+        try:
+            while chunk := source.recv(65536):
+                with self.lock:
+                    setattr(self, counter, getattr(self, counter) + len(chunk))
+                sink.sendall(chunk)
+            sink.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+
+
+# A process inherits the peak memory of the one that it was forked from: that must be a small one, and Python is not.
+LAUNCHER = r"""
+#include <stdio.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+int main(int count, char **arguments) {
+    int status = 0;
+    struct rusage usage;
+    pid_t child = fork();
+    if (child == 0) {
+        execv(arguments[1], arguments + 1);
+        _exit(127);
+    }
+    if (count < 2 || child < 0 || wait4(child, &status, 0, &usage) != child) return 126;
+    fprintf(stderr, "%ld", usage.ru_maxrss);
+    return WEXITSTATUS(status);
+}
+"""
+
+
+def run_once(launcher, program, environment):
+    """Its output, its wall time in seconds and its peak memory in bytes."""
+    started = time.perf_counter()
+    done = subprocess.run([launcher, program], env=environment, check=True, capture_output=True, text=True)
+    wall = time.perf_counter() - started
+    return done.stdout, wall, int(done.stderr) * 1024
+
+
+build("--profile", "firmware", "--example", "minimal")
+build("--release", "--example", "minimal")
+build("--example", "dps_simulator", "--features", "simulator-server")
+firmware = TARGET / "firmware/examples/minimal"
+released = TARGET / "release/examples/minimal"
+
+symbols = subprocess.run(["nm", "-C", released], check=True, capture_output=True, text=True).stdout
+unused = [line for line in symbols.splitlines() if re.search(r"\b(url|idna|icu_\w+|webpki_root_certs)::", line)]
+
+with tempfile.TemporaryDirectory() as folder:
+    stripped = pathlib.Path(folder, "minimal")
+    subprocess.run(["strip", "-o", stripped, released], check=True)
+    sizes = firmware.stat().st_size, stripped.stat().st_size
+
+    authority = pathlib.Path(folder, "ca.pem")
+    arguments = ["--listen", "127.0.0.1:0", "--retry-after", "0", "--assigning-polls", "1", "--ca-out", authority]
+    simulator = subprocess.Popen(
+        [TARGET / "debug/examples/dps_simulator", *arguments], stdout=subprocess.PIPE, text=True
+    )
+    log = []
+    for line in simulator.stdout:
+        log.append(line)
+        if line.startswith("listening"):
+            break
+    key = next(line.split("key ")[1].strip() for line in log if line.startswith("device my-device"))
+    relay = Relay(int(log[-1].rsplit(":", 1)[1]))
+    reader = threading.Thread(target=lambda: log.extend(simulator.stdout), daemon=True)
+    reader.start()
+    environment = {
+        "PROVISIONING_HOST": f"localhost:{relay.port}",
+        "PROVISIONING_CA_CERT": str(authority),
+        "PROVISIONING_IDSCOPE": "0ne00002193",
+        "PROVISIONING_REGISTRATION_ID": "my-device",
+        "PROVISIONING_SYMMETRIC_KEY": key,
+    }
+    launcher = pathlib.Path(folder, "launcher")
+    subprocess.run(["cc", "-O1", "-x", "c", "-", "-o", launcher], check=True, input=LAUNCHER, text=True)
+    runs = [run_once(launcher, firmware, environment) for _ in range(RUNS)]
+    simulator.terminate()
+    simulator.wait()
+    reader.join()
+
+assert all(printed == "localhost my-device\n" for printed, _, _ in runs), runs
+requests = sum(" -> " in line for line in log)
+memory = max(memory for _, _, memory in runs)
+wall = statistics.median(wall for _, wall, _ in runs)
+each = [relay.connections / RUNS, requests / RUNS]
+
+print(f"size, firmware profile:    {sizes[0] / 1e6:.2f} MB")
+print(f"size, release, stripped:   {sizes[1] / 1e6:.2f} MB")
+print(f"peak memory:               {memory / 1e6:.1f} MB")
+print(f"wall time, median of {RUNS}:   {wall * 1000:.0f} ms")
+print(f"connections and requests:  {each[0]:g} and {each[1]:g}")
+print(f"bytes below TLS:           {relay.sent / RUNS:.0f} sent, {relay.received / RUNS:.0f} received")
+
+# Wall time is for people: machines are noisy.
+problems = [
+    (sizes[0] > 1_800_000, "larger than 1.8 MB with the firmware profile"),
+    (sizes[1] > 2_500_000, "larger than 2.5 MB stripped"),
+    (memory > 4_600_000, "more than 4.6 MB of memory"),
+    (each != [1, 3], "not three requests on one connection"),
+    (bool(unused), f"what is not used is in it: {unused[:3]}"),
+    (relay.sent / RUNS > 2_600, "more than 2,600 bytes sent"),
+]
+sys.exit("\n".join(problem for found, problem in problems if found) or None)

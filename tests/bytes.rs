@@ -1,0 +1,76 @@
+//! What a registration costs on the wire: mobile networks are paid for by the byte.
+#![cfg(feature = "https")]
+#![allow(clippy::expect_used, reason = "a test may panic")]
+
+mod common;
+#[path = "common/peer.rs"]
+mod peer;
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use azure_iot_dps::{HttpsTransport, ProvisioningClient};
+use common::{id, key, scope};
+use peer::{Peer, http, say};
+
+/// Passes bytes on to a port and counts them: those that go there, and those that come back.
+fn relay(to: u16) -> (u16, [Arc<AtomicUsize>; 2]) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    let counts = [(); 2].map(|()| Arc::new(AtomicUsize::new(0)));
+    let [sent, received] = counts.clone();
+    std::thread::spawn(move || {
+        for client in listener.incoming().flatten() {
+            let server = TcpStream::connect(("127.0.0.1", to)).expect("connects");
+            let ends = (client.try_clone().expect("a handle"), server.try_clone().expect("a handle"));
+            copy(client, server, Arc::clone(&sent));
+            copy(ends.1, ends.0, Arc::clone(&received));
+        }
+    });
+    (port, counts)
+}
+
+fn copy(mut from: TcpStream, mut to: TcpStream, count: Arc<AtomicUsize>) {
+    std::thread::spawn(move || {
+        let mut chunk = [0; 4096];
+        while let Ok(length @ 1..) = from.read(&mut chunk) {
+            count.fetch_add(length, Ordering::SeqCst);
+            if to.write_all(&chunk[..length]).is_err() {
+                return;
+            }
+        }
+    });
+}
+
+/// What the README states: change it there too. A real service's certificates are longer, and its names.
+#[test]
+fn a_registration_sends_no_more_than_it_must() {
+    // As the service answers: these headers, a date among them, and three answers.
+    let headers = "Date: Thu, 01 Jan 2026 00:00:00 GMT\r\nContent-Type: application/json; charset=utf-8\r\n\
+        x-ms-request-id: 6a7b0c1d-0000-4000-8000-000000000000\r\nRetry-After: 0\r\n";
+    let assigning = r#"{"operationId":"5.316aac5bdc130deb.b1e02da8-c3a0-4ff2-a121-7ea7a6b7f550","status":"assigning"}"#;
+    let first = http("202 Accepted", headers, assigning);
+    let last = http("200 OK", headers, common::ASSIGNED);
+    let answers = 2 * first.len() + last.len();
+    let peer = Peer::new(move |it, stream| say(stream, if it.number < 2 { &first } else { &last }.as_bytes()));
+    let (port, [sent, received]) = relay(peer.port);
+    let transport = HttpsTransport::builder()
+        .roots(peer.roots())
+        .resolver(move |_, _| Ok(vec![([127, 0, 0, 1], port).into()]))
+        .build();
+    let client = ProvisioningClient::builder(scope(), id("sn-007-888-abc-mac-a1-b2-c3-d4-e5-f6"), key());
+    let client = client.endpoint("localhost".parse().expect("valid")).transport(transport).build();
+    let assignment = client.expect("builds").register().expect("assigned");
+    assert_eq!((assignment.requests(), peer.handshakes().len()), (3, 1));
+
+    let requests: usize = peer.requests().iter().map(String::len).sum();
+    let (sent, received) = (sent.load(Ordering::SeqCst), received.load(Ordering::SeqCst));
+    println!("above TLS: {requests} bytes sent, {answers} received");
+    println!("below TLS: {sent} bytes sent, {received} received");
+    // Two thirds of a request are the token and the names, which the protocol wants.
+    assert!(requests <= 1_450, "{requests} bytes in three requests: {:#?}", peer.requests());
+    // A handshake of TLS 1.3, and for each request a record of 22 bytes more than it holds.
+    assert!(sent <= requests + 600, "{sent} bytes for {requests}");
+}
