@@ -20,9 +20,11 @@
 //! # }
 //! ```
 
+mod credential;
 mod event;
 mod retry;
 mod settings;
+mod step;
 mod verdict;
 
 use alloc::boxed::Box;
@@ -34,73 +36,35 @@ use core::time::Duration;
 pub use event::{Event, WaitReason};
 pub use retry::{Backoff, Carryover, RetryPolicy};
 pub use settings::RegistrationSettings;
+pub use step::{Pause, Step};
 
 use crate::assignment::{Assignment, KeyUsed};
 use crate::error::{DeadlineExceeded, Error, TransportError};
 use crate::key::Signer;
 use crate::protocol::wire::Register;
 use crate::protocol::{Operation, Request, Response, Target};
-use crate::sas::{Resource, SasToken};
 use crate::time::{ClockCorrection, Now, UnixTime};
+use credential::Credential;
 pub(crate) use retry::Jitter;
 use verdict::Verdict;
 
 /// The most that one request may take: 10 s to resolve the name, 30 s to connect, 30 s to get the answer.
 const REQUEST_LIMIT: Duration = Duration::from_secs(10 + 30 + 30);
-/// A token with less time left than this is signed anew.
-const RENEWAL_MARGIN: Duration = Duration::from_secs(2 * 60);
 /// How often "the same identity is registering elsewhere" (409, 412) is tried again.
 const CONFLICT_RETRIES: u8 = 4;
 
 /// Somebody who is told what happens: a display, a watchdog, a log.
 pub type Observer<'a> = dyn FnMut(Event) + Send + 'a;
 
-/// What to do next.
-#[derive(Debug)]
-pub enum Step<'r> {
-    /// Carry this request to the service and hand what comes of it to [`Registration::receive`].
-    Send(Request<'r>),
-    /// Let time pass, then ask again. Asking early is fine: it gives the rest of the same pause.
-    Wait(Pause),
-    /// The device has its hub.
-    Done(Assignment),
-}
-
-/// A wait, or what is left of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pause {
-    left: Duration,
-    reason: WaitReason,
-}
-
-impl Pause {
-    /// No wait at all, but a request.
-    pub(crate) const REQUEST: Self = Self { left: Duration::ZERO, reason: WaitReason::Request };
-
-    /// How much of the wait is left.
-    #[must_use]
-    pub fn duration(&self) -> Duration {
-        self.left
-    }
-
-    /// Why the registration waits.
-    #[must_use]
-    pub fn reason(&self) -> WaitReason {
-        self.reason
-    }
-}
-
 /// One registration, from the first request to the assignment.
 ///
 /// Dropping it at any point is fine; a register request that was sent is safe to send again.
 pub struct Registration<'a, S: Signer + ?Sized> {
     settings: &'a RegistrationSettings,
-    signer: &'a S,
-    second_signer: Option<&'a S>,
+    credential: Credential<'a, S>,
     goal: Goal,
     body: Vec<u8>,
     target: String,
-    token: Option<SasToken>,
     operation_id: Option<Box<str>>,
     phase: Phase,
     /// The uptime at which the time is over; set by the first step.
@@ -146,12 +110,10 @@ impl<'a, S: Signer + ?Sized> Registration<'a, S> {
     pub fn resume(settings: &'a RegistrationSettings, signer: &'a S, carryover: Carryover) -> Self {
         Self {
             settings,
-            signer,
-            second_signer: None,
+            credential: Credential::new(signer),
             goal: Goal::Register,
             body: settings.body(),
             target: String::new(),
-            token: None,
             operation_id: None,
             phase: Phase::New,
             ends_at: None,
@@ -219,14 +181,14 @@ impl<'a, S: Signer + ?Sized> Registration<'a, S> {
                 let (device_time, uptime) = (now.unix, now.uptime);
                 self.carryover.clock_correction = Some(ClockCorrection { service_time, device_time, uptime });
                 self.clock_corrected = true;
-                self.token = None;
+                self.credential.discard_token();
                 self.tell(Event::ClockCorrected { service_time });
                 self.phase = Phase::Ready;
                 Ok(())
             }
             (Verdict::TryOtherKey, _) => {
                 self.key_switched = true;
-                self.token = None;
+                self.credential.discard_token();
                 self.carryover.key = self.carryover.key.other();
                 self.tell(Event::KeySwitched { key: self.carryover.key });
                 self.phase = Phase::Ready;
@@ -275,7 +237,7 @@ impl<'a, S: Signer + ?Sized> Registration<'a, S> {
     /// The enrollment's other key: tried once where the service refuses the first one and the clock is not to blame.
     #[must_use]
     pub fn second_signer(self, signer: &'a S) -> Self {
-        Self { second_signer: Some(signer), ..self }
+        Self { credential: self.credential.with_second_signer(signer), ..self }
     }
 
     /// Whom to tell what happens, as it happens.
@@ -298,7 +260,7 @@ impl<'a, S: Signer + ?Sized> Registration<'a, S> {
         self.carryover.clock_correction =
             self.carryover.clock_correction.filter(|correction| correction.still_holds(now));
         self.earlier_correction = self.carryover.clock_correction;
-        if self.second_signer.is_none() {
+        if !self.credential.has_second_signer() {
             self.carryover.key = KeyUsed::Primary;
         }
         let held = self.carryover.not_before.saturating_sub(now.uptime).min(longest);
@@ -324,7 +286,7 @@ impl<'a, S: Signer + ?Sized> Registration<'a, S> {
             left if left >= self.time_left(now) => Err(self.out_of_time(left)),
             left => {
                 self.phase = Phase::Waiting { until, reason };
-                Ok(Step::Wait(Pause { left, reason }))
+                Ok(Step::Wait(Pause::new(left, reason)))
             }
         }
     }
@@ -334,7 +296,7 @@ impl<'a, S: Signer + ?Sized> Registration<'a, S> {
         if time_limit.is_zero() {
             return Err(self.out_of_time(Duration::ZERO));
         }
-        self.renew_token(now)?;
+        self.credential.renew_token(self.settings, self.carryover.key, self.wall_clock(now))?;
         self.requests = self.requests.saturating_add(1);
         let request = self.requests;
         self.tell(match (self.goal, &self.operation_id) {
@@ -352,7 +314,7 @@ impl<'a, S: Signer + ?Sized> Registration<'a, S> {
         self.target.clear();
         // Writing to a `String` cannot fail.
         let _ = write!(self.target, "{}", Target { operation, id_scope, registration_id, api_version });
-        let Some(token) = &self.token else { return Err(Error::Ended) };
+        let Some(token) = self.credential.token() else { return Err(Error::Ended) };
 
         self.phase = Phase::Sent;
         Ok(Step::Send(Request {
@@ -366,26 +328,6 @@ impl<'a, S: Signer + ?Sized> Registration<'a, S> {
             body: (!matches!(operation, Operation::OperationStatus { .. })).then_some(&self.body[..]),
             time_limit,
         }))
-    }
-
-    /// Signs a token unless the one at hand is good for a while.
-    fn renew_token(&mut self, now: Now) -> Result<(), Error> {
-        // A device without a clock signs from the epoch; the service's 401 then tells it the time.
-        let time = self.wall_clock(now).unwrap_or(UnixTime::EPOCH);
-        let lifetime = self.settings.token_lifetime;
-        let good = |token: &SasToken| {
-            let left = token.expires_at().saturating_duration_since(time);
-            left >= RENEWAL_MARGIN
-        };
-        if !self.token.as_ref().is_some_and(good) {
-            let resource = Resource::registration(&self.settings.id_scope, &self.settings.registration_id);
-            let signer = match (self.carryover.key, self.second_signer) {
-                (KeyUsed::Secondary, Some(second)) => second,
-                _ => self.signer,
-            };
-            self.token = Some(SasToken::sign(resource, signer, time.saturating_add(lifetime))?);
-        }
-        Ok(())
     }
 
     /// The time of day: the device's own, unless it was found to be wrong.

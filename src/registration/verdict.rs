@@ -138,7 +138,7 @@ impl<S: Signer + ?Sized> Registration<'_, S> {
             if let Some(service_time) = clock.and_then(|fault| fault.correctable) {
                 return Verdict::ClockIsWrong { service_time };
             }
-            if clock.is_none() && self.second_signer.is_some() && !self.key_switched {
+            if clock.is_none() && self.credential.has_second_signer() && !self.key_switched {
                 return Verdict::TryOtherKey;
             }
         }
@@ -165,7 +165,7 @@ impl<S: Signer + ?Sized> Registration<'_, S> {
     /// Whether a 401 is to be blamed on the clock: the token was expired when it came to the service, as its `Date` shows, or
     /// as it must have been if the device has no clock.
     fn clock_fault(&self, response: &Response<'_>) -> Option<ClockFault> {
-        let token = self.token.as_ref()?;
+        let token = self.credential.token()?;
         let signed_blindly = token.expires_at() <= UnixTime::EPOCH.saturating_add(self.settings.token_lifetime);
         let expired = match response.date() {
             Some(service_time) => token.is_expired_at(service_time),
@@ -181,7 +181,7 @@ impl<S: Signer + ?Sized> Registration<'_, S> {
     }
 
     fn signature(&self) -> &str {
-        self.token.as_ref().map_or("", SasToken::signature)
+        self.credential.token().map_or("", SasToken::signature)
     }
 }
 
