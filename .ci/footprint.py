@@ -40,6 +40,9 @@ class Relay(threading.Thread):
         while True:
             client, _ = self.listener.accept()
             server = socket.create_connection(("127.0.0.1", self.target))
+            for end in client, server:
+                # Or each small record waits for the last one to be acknowledged.
+                end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self.connections += 1
             threading.Thread(target=self.copy, args=(client, server, "sent"), daemon=True).start()
             threading.Thread(target=self.copy, args=(server, client, "received"), daemon=True).start()
@@ -80,8 +83,10 @@ int main(int count, char **arguments) {
 def run_once(launcher, program, environment):
     """Its output, its wall time in seconds and its peak memory in bytes."""
     started = time.perf_counter()
-    done = subprocess.run([launcher, program], env=environment, check=True, capture_output=True, text=True)
+    done = subprocess.run([launcher, program], env=environment, capture_output=True, text=True)
     wall = time.perf_counter() - started
+    if done.returncode != 0:
+        sys.exit(f"minimal has failed: {done.stderr}")
     return done.stdout, wall, int(done.stderr) * 1024
 
 
@@ -92,7 +97,10 @@ firmware = TARGET / "firmware/examples/minimal"
 released = TARGET / "release/examples/minimal"
 
 symbols = subprocess.run(["nm", "-C", released], check=True, capture_output=True, text=True).stdout
-unused = [line for line in symbols.splitlines() if re.search(r"\b(url|idna|icu_\w+|webpki_root_certs)::", line)]
+assert " rustls::" in symbols, "there are no symbols to look through"
+unused = [line for line in symbols.splitlines() if re.search(r"\b(url|idna|icu_\w+)::", line)]
+# A list of certificates has no symbols; but in the second one each issuer is named twice.
+root_lists = firmware.read_bytes().count(b"DigiCert Global Root G2")
 
 with tempfile.TemporaryDirectory() as folder:
     stripped = pathlib.Path(folder, "minimal")
@@ -101,31 +109,31 @@ with tempfile.TemporaryDirectory() as folder:
 
     authority = pathlib.Path(folder, "ca.pem")
     arguments = ["--listen", "127.0.0.1:0", "--retry-after", "0", "--assigning-polls", "1", "--ca-out", authority]
-    simulator = subprocess.Popen(
-        [TARGET / "debug/examples/dps_simulator", *arguments], stdout=subprocess.PIPE, text=True
-    )
-    log = []
-    for line in simulator.stdout:
-        log.append(line)
-        if line.startswith("listening"):
-            break
-    key = next(line.split("key ")[1].strip() for line in log if line.startswith("device my-device"))
-    relay = Relay(int(log[-1].rsplit(":", 1)[1]))
-    reader = threading.Thread(target=lambda: log.extend(simulator.stdout), daemon=True)
-    reader.start()
-    environment = {
-        "PROVISIONING_HOST": f"localhost:{relay.port}",
-        "PROVISIONING_CA_CERT": str(authority),
-        "PROVISIONING_IDSCOPE": "0ne00002193",
-        "PROVISIONING_REGISTRATION_ID": "my-device",
-        "PROVISIONING_SYMMETRIC_KEY": key,
-    }
     launcher = pathlib.Path(folder, "launcher")
     subprocess.run(["cc", "-O1", "-x", "c", "-", "-o", launcher], check=True, input=LAUNCHER, text=True)
-    runs = [run_once(launcher, firmware, environment) for _ in range(RUNS)]
-    simulator.terminate()
-    simulator.wait()
-    reader.join()
+    program = [TARGET / "debug/examples/dps_simulator", *arguments]
+    with subprocess.Popen(program, stdout=subprocess.PIPE, text=True) as simulator:
+        try:
+            log = []
+            for line in simulator.stdout:
+                log.append(line)
+                if line.startswith("listening"):
+                    break
+            key = next(line.split("key ")[1].strip() for line in log if line.startswith("device my-device"))
+            relay = Relay(int(log[-1].rsplit(":", 1)[1]))
+            reader = threading.Thread(target=lambda: log.extend(simulator.stdout), daemon=True)
+            reader.start()
+            environment = {
+                "PROVISIONING_HOST": f"localhost:{relay.port}",
+                "PROVISIONING_CA_CERT": str(authority),
+                "PROVISIONING_IDSCOPE": "0ne00002193",
+                "PROVISIONING_REGISTRATION_ID": "my-device",
+                "PROVISIONING_SYMMETRIC_KEY": key,
+            }
+            runs = [run_once(launcher, firmware, environment) for _ in range(RUNS)]
+        finally:
+            simulator.terminate()
+        reader.join()
 
 assert all(printed == "localhost my-device\n" for printed, _, _ in runs), runs
 requests = sum(" -> " in line for line in log)
@@ -136,17 +144,18 @@ each = [relay.connections / RUNS, requests / RUNS]
 print(f"size, firmware profile:    {sizes[0] / 1e6:.2f} MB")
 print(f"size, release, stripped:   {sizes[1] / 1e6:.2f} MB")
 print(f"peak memory:               {memory / 1e6:.1f} MB")
-print(f"wall time, median of {RUNS}:   {wall * 1000:.0f} ms")
+print(f"wall time, median of {RUNS}:   {wall * 1000:.1f} ms")
 print(f"connections and requests:  {each[0]:g} and {each[1]:g}")
 print(f"bytes below TLS:           {relay.sent / RUNS:.0f} sent, {relay.received / RUNS:.0f} received")
 
-# Wall time is for people: machines are noisy.
+fastest = min(wall for _, wall, _ in runs)
 problems = [
     (sizes[0] > 1_800_000, "larger than 1.8 MB with the firmware profile"),
     (sizes[1] > 2_500_000, "larger than 2.5 MB stripped"),
     (memory > 4_600_000, "more than 4.6 MB of memory"),
     (each != [1, 3], "not three requests on one connection"),
     (bool(unused), f"what is not used is in it: {unused[:3]}"),
-    (relay.sent / RUNS > 2_600, "more than 2,600 bytes sent"),
+    (root_lists != 1, f"{root_lists - 1} lists of roots too many are in it"),
+    (fastest > 0.1, "more than 100 ms, at its fastest"),
 ]
 sys.exit("\n".join(problem for found, problem in problems if found) or None)

@@ -25,32 +25,34 @@ struct ModemTransport {
 
 impl Transport for ModemTransport {
     fn send<'b>(&'b mut self, request: &Request<'_>) -> std::result::Result<Response<'b>, TransportError> {
-        // The modem knows whole seconds: a begun one would be too long.
-        let seconds = request.time_limit().as_secs();
-        if seconds == 0 {
-            return Err(TransportErrorKind::TimedOut.into());
-        }
+        let started = self.modem.uptime();
         let endpoint = request.endpoint();
-        self.modem.command(&format!("AT+HTTPPARA=\"TIMEOUT\",{seconds}")).map_err(explain)?;
         self.modem.command(&format!("AT+HTTPPARA=\"HOST\",\"{endpoint}\"")).map_err(explain)?;
         self.modem.clear_headers();
         for (name, value) in request.headers() {
             // The token is among them: a driver that logs its commands must not log these.
             self.modem.header(name, value);
         }
+        // What is left of the limit, in the modem's whole seconds: a begun one would be too long.
+        let left = request.time_limit().saturating_sub(self.modem.uptime().saturating_sub(started));
+        if left < Duration::from_secs(1) {
+            return Err(TransportErrorKind::TimedOut.into());
+        }
+        self.modem.command(&format!("AT+HTTPPARA=\"TIMEOUT\",{}", left.as_secs())).map_err(explain)?;
         let body = request.body().unwrap_or_default();
         let answer = self.modem.perform(request.method(), request.target(), body).map_err(explain)?;
 
-        if answer.head + answer.body > self.buffer.len() {
+        let (head, body) = (answer.head, answer.body);
+        let Some((head, rest)) = self.buffer.split_at_mut_checked(head) else {
             return Err(TransportErrorKind::AnswerTooLarge.into());
-        }
-        let (head, rest) = self.buffer.split_at_mut(answer.head);
-        let body = rest.get_mut(..answer.body).unwrap_or_default();
+        };
+        let Some(body) = rest.get_mut(..body) else { return Err(TransportErrorKind::AnswerTooLarge.into()) };
         self.modem.read(head, body);
         let head = std::str::from_utf8(head).map_err(|_| TransportErrorKind::AnswerBroken)?;
-        let headers = head.lines().filter_map(|line| line.split_once(": "));
+        // All of them: the response takes those that matter, such as `Retry-After` and `Date`.
+        let headers = head.lines().filter_map(|line| line.split_once(':'));
         let response = Response::new(answer.status, &*body);
-        Ok(headers.fold(response, |response, (name, value)| response.with_header(name, value)))
+        Ok(headers.fold(response, |response, (name, value)| response.with_header(name, value.trim())))
     }
 }
 
@@ -61,6 +63,8 @@ fn explain(code: ModemError) -> TransportError {
         602 => TransportErrorKind::TimedOut,
         603 => TransportErrorKind::NameNotResolved,
         606 => TransportErrorKind::Tls,
+        607 => TransportErrorKind::CertificateNotTrusted,
+        608 => TransportErrorKind::ClockNotSet,
         _ => TransportErrorKind::Other,
     };
     TransportError::new(kind).with_source(format!("+HTTPACTION: {}", code.0))
@@ -98,6 +102,10 @@ impl Modem {
         Ok(())
     }
 
+    fn uptime(&self) -> Duration {
+        self.service.clock().elapsed()
+    }
+
     fn clear_headers(&mut self) {
         self.headers.clear();
     }
@@ -110,14 +118,18 @@ impl Modem {
     fn perform(&mut self, method: &str, target: &str, body: &[u8]) -> std::result::Result<Answer, ModemError> {
         let headers: Vec<_> = self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         let limit = Duration::from_secs(self.seconds);
-        let started = self.service.clock().elapsed();
+        let started = self.uptime();
         let Some(answer) = self.service.request_within(limit, method, target, &headers, body) else {
-            let waited = self.service.clock().elapsed().saturating_sub(started);
+            let waited = self.uptime().saturating_sub(started);
             return Err(ModemError(if waited < limit { 601 } else { 602 }));
         };
-        let delay = answer.retry_after();
-        self.head = delay.map(|delay| format!("Retry-After: {}\r\n", delay.as_secs())).unwrap_or_default();
-        self.head.extend(answer.content_type().map(|it| format!("Content-Type: {it}\r\n")));
+        let headers = [
+            ("Retry-After", answer.retry_after().map(|delay| delay.as_secs().to_string())),
+            ("Content-Type", answer.content_type().map(str::to_owned)),
+            ("x-ms-request-id", answer.request_id().map(str::to_owned)),
+        ];
+        let lines = headers.into_iter().filter_map(|(name, value)| Some(format!("{name}: {}\r\n", value?)));
+        self.head = lines.collect();
         self.body = answer.body().to_vec();
         Ok(Answer { status: answer.status(), head: self.head.len(), body: self.body.len() })
     }

@@ -33,8 +33,8 @@ fn program(name: &str) -> PathBuf {
 
 fn run_with(name: &str, arguments: &[&str], variables: &[(&str, &str)], input: &str) -> Ran {
     let mut command = Command::new(program(name));
-    for (variable, _) in
-        std::env::vars().filter(|(name, _)| name.starts_with("PROVISIONING_") || name.ends_with("_PROXY"))
+    for (variable, _) in std::env::vars()
+        .filter(|(name, _)| name.starts_with("PROVISIONING_") || name.to_ascii_uppercase().ends_with("_PROXY"))
     {
         command.env_remove(variable);
     }

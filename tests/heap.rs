@@ -94,6 +94,7 @@ struct Owner(#[allow(dead_code, reason = "held, not read")] MutexGuard<'static, 
 impl Owner {
     fn new() -> Self {
         let guard = OWNER.lock().unwrap_or_else(PoisonError::into_inner);
+        LIVE.store(0, Ordering::Relaxed);
         MINE.set(true);
         Self(guard)
     }
@@ -324,7 +325,7 @@ fn a_whole_registration_stays_under_4_kib_of_heap_and_60_allocations() {
     let peak = PEAK.load(Ordering::Relaxed) - before;
     println!("{peak} bytes of heap at the peak, {count} allocations");
     assert_eq!(assignment.requests(), 3);
-    assert!(peak < 4096, "{peak} bytes");
+    assert!((1000..4096).contains(&peak), "{peak} bytes");
     assert!(count < 60, "{count} allocations");
 }
 

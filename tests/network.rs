@@ -1,5 +1,5 @@
 //! The networks of real sites: what goes wrong there, and comes right within the same registration.
-#![cfg(all(feature = "bundled-roots", feature = "simulator-server"))]
+#![cfg(all(feature = "https", feature = "simulator-server"))]
 #![allow(clippy::expect_used, clippy::panic, reason = "a test may panic")]
 
 mod common;
@@ -243,7 +243,102 @@ fn a_connection_that_the_service_closed_meanwhile_is_opened_anew_without_a_faile
     assert_eq!(register(&patient("3", ControlFlow::Break(())), &lookups), (3, 2));
 }
 
+/// The same answers as the service frames them: in chunks.
+fn chunked(status: &str, headers: &str, body: &str) -> String {
+    let (first, second) = body.split_at(body.len() / 2);
+    let chunks = [first, second, ""].map(|chunk| format!("{:x}\r\n{chunk}\r\n", chunk.len()));
+    format!("HTTP/1.1 {status}\r\nTransfer-Encoding: chunked\r\n{headers}\r\n{}", chunks.concat())
+}
+
+#[test]
+fn answers_in_chunks_are_read_whole_and_leave_the_connection_as_it_was() {
+    let peer = Peer::new(|it, stream| {
+        let headers = "Content-Type: application/json; charset=utf-8\r\nRetry-After: 3\r\n";
+        let assigning = r#"{"operationId":"5.3","status":"assigning"}"#;
+        let (status, body) = if it.number < 2 { ("202 Accepted", assigning) } else { ("200 OK", common::ASSIGNED) };
+        say(stream, chunked(status, headers, body).as_bytes())
+    });
+    assert_eq!(register(&peer, &Arc::default()), (3, 1));
+}
+
+#[test]
+fn a_look_up_that_fails_while_there_is_a_connection_or_an_address_is_no_reason_to_give_up() {
+    let (sim, server) = service();
+    let there = address(&server.endpoint());
+    let lookups = AtomicUsize::new(0);
+    let client = client(&sim, roots(server.ca_pem()), move || match lookups.fetch_add(1, Ordering::SeqCst) {
+        0 => Ok(vec![there]),
+        _ => Err(io::ErrorKind::TimedOut.into()),
+    });
+    let mut client = client.build().expect("builds");
+    client.register().expect("assigned");
+    client.register().expect("assigned");
+    assert_eq!(server.connections(), 1);
+}
+
+#[test]
+fn answers_without_a_body_do_not_cost_the_connection_and_pages_of_somebody_else_do() {
+    for (refusal, connections) in [
+        ("HTTP/1.1 429 Too Many Requests\r\nContent-Length: 0\r\n\r\n".to_owned(), 1),
+        (http("503 Service Unavailable", "Content-Type: text/html\r\n", "<html>"), 4),
+        ("HTTP/1.1 302 Found\r\nLocation: https://portal.example/\r\nContent-Length: 0\r\n\r\n".to_owned(), 4),
+    ] {
+        let peer = Peer::new(move |it, stream| match it.number {
+            0..3 => say(stream, refusal.as_bytes()),
+            _ => say(stream, http("200 OK", "Content-Type: application/json\r\n", common::ASSIGNED).as_bytes()),
+        });
+        assert_eq!(register(&peer, &Arc::default()), (4, connections));
+    }
+}
+
+// Handles
+
+#[test]
+fn a_request_under_way_can_be_ended_though_the_roots_were_replaced_meanwhile() {
+    let peer = Peer::new(|_, stream| {
+        // Silence until the client goes away.
+        let _ = io::Read::read(stream, &mut [0]);
+        ControlFlow::Break(())
+    });
+    let transport = peer.transport();
+    let (closer, handle) = (transport.closer(), transport.roots_handle());
+    let failures = Failures::default();
+    let client =
+        ProvisioningClient::builder(scope(), id("dev-01"), key()).endpoint(peer.endpoint()).transport(transport);
+    // Ends at the first wait; or, were the request not ended, at the deadline.
+    let client = client.deadline(seconds(8)).wait(|pause| match pause.duration() {
+        Duration::ZERO => ControlFlow::Continue(()),
+        _ => ControlFlow::Break(()),
+    });
+    let mut client = failures.observe(client).build().expect("builds");
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while peer.requests().is_empty() {
+                std::thread::yield_now();
+            }
+            handle.replace(peer.roots());
+            closer.close();
+        });
+        assert!(matches!(client.register(), Err(Error::Cancelled)));
+    });
+    assert_eq!(failures.seen(), [TransportErrorKind::AnswerBroken]);
+}
+
 // Roots
+
+/// What is trusted without a word, with whatever features there are: somebody, but not a test's peer; and no panic.
+#[test]
+fn the_default_transport_works_with_every_choice_of_features() {
+    let peer = Peer::saying("");
+    let client = ProvisioningClient::builder(scope(), id("dev-01"), key()).endpoint(peer.endpoint());
+    let client = client.transport(HttpsTransport::new()).deadline(seconds(5)).clock(skipping()).build();
+    let error = client.expect("builds").register().expect_err("not trusted");
+    let kind = error.transport().map(azure_iot_dps::TransportError::kind);
+    // A platform without certificate authorities says so in words of its own.
+    let expected = [TransportErrorKind::CertificateNotTrusted, TransportErrorKind::Tls];
+    assert!(kind.is_some_and(|kind| expected.contains(&kind)), "{error:?}");
+    assert!(peer.requests().is_empty());
+}
 
 fn file(name: &str, content: &[u8]) -> PathBuf {
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("network");
@@ -325,7 +420,7 @@ fn roots_replaced_under_a_living_connection_count_from_the_next_request_on() {
     let client = ProvisioningClient::builder(sim.id_scope(), id("dev-01"), key).endpoint(server.endpoint());
     let mut client = client.transport(transport).clock(skipping()).deadline(seconds(900)).build().expect("builds");
     client.register().expect("assigned");
-    handle.replace(Roots::bundled());
+    handle.replace(roots(Peer::saying("").ca_pem()));
     let error = client.register().expect_err("not trusted any more");
     assert_eq!(
         error.transport().map(azure_iot_dps::TransportError::kind),

@@ -17,7 +17,8 @@ use crate::hub::AssignmentStore;
 const LARGEST: u64 = 1024 * 1024;
 /// How long to wait for another process that is writing.
 const LOCK_LIMIT: Duration = Duration::from_secs(5);
-const LOCK_POLL: Duration = Duration::from_millis(20);
+/// Short beside a save, so that a process that saves without a pause leaves the others their turn.
+const LOCK_POLL: Duration = Duration::from_millis(1);
 
 /// Keeps an assignment in a file.
 ///

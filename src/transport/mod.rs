@@ -17,7 +17,8 @@ use crate::protocol::{Request, Response};
 /// # struct Answer<'m> { status: u16, headers: Vec<(&'m str, &'m str)>, body: &'m [u8] }
 /// # struct Modem;
 /// # impl Modem {
-/// #     fn open(&mut self, _: &str, _: u16, _: Duration) -> Result<(), u16> { Ok(()) }
+/// #     fn set_deadline(&mut self, _: Duration) {}
+/// #     fn open(&mut self, _: &str, _: u16) -> Result<(), u16> { Ok(()) }
 /// #     fn http<'h>(&mut self, _: &str, _: &str, _: impl Iterator<Item = (&'h str, &'h str)>, _: &[u8]) -> Result<Answer<'_>, u16> {
 /// #         Ok(Answer { status: 202, headers: vec![("Retry-After", "3")], body: b"" })
 /// #     }
@@ -30,7 +31,8 @@ use crate::protocol::{Request, Response};
 /// impl Transport for ModemTransport {
 ///     fn send<'b>(&'b mut self, request: &Request<'_>) -> Result<Response<'b>, TransportError> {
 ///         let endpoint = request.endpoint();
-///         let opened = self.modem.open(endpoint.host().as_str(), endpoint.port(), request.time_limit());
+///         self.modem.set_deadline(request.time_limit()); // For all that follows.
+///         let opened = self.modem.open(endpoint.host().as_str(), endpoint.port());
 ///         opened.map_err(|_code| TransportErrorKind::CannotConnect)?;
 ///         let body = request.body().unwrap_or_default();
 ///         let answer = self.modem.http(request.method(), request.target(), request.headers(), body);

@@ -5,6 +5,7 @@ mod names;
 mod proxy;
 mod roots;
 
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -45,13 +46,13 @@ const LONGEST_IDLE: Duration = Duration::from_secs(210);
 
 /// Carries requests over HTTPS, with TLS 1.2 or 1.3 by rustls.
 ///
-/// - Looking up the name takes at most 10 s, connecting (TLS included) 30 s, the head and the body of the answer 30 s each,
-///   and all of it together 55 s or [`Request::time_limit`], whichever is less.
+/// - Looking up the name takes at most 10 s (a proxy's counts as connecting), connecting (TLS included) 30 s, the head and the
+///   body of the answer 30 s each, and all of it together 55 s or [`Request::time_limit`], whichever is less.
 /// - Redirects are not followed, the request goes out in TLS or not at all, and no proxy is read from the environment.
 /// - An answer has at most 128 KiB, its head at most 16 KiB.
 /// - One connection serves a whole registration, and the name is looked up once for it; an idle one is kept for 3.5 minutes.
 ///   Where a kept connection turns out to be dead, the request is sent once more on a new one; and one on which came what is
-///   no JSON, as from a captive portal, is not kept.
+///   not the service's, as from a captive portal, is not kept.
 ///
 /// At the level `trace` the libraries below write what goes over the wire to the `log` crate, tokens included: keep the
 /// targets `ureq` and `ureq_proto` at `debug` or above.
@@ -76,20 +77,26 @@ pub struct HttpsTransport {
 /// What the handles of a transport reach from other threads.
 struct Shared {
     roots: RootCerts,
-    /// With its connections, while there is one.
+    /// With its connections, while there is one for these roots.
     agent: Option<ureq::Agent>,
+    /// The one that carries a request at this moment.
+    under_way: Option<ureq::Agent>,
+    /// Somebody has ended the request under way.
+    closed: bool,
 }
 
 fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Ends the request under way, and with it the connection.
+/// Ends the request under way, should it have a connection yet or not, and closes the connection that is kept.
 fn close(shared: &Mutex<Shared>) {
-    let agent = lock(shared).agent.take();
-    if let Some(agent) = agent {
-        agent.shutdown();
-    }
+    let agents = {
+        let mut shared = lock(shared);
+        shared.closed = true;
+        [shared.agent.take(), shared.under_way.take()]
+    };
+    agents.into_iter().flatten().for_each(ureq::Agent::shutdown);
 }
 
 impl HttpsTransport {
@@ -122,10 +129,13 @@ impl HttpsTransport {
     fn send_anew_if_need_be(&mut self, request: &Request<'_>) -> Result<u16, ureq::Error> {
         let started = Instant::now();
         let time_limit = request.time_limit().min(REQUEST_LIMIT);
-        let kept = !self.head.is_empty();
+        let kept = {
+            let mut shared = lock(&self.shared);
+            shared.closed = false;
+            !self.head.is_empty() && shared.agent.is_some()
+        };
         match self.send_in_time(request, time_limit) {
-            // Where somebody closed it on purpose, the agent is gone.
-            Err(error) if kept && failure::is_lost(&error) && lock(&self.shared).agent.is_some() => {
+            Err(error) if kept && failure::is_lost(&error) && !lock(&self.shared).closed => {
                 self.names.forget();
                 let left = time_limit.saturating_sub(started.elapsed());
                 if left.is_zero() { Err(error) } else { self.send_in_time(request, left) }
@@ -148,7 +158,8 @@ impl HttpsTransport {
                 return true;
             }
             false
-        })?;
+        });
+        let watch = watch.map_err(|error| ureq::Error::Other(Box::new(error)))?;
         let result = self.exchange(request, time_limit);
         drop(done);
         match watch.join() {
@@ -180,20 +191,26 @@ impl HttpsTransport {
         Ok(head.status.as_u16())
     }
 
-    /// Whether the last answer is of the type that the service's answers have.
-    fn is_json(&self) -> bool {
+    /// Whether the last answer is not the service's, as far as can be seen from here.
+    fn is_foreign(&self, status: u16) -> bool {
         let content_type = self.head.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        content_type.is_some_and(|value| value.to_ascii_lowercase().contains("json"))
+        let is_json = content_type.is_some_and(|value| value.to_ascii_lowercase().contains("json"));
+        (300..400).contains(&status) || !(is_json || self.body.is_empty())
     }
 
-    fn agent(&self) -> ureq::Agent {
+    /// Notes it as the one that is under way.
+    fn agent(&self) -> Result<ureq::Agent, ureq::Error> {
         let mut shared = lock(&self.shared);
-        let Shared { roots, agent } = &mut *shared;
-        let make = || {
-            let config = configuration(roots.clone(), self.proxy.clone());
+        if shared.closed {
+            return Err(io::Error::from(io::ErrorKind::ConnectionAborted).into());
+        }
+        let agent = shared.agent.take().unwrap_or_else(|| {
+            let config = configuration(shared.roots.clone(), self.proxy.clone());
             ureq::Agent::with_parts(config, DefaultConnector::default(), self.names.clone())
-        };
-        agent.get_or_insert_with(make).clone()
+        });
+        shared.agent = Some(agent.clone());
+        shared.under_way = Some(agent.clone());
+        Ok(agent)
     }
 
     fn run<B: ureq::AsSendBody>(
@@ -201,7 +218,7 @@ impl HttpsTransport {
         request: ureq::http::Request<B>,
         time_limit: Duration,
     ) -> Result<ureq::http::Response<ureq::Body>, ureq::Error> {
-        let agent = self.agent();
+        let agent = self.agent()?;
         if time_limit >= REQUEST_LIMIT {
             return agent.run(request);
         }
@@ -275,12 +292,14 @@ impl fmt::Debug for HttpsTransport {
 
 impl Transport for HttpsTransport {
     fn send<'b>(&'b mut self, request: &Request<'_>) -> Result<Response<'b>, TransportError> {
-        let status = self.send_anew_if_need_be(request).map_err(|error| {
+        let result = self.send_anew_if_need_be(request);
+        lock(&self.shared).under_way = None;
+        let status = result.map_err(|error| {
             // Wherever it went wrong, the address may be to blame.
             self.names.forget();
             failure::explain(error, self.proxy.is_some())
         })?;
-        if !self.is_json() {
+        if self.is_foreign(status) {
             // A gateway or a captive portal: the next request is to find the service, should it be there by then.
             self.names.forget();
             lock(&self.shared).agent = None;
@@ -324,7 +343,7 @@ impl HttpsTransportBuilder {
     /// The transport. Nothing is connected yet.
     #[must_use]
     pub fn build(self) -> HttpsTransport {
-        let shared = Shared { roots: self.roots.into_inner(), agent: None };
+        let shared = Shared { roots: self.roots.into_inner(), agent: None, under_way: None, closed: false };
         HttpsTransport {
             proxy: self.proxy.map(Proxy::into_inner),
             names: self.names,
@@ -361,4 +380,17 @@ fn configuration(roots: RootCerts, proxy: Option<ureq::Proxy>) -> ureq::config::
         // Seen by a proxy only; a request brings its own.
         .user_agent(concat!("azure-iot-dps/", env!("CARGO_PKG_VERSION")))
         .build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The service asks to wait up to a minute between polls; ureq's own limit is 15 s.
+    #[test]
+    fn an_idle_connection_is_kept_for_longer_than_any_wait_between_polls() {
+        let config = configuration(Roots::default().into_inner(), None);
+        assert!(config.max_idle_age() >= Duration::from_secs(60 + 60), "{:?}", config.max_idle_age());
+        assert_eq!((config.max_idle_connections(), config.max_redirects(), config.https_only()), (1, 0, true));
+    }
 }

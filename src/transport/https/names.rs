@@ -5,6 +5,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 use core::net::{IpAddr, SocketAddr};
+use core::time::Duration;
 use std::io;
 use std::net::ToSocketAddrs;
 use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
@@ -30,7 +31,7 @@ struct Known {
     host: String,
     port: u16,
     addresses: Vec<SocketAddr>,
-    at: Instant,
+    used: Instant,
 }
 
 impl Names {
@@ -52,16 +53,29 @@ impl Names {
             return Ok([SocketAddr::new(address, port)].into());
         }
         // ureq asks for every request, whether it has a connection or not. On a mobile network each look-up is paid for.
-        if let Some(known) = &*self.known()
-            && (known.host.as_str(), known.port) == (host, port)
-            && known.at.elapsed() < LONGEST_IDLE
-        {
-            return Ok(known.addresses.clone());
+        if let Some(addresses) = self.known_addresses(host, port, LONGEST_IDLE) {
+            return Ok(addresses);
         }
-        let addresses = self.look_up(host, port, timeout)?;
-        let known = Known { host: host.into(), port, addresses: addresses.clone(), at: Instant::now() };
-        *self.known() = Some(known);
-        Ok(addresses)
+        match self.look_up(host, port, timeout) {
+            Ok(addresses) => {
+                let known = Known { host: host.into(), port, addresses: addresses.clone(), used: Instant::now() };
+                *self.known() = Some(known);
+                Ok(addresses)
+            }
+            // Better than none; if they are not good any more, they will be forgotten.
+            Err(error) => self.known_addresses(host, port, Duration::MAX).ok_or(error),
+        }
+    }
+
+    /// Those that were used no longer ago than `age`.
+    fn known_addresses(&self, host: &str, port: u16, age: Duration) -> Option<Vec<SocketAddr>> {
+        let mut known = self.known();
+        let known = known.as_mut().filter(|known| (known.host.as_str(), known.port) == (host, port))?;
+        if known.used.elapsed() >= age {
+            return None;
+        }
+        known.used = Instant::now();
+        Some(known.addresses.clone())
     }
 
     /// The system's look-up cannot be ended: a thread of its own waits for it, and is left behind if need be.

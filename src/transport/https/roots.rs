@@ -50,7 +50,10 @@ impl Roots {
     }
 
     /// Whatever the operating system trusts, as decided by its own verifier on Windows, macOS, iOS and Android, and by the files
-    /// of OpenSSL on Linux. The default without the feature `bundled-roots`.
+    /// of OpenSSL on Linux.
+    ///
+    /// Say so where it is wanted: this is the default only of a build without the feature `bundled-roots`, and any crate of the same
+    /// build may enable that.
     ///
     /// On Android the application must have initialised `rustls-platform-verifier`.
     #[cfg(feature = "platform-verifier")]
@@ -90,12 +93,16 @@ impl Roots {
     ///
     /// # Errors
     ///
-    /// The file cannot be read, there is no certificate in it, or one that cannot be read.
+    /// The file cannot be read or has more than 1 MiB, there is no certificate in it, or one that cannot be read.
     pub fn file(path: impl AsRef<Path>) -> Result<Self, RootsError> {
         let path = path.as_ref();
         let mut bytes = Vec::new();
-        let result = File::open(path).and_then(|file| file.take(LARGEST_FILE).read_to_end(&mut bytes));
+        let one_more = LARGEST_FILE.saturating_add(1);
+        let result = File::open(path).and_then(|file| file.take(one_more).read_to_end(&mut bytes));
         result.map_err(|source| RootsError::File { path: path.into(), source })?;
+        if bytes.len() as u64 > LARGEST_FILE {
+            return Err(RootsError::TooLarge { limit: LARGEST_FILE });
+        }
         // The first byte of a certificate in DER: a sequence.
         if bytes.first() == Some(&0x30) { Self::der(&bytes) } else { Self::pem(&bytes) }
     }
@@ -165,6 +172,12 @@ pub enum RootsError {
         path: PathBuf,
         /// Why.
         source: io::Error,
+    },
+    /// The file is larger than any list of roots.
+    #[error("the file of roots has more than {limit} bytes")]
+    TooLarge {
+        /// The most bytes that are read.
+        limit: u64,
     },
     /// There is not one certificate in it.
     #[error("the roots hold no certificate")]
