@@ -23,7 +23,7 @@ use azure_iot_dps::{
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore};
-use support::{Result, print};
+use support::{Result, http, print};
 
 /// The whole client, but for the network.
 async fn register(
@@ -153,51 +153,12 @@ impl Connection {
         let mut bytes = Vec::new();
         loop {
             self.read(&mut bytes).await?;
-            if let Some(response) = parse(&bytes)? {
+            if let Some(response) = http::parse(&bytes)? {
                 return Ok(response);
             }
             if bytes.len() > LIMIT {
                 return Err(io::Error::other("the answer is too large"));
             }
-        }
-    }
-}
-
-/// The answer, once it is whole.
-fn parse(bytes: &[u8]) -> io::Result<Option<Response<'static>>> {
-    let mut headers = [httparse::EMPTY_HEADER; 32];
-    let mut answer = httparse::Response::new(&mut headers);
-    let httparse::Status::Complete(start) = answer.parse(bytes).map_err(io::Error::other)? else { return Ok(None) };
-    let headers = answer.headers.iter().filter_map(|it| Some((it.name, std::str::from_utf8(it.value).ok()?)));
-    let header = |wanted: &str| headers.clone().find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|it| it.1);
-    let rest = bytes.get(start..).unwrap_or_default();
-    let body = match (header("transfer-encoding"), header("content-length").map(str::parse)) {
-        (Some("chunked"), _) => unchunk(rest)?,
-        (None, Some(Ok(length))) => rest.get(..length).map(|body| (body.to_vec(), length)),
-        _ => return Err(io::Error::other("an answer without a length")),
-    };
-    let Some((body, length)) = body else { return Ok(None) };
-    if rest.len() > length {
-        return Err(io::Error::other("more than one answer"));
-    }
-    let response = Response::new(answer.code.unwrap_or_default(), body);
-    Ok(Some(headers.fold(response, |response, (name, value)| response.with_header(name, value.to_owned()))))
-}
-
-/// The body out of its chunks, as the service sends it, and how long it was with them; `None` until it is whole.
-fn unchunk(mut rest: &[u8]) -> io::Result<Option<(Vec<u8>, usize)>> {
-    let (mut body, whole) = (Vec::new(), rest.len());
-    loop {
-        let size = httparse::parse_chunk_size(rest).map_err(|_| io::Error::other("a chunk without a size"))?;
-        let httparse::Status::Complete((start, size)) = size else { return Ok(None) };
-        let end =
-            usize::try_from(size).ok().and_then(|size| start.checked_add(size)).ok_or(io::ErrorKind::InvalidData)?;
-        let Some(chunk) = rest.get(start..end) else { return Ok(None) };
-        let Some(after) = rest.get(end..).and_then(|rest| rest.get(2..)) else { return Ok(None) };
-        body.extend(chunk);
-        rest = after;
-        if size == 0 {
-            return Ok(Some((body, whole.saturating_sub(rest.len()))));
         }
     }
 }
@@ -220,36 +181,4 @@ async fn run() -> Result<()> {
     let settings = RegistrationSettings::new(service.id_scope(), registration_id).endpoint(server.endpoint());
     let assignment = register(&settings, &key, &mut Network { config, connection: None }).await?;
     print(&format!("assigned hub: {}\ndevice ID:    {}\n", assignment.hub(), assignment.device_id()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_answer_is_whole_when_its_last_byte_is_there_whichever_way_it_is_framed() {
-        for text in [
-            "HTTP/1.1 202 Accepted\r\nContent-Length: 5\r\nRetry-After: 3\r\n\r\n{1,2}",
-            "HTTP/1.1 202 Accepted\r\nTransfer-Encoding: chunked\r\nRetry-After: 3\r\n\r\n3\r\n{1,\r\n2\r\n2}\r\n0\r\n\r\n",
-        ] {
-            for length in 0..text.len() {
-                assert!(parse(&text.as_bytes()[..length]).unwrap().is_none(), "{length}");
-            }
-            let response = parse(text.as_bytes()).unwrap().unwrap();
-            assert_eq!((response.status(), response.body()), (202, &b"{1,2}"[..]));
-            assert_eq!(response.retry_after(), Some(Duration::from_secs(3)));
-        }
-    }
-
-    #[test]
-    fn an_answer_that_has_no_end_or_goes_on_behind_it_is_an_error() {
-        for text in [
-            "HTTP/1.1 200 OK\r\n\r\n{}",
-            "HTTP/1.1 200 OK\r\nContent-Length: two\r\n\r\n{}",
-            "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}HTTP/1.1 200 OK",
-            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n",
-        ] {
-            assert!(parse(text.as_bytes()).is_err(), "{text}");
-        }
-    }
 }

@@ -3,6 +3,9 @@
 #![allow(clippy::expect_used, clippy::panic, reason = "a test may panic")]
 
 mod common;
+#[path = "../examples/support/http.rs"]
+#[allow(unreachable_pub, reason = "an example's")]
+mod http;
 #[path = "common/proxy.rs"]
 mod proxy;
 
@@ -394,4 +397,33 @@ fn a_modems_stack_and_an_async_loop_provision_a_device_too() {
     let ran = run_with("async_by_hand", &[], &[], "");
     assert_eq!(ran.out, "assigned hub: simulated-hub.azure-devices.net\ndevice ID:    async-device-1\n", "{ran:?}");
     assert!(ran.code == Some(0) && ran.err.contains("assigning, next poll in 1 s"), "{ran:?}");
+}
+
+// HTTP by hand, as `async_by_hand` has it
+
+#[test]
+fn an_answer_is_whole_when_its_last_byte_is_there_whichever_way_it_is_framed() {
+    for text in [
+        "HTTP/1.1 202 Accepted\r\nContent-Length: 5\r\nRetry-After: 3\r\n\r\n{1,2}",
+        "HTTP/1.1 202 Accepted\r\nTransfer-Encoding: chunked\r\nRetry-After: 3\r\n\r\n3\r\n{1,\r\n2\r\n2}\r\n0\r\n\r\n",
+    ] {
+        for length in 0..text.len() {
+            assert!(http::parse(&text.as_bytes()[..length]).expect("well formed").is_none(), "{length}");
+        }
+        let response = http::parse(text.as_bytes()).expect("well formed").expect("whole");
+        assert_eq!((response.status(), response.body()), (202, &b"{1,2}"[..]));
+        assert_eq!(response.retry_after(), Some(std::time::Duration::from_secs(3)));
+    }
+}
+
+#[test]
+fn an_answer_that_has_no_end_or_goes_on_behind_it_is_an_error() {
+    for text in [
+        "HTTP/1.1 200 OK\r\n\r\n{}",
+        "HTTP/1.1 200 OK\r\nContent-Length: two\r\n\r\n{}",
+        "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}HTTP/1.1 200 OK",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n",
+    ] {
+        assert!(http::parse(text.as_bytes()).is_err(), "{text}");
+    }
 }

@@ -3,6 +3,7 @@
 
 #[cfg(feature = "bundled-roots")]
 pub mod device;
+pub mod http;
 #[cfg(feature = "bundled-roots")]
 pub mod hub;
 #[cfg(feature = "bundled-roots")]
