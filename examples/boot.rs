@@ -1,6 +1,6 @@
 //! How a gateway boots: with the assignment that it has, or else it registers; and again where its hub is gone.
 //!
-//! It takes the variables and flags of `register`; with nothing set it starts a simulated service and hub inside the process
+//! It takes the variables of `register`, and the flags that name the device; with nothing set it starts a simulated service and hub inside the process
 //! (feature `simulator-server`). What is meant to be copied is `boot`.
 
 mod support;

@@ -10,13 +10,11 @@ mod support;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use azure_iot_dps::{Assignment, DeviceId, HostName, RegistrationId, Substatus};
 use clap::Parser;
-use serde::Serialize;
-use serde_json::value::RawValue;
 use support::Result;
 use support::device::DeviceArguments;
 use support::progress::{show_events, show_wait};
+use support::report::{as_json, as_words};
 
 /// Provisions a device with the Azure IoT Hub Device Provisioning Service.
 ///
@@ -60,45 +58,4 @@ fn provision(arguments: &Arguments) -> Result<String> {
     }
     let assignment = result?;
     if arguments.json { as_json(&assignment) } else { Ok(as_words(&assignment)) }
-}
-
-fn as_words(assignment: &Assignment) -> String {
-    let mut text = format!("assigned hub: {}\ndevice ID:    {}\n", assignment.hub(), assignment.device_id());
-    if let Some(substatus) = assignment.substatus() {
-        text.extend(["substatus:    ", substatus.as_str(), "\n"]);
-    }
-    if let Some(payload) = assignment.payload_json() {
-        text.extend(["payload:      ", payload, "\n"]);
-    }
-    text
-}
-
-/// As the service names the fields.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Output<'a> {
-    registration_id: &'a RegistrationId,
-    assigned_hub: &'a HostName,
-    device_id: &'a DeviceId,
-    status: &'a str,
-    substatus: Option<&'a str>,
-    created_date_time_utc: Option<&'a str>,
-    last_updated_date_time_utc: Option<&'a str>,
-    etag: Option<&'a str>,
-    payload: Option<&'a RawValue>,
-}
-
-fn as_json(assignment: &Assignment) -> Result<String> {
-    let json = serde_json::to_string(&Output {
-        registration_id: assignment.registration_id(),
-        assigned_hub: assignment.hub(),
-        device_id: assignment.device_id(),
-        status: "assigned",
-        substatus: assignment.substatus().map(Substatus::as_str),
-        created_date_time_utc: assignment.created_at(),
-        last_updated_date_time_utc: assignment.updated_at(),
-        etag: assignment.etag(),
-        payload: assignment.payload()?,
-    })?;
-    Ok(json + "\n")
 }

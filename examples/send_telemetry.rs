@@ -20,6 +20,7 @@ use support::Result;
 use support::device::{Device, DeviceArguments};
 use support::hub::Hub;
 use support::progress::{show_events, show_wait};
+use support::report::as_json;
 
 /// Provisions a device with the Azure IoT Hub Device Provisioning Service and sends messages to its hub.
 ///
@@ -47,6 +48,9 @@ struct Arguments {
     /// Connect to this gateway instead of the hub; token and path still name the hub
     #[arg(long, value_name = "HOST[:PORT]")]
     hub_endpoint: Option<Endpoint>,
+    /// Print the assignment as JSON first
+    #[arg(long)]
+    json: bool,
     /// How long the registration may take in all, and how long to go on trying to send a message
     #[arg(long, value_name = "SECONDS", default_value_t = 900)]
     deadline: u64,
@@ -78,6 +82,9 @@ fn run(arguments: &Arguments) -> Result<()> {
     let assignment = client.assignment(&mut *store)?;
     warn(&client);
     eprintln!("{} belongs to {}", assignment.device_id(), assignment.hub());
+    if arguments.json {
+        support::print(&as_json(&assignment)?)?;
+    }
     Sender { arguments, device: &device, clock, client, store, assignment }.send_all()
 }
 

@@ -269,6 +269,10 @@ fn send_telemetry_with_nothing_set_sends_three_messages_to_a_simulated_hub() {
         "sent 1 of 3\nacknowledged 1 of 3\nsent 2 of 3\nacknowledged 2 of 3\nsent 3 of 3\nacknowledged 3 of 3\n";
     assert_eq!((ran.code, ran.out.as_str()), (Some(0), expected), "{ran:?}");
     assert!(ran.err.contains("simulated service") && ran.err.contains("simulated-device-1 belongs to"), "{ran:?}");
+    let ran = run_with("send_telemetry", &["--count", "1", "--json"], &[], "");
+    let (json, rest) = ran.out.split_once('\n').expect("lines");
+    let json: serde_json::Value = serde_json::from_str(json).expect("JSON");
+    assert_eq!((json["deviceId"].as_str(), rest), (Some("simulated-device-1"), "sent 1 of 1\nacknowledged 1 of 1\n"));
 }
 
 #[cfg(feature = "simulator-server")]

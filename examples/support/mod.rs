@@ -8,6 +8,7 @@ pub mod http;
 pub mod hub;
 #[cfg(feature = "bundled-roots")]
 pub mod progress;
+pub mod report;
 
 use std::env::{self, VarError};
 use std::error::Error;
