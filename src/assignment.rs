@@ -48,6 +48,14 @@ pub enum KeyUsed {
 }
 
 impl KeyUsed {
+    /// Of two keys' signers, this one's; the first where there is no second.
+    pub(crate) fn of<T>(self, first: T, second: Option<T>) -> T {
+        match (self, second) {
+            (Self::Secondary, Some(second)) => second,
+            _ => first,
+        }
+    }
+
     pub(crate) fn other(self) -> Self {
         match self {
             Self::Primary => Self::Secondary,

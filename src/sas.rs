@@ -7,12 +7,18 @@
 use alloc::string::String;
 use core::fmt::{self, Write};
 use core::ops::Range;
+use core::time::Duration;
 
 use crate::encoding::{MAC, MAC_BASE64, base64_into, decode_mac, percent_decode, percent_encode};
 use crate::identity::{DeviceId, HostName, IdScope, ModuleId, RegistrationId};
 use crate::key::{DeviceKey, Signer, SignerError};
 use crate::time::UnixTime;
 use crate::wipe;
+
+/// How long a token is good for, unless another time is chosen.
+pub(crate) const TOKEN_LIFETIME: Duration = Duration::from_secs(60 * 60);
+/// The least that can be chosen: a clock may be that slow.
+pub(crate) const SHORTEST_TOKEN_LIFETIME: Duration = Duration::from_secs(5 * 60);
 
 /// What a token gives access to, and under which key name (`skn`).
 #[derive(Clone, Copy, Debug)]

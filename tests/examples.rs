@@ -14,6 +14,8 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
+use common::folder;
+
 const GROUP_KEY: &str = "8isrFI1sGsIlvvFSSFRiMfCNzv21fjbE/+ah/lSh3lF8e2YG1Te7w1KpZhJFFXJrqYKi9yegxkqIChbqOS9Egw==";
 const TUTORIAL_ID: &str = "sn-007-888-abc-mac-a1-b2-c3-d4-e5-f6";
 const TUTORIAL_KEY: &str = "Jsm0lyGpjaVYVP2g3FnmnmG9dI/9qU24wNoykUmermc=";
@@ -53,13 +55,6 @@ fn run_with(name: &str, arguments: &[&str], variables: &[(&str, &str)], input: &
 
 fn derive(arguments: &[&str], input: &str) -> Ran {
     run_with("derive_key", arguments, &[("PROVISIONING_GROUP_KEY", GROUP_KEY)], input)
-}
-
-fn folder(name: &str) -> PathBuf {
-    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
-    let _ = fs::remove_dir_all(&folder);
-    fs::create_dir_all(&folder).expect("a folder");
-    folder
 }
 
 #[test]

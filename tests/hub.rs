@@ -130,8 +130,9 @@ fn retry(advice: Advice) -> Duration {
 fn a_hub_that_answers_401_or_404_or_connack_4_or_5_or_403_without_a_quota_means_register() {
     let connack = [4, 5].map(HubFailure::connack);
     let http = [401, 403, 404].map(HubFailure::http);
+    let nameless = ["", "0", "NoSuchName"].map(|name| HubFailure::http(403).with_code_name(name));
     let codes = [HubFailure::http(403).with_code(403_001), HubFailure::http(404).with_code(404_103)];
-    for failure in connack.into_iter().chain(http).chain(codes) {
+    for failure in connack.into_iter().chain(http).chain(codes).chain(nameless) {
         assert_eq!(reconnection().failed(failure, at(7)), Advice::Register, "{failure:?}");
     }
 }

@@ -13,7 +13,6 @@ mod common;
 use std::borrow::Cow;
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -22,7 +21,7 @@ use azure_iot_dps::{
     Assignment, AssignmentStore, Clock, Error, Event, FileStore, FnTransport, IdScope, KeyUsed, Now,
     ProvisioningClient, RegistrationId, RegistrationSettings, StoreError,
 };
-use common::{Answer, answer, assigned, id, refused, scope, settings};
+use common::{Answer, answer, assigned, folder, id, refused, scope, settings};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -48,13 +47,6 @@ fn facts(assignment: &Assignment) -> impl PartialEq + std::fmt::Debug + use<> {
         (text(assignment.etag()), text(assignment.enrollment_group_id()), text(assignment.payload_json())),
         (assignment.certificates().map(<[u8]>::to_vec).collect::<Vec<_>>(), assignment.key_used()),
     )
-}
-
-fn folder(name: &str) -> PathBuf {
-    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
-    let _ = fs::remove_dir_all(&folder);
-    fs::create_dir_all(&folder).expect("a folder");
-    folder
 }
 
 // The record

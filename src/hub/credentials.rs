@@ -8,7 +8,7 @@ use core::time::Duration;
 use crate::assignment::{Assignment, KeyUsed};
 use crate::identity::{DeviceId, HostName};
 use crate::key::{DeviceKey, Signer, SignerError};
-use crate::sas::{Resource, SasToken};
+use crate::sas::{Resource, SHORTEST_TOKEN_LIFETIME, SasToken, TOKEN_LIFETIME};
 use crate::time::UnixTime;
 use crate::wipe;
 
@@ -66,7 +66,7 @@ impl<S: Signer> HubCredentials<S> {
             signer,
             second_signer: None,
             key_used: assignment.key_used(),
-            lifetime: Duration::from_secs(60 * 60),
+            lifetime: TOKEN_LIFETIME,
             token: None,
         }
     }
@@ -81,8 +81,7 @@ impl<S: Signer> HubCredentials<S> {
     /// How long a token is good for. Default 1 h; less than 5 min counts as 5 min, for a clock may be that slow.
     #[must_use]
     pub fn token_lifetime(self, lifetime: Duration) -> Self {
-        const SHORTEST: Duration = Duration::from_secs(5 * 60);
-        Self { lifetime: lifetime.max(SHORTEST), token: None, ..self }
+        Self { lifetime: lifetime.max(SHORTEST_TOKEN_LIFETIME), token: None, ..self }
     }
 
     /// The hub's host name.
@@ -145,10 +144,7 @@ impl<S: Signer> HubCredentials<S> {
     }
 
     fn signer(&self) -> &S {
-        match (self.key_used, &self.second_signer) {
-            (KeyUsed::Secondary, Some(second_signer)) => second_signer,
-            _ => &self.signer,
-        }
+        self.key_used.of(&self.signer, self.second_signer.as_ref())
     }
 }
 

@@ -14,11 +14,11 @@ const HOUR: Duration = Duration::from_secs(60 * 60);
 const PATIENCE: Duration = Duration::from_secs(30 * 60);
 /// The hub's limits that a registration does not lift, as numbers and by name. Source: Microsoft, "IoT Hub API common error
 /// codes".
-const LIMITS: [(u32, &str); 4] = [
-    (403_002, "IotHubQuotaExceeded"),
-    (403_004, "DeviceMaximumQueueDepthExceeded"),
-    (403_006, "DeviceMaximumActiveFileUploadLimitExceeded"),
-    (403_010, ""), // not in the tier that was bought
+const LIMITS: [(u32, Option<&str>); 4] = [
+    (403_002, Some("IotHubQuotaExceeded")),
+    (403_004, Some("DeviceMaximumQueueDepthExceeded")),
+    (403_006, Some("DeviceMaximumActiveFileUploadLimitExceeded")),
+    (403_010, None), // not in the tier that was bought; no name is documented
 ];
 
 /// What kept a device from its hub.
@@ -80,7 +80,8 @@ impl HubFailure {
     /// [`http`](Self::http) only.
     #[must_use]
     pub fn with_code_name(self, name: &str) -> Self {
-        let known = LIMITS.iter().find(|(_, limit)| name.eq_ignore_ascii_case(limit)).map(|(code, _)| *code);
+        let is_named = |limit: Option<&str>| limit.is_some_and(|limit| name.eq_ignore_ascii_case(limit));
+        let known = LIMITS.iter().find(|(_, limit)| is_named(*limit)).map(|(code, _)| *code);
         match name.parse().ok().or(known) {
             Some(code) => self.with_code(code),
             None => self,
@@ -256,31 +257,24 @@ impl Reconnection {
         }
         let floor = failure.retry_after.unwrap_or_default();
         match rule {
-            Rule::Limit => self.limited(floor, now),
+            Rule::Limit => Advice::Retry { after: self.back_off_limit(floor, now) },
             Rule::Refused => self.refused(floor, now),
-            Rule::Busy => self.wait(floor, now),
+            Rule::Busy => Advice::Retry { after: self.back_off(floor, now) },
             Rule::Unreachable => self.unreachable(now),
         }
-    }
-
-    fn limited(&mut self, floor: Duration, now: Now) -> Advice {
-        const POLICY: RetryPolicy = RetryPolicy::DEFAULT.first_wait(Duration::from_secs(2 * 60)).longest_wait(HOUR);
-        let after = POLICY.backoff(self.counts.limits, Some(floor.clamp(MINUTE, HOUR)), self.jitter(now));
-        self.counts.limits = self.counts.limits.saturating_add(1);
-        Advice::Retry { after }
     }
 
     fn refused(&mut self, floor: Duration, now: Now) -> Advice {
         if now.uptime >= self.times.forgiven {
             self.counts.refusals = 0;
         }
-        self.times.forgiven = now.uptime.saturating_add(HOUR);
         if self.counts.refusals > 0 && now.uptime < self.times.refused {
-            return self.wait_until(self.times.refused, floor, now);
+            self.times.forgiven = self.times.forgiven.max(now.uptime.saturating_add(HOUR));
+            return self.retry_until(self.times.refused, floor, now);
         }
         let spacing = MINUTE.saturating_mul(2_u32.saturating_pow(self.counts.refusals)).min(HOUR);
         self.times.refused = now.uptime.saturating_add(self.spread(spacing, now));
-        // Were the spacing an hour and the next refusal at its end, that would not be a first one.
+        // Not from now on: after a spacing of an hour, the refusal at its end would be a first one.
         self.times.forgiven = self.times.refused.saturating_add(HOUR);
         self.counts.refusals = self.counts.refusals.saturating_add(1);
         self.register()
@@ -292,7 +286,7 @@ impl Reconnection {
         }
         let until = self.times.silent.max(self.times.asked);
         if now.uptime < until {
-            return self.wait_until(until, Duration::ZERO, now);
+            return self.retry_until(until, Duration::ZERO, now);
         }
         self.times.asked = now.uptime.saturating_add(self.spread(HOUR, now));
         self.register()
@@ -303,19 +297,25 @@ impl Reconnection {
         Advice::Register
     }
 
-    fn wait(&mut self, floor: Duration, now: Now) -> Advice {
-        let after = self.retry.backoff(self.counts.failures, Some(floor.min(HOUR)), self.jitter(now));
-        self.counts.failures = self.counts.failures.saturating_add(1);
-        Advice::Retry { after }
+    /// As after any failure, but not past the time at which the next one is a reason to register.
+    fn retry_until(&mut self, until: Duration, floor: Duration, now: Now) -> Advice {
+        let due = until.saturating_sub(now.uptime).max(floor.min(HOUR));
+        Advice::Retry { after: self.back_off(floor, now).min(due) }
     }
 
-    /// As after any failure, but not past the time at which the next one is a reason to register.
-    fn wait_until(&mut self, until: Duration, floor: Duration, now: Now) -> Advice {
-        let due = until.saturating_sub(now.uptime).max(floor.min(HOUR));
-        match self.wait(floor, now) {
-            Advice::Retry { after } => Advice::Retry { after: after.min(due) },
-            Advice::Register => Advice::Register,
-        }
+    /// One failure more; how long to wait for that.
+    fn back_off(&mut self, floor: Duration, now: Now) -> Duration {
+        let after = self.retry.backoff(self.counts.failures, Some(floor.min(HOUR)), self.jitter(now));
+        self.counts.failures = self.counts.failures.saturating_add(1);
+        after
+    }
+
+    /// The same for a limit that was met.
+    fn back_off_limit(&mut self, floor: Duration, now: Now) -> Duration {
+        const POLICY: RetryPolicy = RetryPolicy::DEFAULT.first_wait(Duration::from_secs(2 * 60)).longest_wait(HOUR);
+        let after = POLICY.backoff(self.counts.limits, Some(floor.clamp(MINUTE, HOUR)), self.jitter(now));
+        self.counts.limits = self.counts.limits.saturating_add(1);
+        after
     }
 
     /// So long, and by device up to a quarter longer.

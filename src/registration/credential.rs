@@ -51,10 +51,7 @@ impl<'a, S: Signer + ?Sized> Credential<'a, S> {
         let good = |token: &SasToken| token.expires_at().saturating_duration_since(time) >= RENEWAL_MARGIN;
         if !self.token.as_ref().is_some_and(good) {
             let resource = Resource::registration(&settings.id_scope, &settings.registration_id);
-            let signer = match (key, self.second_signer) {
-                (KeyUsed::Secondary, Some(second)) => second,
-                _ => self.signer,
-            };
+            let signer = key.of(self.signer, self.second_signer);
             self.token = Some(SasToken::sign(resource, signer, time.saturating_add(settings.token_lifetime))?);
         }
         Ok(())

@@ -14,6 +14,7 @@ use crate::identity::{Endpoint, IdScope, Product, RegistrationId};
 use crate::protocol::wire::Register;
 use crate::protocol::{API_VERSION, CSR_API_VERSION};
 use crate::registration::retry::RetryPolicy;
+use crate::sas::{SHORTEST_TOKEN_LIFETIME, TOKEN_LIFETIME};
 
 /// The most bytes that the service takes in a request. Source: Microsoft, "Azure IoT Hub DPS quotas and limits".
 const LARGEST_REQUEST: usize = 96 * 1024;
@@ -47,7 +48,7 @@ impl RegistrationSettings {
             csr: None,
             retry: RetryPolicy::DEFAULT,
             deadline: Duration::from_secs(15 * 60),
-            token_lifetime: Duration::from_secs(60 * 60),
+            token_lifetime: TOKEN_LIFETIME,
             clock_correction: true,
             user_agent: user_agent(None).into(),
         }
@@ -143,8 +144,7 @@ impl RegistrationSettings {
     /// A token is signed anew when less than 2 min of it are left.
     #[must_use]
     pub fn token_lifetime(self, token_lifetime: Duration) -> Self {
-        const SHORTEST: Duration = Duration::from_secs(5 * 60);
-        Self { token_lifetime: token_lifetime.max(SHORTEST), ..self }
+        Self { token_lifetime: token_lifetime.max(SHORTEST_TOKEN_LIFETIME), ..self }
     }
 
     /// Whether to sign again with the service's time where a 401 shows that the device's clock is to blame. Default on.

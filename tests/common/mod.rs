@@ -188,6 +188,14 @@ pub fn drive(settings: &RegistrationSettings, script: impl IntoIterator<Item = A
     run
 }
 
+/// An empty folder of this name, for one test.
+pub fn folder(name: &str) -> std::path::PathBuf {
+    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir_all(&folder).expect("a folder");
+    folder
+}
+
 pub fn unhex(text: &str) -> Vec<u8> {
     let digits: Vec<u8> =
         text.chars().map(|digit| u8::try_from(digit.to_digit(16).expect("hex")).expect("fits")).collect();

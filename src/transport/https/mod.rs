@@ -331,8 +331,8 @@ impl HttpsTransportBuilder {
         Self { proxy: proxy.into(), ..self }
     }
 
-    /// How a host name and a port become addresses, which are tried in their order. Called on a thread of its own. Default the
-    /// system's resolver.
+    /// How a host name and a port become addresses, which are tried in their order. Called on a thread of its own. An error, or no
+    /// address, is [`NameNotResolved`](crate::TransportErrorKind::NameNotResolved). Default the system's resolver.
     ///
     /// A proxy looks names up by itself: then this is asked for the proxy alone.
     #[must_use]
