@@ -4,7 +4,9 @@
 use std::fmt::Write;
 use std::hint::black_box;
 
-use azure_iot_dps::{DeviceKey, GroupKey, IdScope, KeyDerivation, RegistrationId, Resource, SasToken, UnixTime};
+use azure_iot_dps::sas::Resource;
+use azure_iot_dps::time::UnixTime;
+use azure_iot_dps::{DeviceKey, GroupKey, IdScope, KeyDerivation, RegistrationId, SasToken};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};

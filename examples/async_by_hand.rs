@@ -15,11 +15,13 @@ use std::task::Poll;
 use std::time::Duration;
 
 use async_io::{Async, Timer};
+use azure_iot_dps::attestation::AttestationKind;
+use azure_iot_dps::error::{TransportError, TransportErrorKind};
+use azure_iot_dps::key::Signer;
+use azure_iot_dps::protocol::{Request, Response};
+use azure_iot_dps::registration::{Registration, RegistrationSettings, Step};
 use azure_iot_dps::simulator::Simulator;
-use azure_iot_dps::{
-    Assignment, Clock, DeviceKey, Endpoint, Error, Registration, RegistrationId, RegistrationSettings, Request,
-    Response, Step, SystemClock, TransportError, TransportErrorKind,
-};
+use azure_iot_dps::{Assignment, Clock, DeviceKey, Error, RegistrationId, SystemClock};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore};
@@ -32,19 +34,34 @@ async fn register(
     network: &mut Network,
 ) -> std::result::Result<Assignment, Error> {
     let mut clock = SystemClock::new();
-    let mut show = |event| eprintln!("{event}");
-    let mut registration = Registration::new(settings, key).observer(&mut show);
+    let mut registration = Registration::new(settings, AttestationKind::SymmetricKey);
     loop {
+        let advanced = registration.advance(clock.now());
+        show_events(&mut registration);
+        advanced?;
         match registration.step(clock.now())? {
+            // A chip behind an async bus would be awaited here.
+            Step::Sign(request) => {
+                let signature = key.sign(request.message());
+                registration.signed(signature);
+            }
             Step::Send(request) => {
                 let answer = network.send(&request).await;
-                registration.receive(answer, clock.now())?;
+                let received = registration.receive(answer, clock.now());
+                show_events(&mut registration);
+                received?;
             }
             Step::Wait(pause) => {
                 Timer::after(pause.duration()).await;
             }
             Step::Done(assignment) => return Ok(assignment),
         }
+    }
+}
+
+fn show_events(registration: &mut Registration<'_>) {
+    while let Some(event) = registration.next_event() {
+        eprintln!("{event}");
     }
 }
 
@@ -71,7 +88,7 @@ impl Network {
             return Ok(response);
         }
         // There was none, or it has died meanwhile. A request is safe to send again.
-        let mut connection = Connection::open(Arc::clone(&self.config), request.endpoint()).await?;
+        let mut connection = Connection::open(Arc::clone(&self.config), request).await?;
         let response = connection.ask(request).await?;
         self.connection = Some(connection);
         Ok(response)
@@ -95,11 +112,11 @@ struct Connection {
 }
 
 impl Connection {
-    async fn open(config: Arc<ClientConfig>, endpoint: &Endpoint) -> io::Result<Self> {
-        let host = endpoint.host().as_str().to_owned();
+    async fn open(config: Arc<ClientConfig>, request: &Request<'_>) -> io::Result<Self> {
+        let (host, port) = (request.endpoint().host().as_str().to_owned(), request.http().port());
         let mut result = Err(io::ErrorKind::NotFound.into());
-        // The system's look-up blocks: an application would have an async one. And one address may lead nowhere.
-        for address in std::net::ToSocketAddrs::to_socket_addrs(&(host.as_str(), endpoint.port()))? {
+        // The system's lookup blocks: an application would have an async one. And one address may lead nowhere.
+        for address in std::net::ToSocketAddrs::to_socket_addrs(&(host.as_str(), port))? {
             let connected = within(Duration::from_secs(10), Async::<TcpStream>::connect(address)).await;
             result = connected.unwrap_or_else(|| Err(io::ErrorKind::TimedOut.into()));
             if result.is_ok() {
@@ -115,9 +132,10 @@ impl Connection {
 
     async fn ask(&mut self, request: &Request<'_>) -> io::Result<Response<'static>> {
         let body = request.body().unwrap_or_default();
-        let (method, target, endpoint) = (request.method(), request.target(), request.endpoint());
-        let mut text = format!("{method} {target} HTTP/1.1\r\nHost: {endpoint}\r\nContent-Length: {}\r\n", body.len());
-        request.headers().for_each(|(name, value)| text.extend([name, ": ", value, "\r\n"]));
+        let (head, endpoint, length) = (request.http(), request.endpoint(), body.len());
+        let (method, target) = (head.method(), head.target());
+        let mut text = format!("{method} {target} HTTP/1.1\r\nHost: {endpoint}\r\nContent-Length: {length}\r\n");
+        head.headers().for_each(|(name, value)| text.extend([name, ": ", value, "\r\n"]));
         text.push_str("\r\n");
         self.tls.writer().write_all(text.as_bytes())?;
         self.tls.writer().write_all(body)?;

@@ -13,7 +13,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use azure_iot_dps::{Advice, Clock, Endpoint, FileStore, HubCredentials, Reconnection, SystemClock, UnixTime};
+use azure_iot_dps::hub::{Advice, Reconnection};
+use azure_iot_dps::time::UnixTime;
+use azure_iot_dps::{Clock, Endpoint, FileStore, HubCredentials, SystemClock};
 use clap::Parser;
 use support::device::{Device, DeviceArguments};
 use support::hub::Hub;
@@ -47,13 +49,13 @@ fn boot(device: &Device, arguments: &Arguments) -> Result<()> {
         feeder.feed();
         ControlFlow::Continue(())
     });
-    let mut client = client.build()?;
+    let mut client = client.build();
 
     let mut assignment = loop {
-        match client.assignment(&mut store) {
+        match client.load_or_register(&mut store) {
             Ok(assignment) => break assignment,
             Err(error) if error.is_transient() => {
-                eprintln!("{}", sentence(&error));
+                eprintln!("{}. {}", sentence(&error), error.remedy());
                 watchdog.sleep(&mut clock, error.retry_after().unwrap_or_default().max(Duration::from_secs(1)));
             }
             Err(error) => return Err(error.into()),
@@ -65,7 +67,7 @@ fn boot(device: &Device, arguments: &Arguments) -> Result<()> {
         eprintln!("{} connects to {}", assignment.device_id(), assignment.hub());
         // Without a clock the hub answers 401, and the registration that follows learns the time.
         let time = assignment.time_at(clock.now()).unwrap_or(UnixTime::EPOCH);
-        let mut credentials = HubCredentials::new(&assignment, &device.key);
+        let mut credentials = HubCredentials::new(&assignment, &device.key)?;
         // Here firmware would hand `credentials.mqtt(time)?` to its MQTT client; this sends one message over HTTPS.
         let hub = Hub::new(&credentials, gateway, device.ca_pem.as_deref())?;
         watchdog.feed();
@@ -73,7 +75,7 @@ fn boot(device: &Device, arguments: &Arguments) -> Result<()> {
         eprintln!("{refused}");
         match reconnection.failed(refused.failure, clock.now()) {
             Advice::Retry { after } => watchdog.sleep(&mut clock, after),
-            Advice::Register => match client.reassign(&mut store) {
+            Advice::Register => match client.register_and_store(&mut store) {
                 Ok(another) => assignment = another,
                 // The hub at hand is still the best there is.
                 Err(error) => eprintln!("{}", sentence(&error)),

@@ -10,10 +10,10 @@ mod support;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use azure_iot_dps::error::{TransportError, TransportErrorKind};
+use azure_iot_dps::protocol::{Request, Response};
 use azure_iot_dps::simulator::Simulator;
-use azure_iot_dps::{
-    Clock, ProvisioningClient, RegistrationId, Request, Response, Transport, TransportError, TransportErrorKind,
-};
+use azure_iot_dps::{Clock, ProvisioningClient, RegistrationId, Transport};
 use support::{Result, print};
 
 /// Carries requests over a modem.
@@ -29,7 +29,8 @@ impl Transport for ModemTransport {
         let endpoint = request.endpoint();
         self.modem.command(&format!("AT+HTTPPARA=\"HOST\",\"{endpoint}\"")).map_err(explain)?;
         self.modem.clear_headers();
-        for (name, value) in request.headers() {
+        let http = request.http();
+        for (name, value) in http.headers() {
             // The token is among them: a driver that logs its commands must not log these.
             self.modem.header(name, value);
         }
@@ -40,7 +41,7 @@ impl Transport for ModemTransport {
         }
         self.modem.command(&format!("AT+HTTPPARA=\"TIMEOUT\",{}", left.as_secs())).map_err(explain)?;
         let body = request.body().unwrap_or_default();
-        let answer = self.modem.perform(request.method(), request.target(), body).map_err(explain)?;
+        let answer = self.modem.perform(http.method(), &http.target().to_string(), body).map_err(explain)?;
 
         let (head, body) = (answer.head, answer.body);
         let Some((head, rest)) = self.buffer.split_at_mut_checked(head) else {
@@ -154,10 +155,8 @@ fn run() -> Result<()> {
 
     let modem = Modem::new(service.clone());
     let mut client = ProvisioningClient::builder(service.id_scope(), registration_id, key)
-        .transport(ModemTransport { modem, buffer: [0; 4096] })
-        .clock(service.clock())
         .observer(|event| eprintln!("{event}"))
-        .build()?;
+        .build_with(ModemTransport { modem, buffer: [0; 4096] }, service.clock());
     let assignment = client.register()?;
     let took = service.clock().now().uptime.as_secs();
     eprintln!("{} requests in {took} s of simulated time", assignment.requests());

@@ -8,10 +8,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use azure_iot_dps::identity::HostName;
 use azure_iot_dps::simulator::{
     EnrollmentGroup, IndividualEnrollment, Record, ServeError, Simulator, SimulatorBuilder,
 };
-use azure_iot_dps::{DeviceKey, GroupKey, HostName, IdScope, RegistrationId};
+use azure_iot_dps::{DeviceKey, GroupKey, IdScope, RegistrationId};
 use clap::Parser;
 use support::{Result, print};
 
@@ -117,9 +118,9 @@ fn simulator(arguments: &Arguments) -> Result<Simulator> {
 /// One line for each thing that happens.
 fn line(record: &Record) -> String {
     match record {
-        Record::Request { at, method, target, status, .. } => match status {
-            Some(status) => format!("{at} {method} {target} -> {status}\n"),
-            None => format!("{at} {method} {target} -> not answered\n"),
+        Record::Request { at, asked, status, .. } => match status {
+            Some(status) => format!("{at} {asked} -> {status}\n"),
+            None => format!("{at} {asked} -> not answered\n"),
         },
         Record::Assigned { at, registration_id, device_id, hub } => {
             format!("{at} {registration_id} is assigned to {hub} as {device_id}\n")

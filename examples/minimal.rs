@@ -18,7 +18,7 @@ fn provision() -> Result<Assignment, Box<dyn Error>> {
         let pem = std::fs::read(&file).map_err(|error| format!("{file}: {error}"))?;
         client = client.transport(HttpsTransport::builder().roots(Roots::pem(&pem)?).build());
     }
-    Ok(client.build()?.register()?)
+    Ok(client.build().register()?)
 }
 
 fn main() -> ExitCode {

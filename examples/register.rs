@@ -47,10 +47,10 @@ fn provision(arguments: &Arguments) -> Result<String> {
     if let Some(payload) = &arguments.payload {
         client = client.payload_json(payload)?;
     }
-    let result = client.build()?.register();
+    let result = client.build().register();
     if let Err(error) = &result
-        && error.http_status() == Some(401)
-        && device.key.length() == 64
+        && error.status() == Some(401)
+        && device.key.len() == 64
     {
         eprintln!(
             "hint: this key has 64 bytes. If it is an enrollment group's, the device's must be derived from it first."

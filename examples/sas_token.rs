@@ -6,8 +6,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use azure_iot_dps::{Clock, DeviceKey, Resource, SasToken, SystemClock, UnixTime};
-use clap::{Args, Parser};
+use azure_iot_dps::sas::{MAX_TOKEN_LIFETIME, Resource};
+use azure_iot_dps::time::UnixTime;
+use azure_iot_dps::{Clock, DeviceKey, SasToken, SystemClock};
+use clap::{Args, Parser, value_parser};
 use support::Result;
 
 /// Signs a SAS token and prints it alone on a line.
@@ -35,8 +37,8 @@ struct Expiry {
     /// When the token expires, in seconds since 1970
     #[arg(long, value_name = "UNIX")]
     expires_at: Option<u64>,
-    /// How long the token is good for from now on
-    #[arg(long, value_name = "SECONDS")]
+    /// How long the token is good for from now on, 1 to 31536000 (365 days)
+    #[arg(long, value_name = "SECONDS", value_parser = value_parser!(u64).range(1..=MAX_TOKEN_LIFETIME.as_secs()))]
     ttl: Option<u64>,
 }
 

@@ -11,9 +11,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use azure_iot_dps::error::StoreError;
+use azure_iot_dps::hub::{Advice, AssignmentStore, HubFailure, Reconnection};
+use azure_iot_dps::time::UnixTime;
 use azure_iot_dps::{
-    Advice, Assignment, AssignmentStore, Clock, DeviceKey, Endpoint, FileStore, HubCredentials, HubFailure,
-    ProvisioningClient, Reconnection, StoreError, SystemClock, UnixTime,
+    Assignment, Clock, DeviceKey, Endpoint, FileStore, HubCredentials, ProvisioningClient, SystemClock,
 };
 use clap::Parser;
 use support::Result;
@@ -74,12 +76,12 @@ fn run(arguments: &Arguments) -> Result<()> {
     if let Some(payload) = &arguments.payload {
         client = client.payload_json(payload)?;
     }
-    let mut client = client.build()?;
+    let mut client = client.build();
     let mut store: Box<dyn AssignmentStore> = match &arguments.store {
         Some(file) => Box::new(FileStore::new(file)),
         None => Box::new(NoStore),
     };
-    let assignment = client.assignment(&mut *store)?;
+    let assignment = client.load_or_register(&mut *store)?;
     warn(&client);
     eprintln!("{} belongs to {}", assignment.device_id(), assignment.hub());
     if arguments.json {
@@ -155,7 +157,7 @@ impl Sender<'_> {
                     }
                     Advice::Register => {
                         eprintln!("{refused}, registering again");
-                        self.assignment = self.client.reassign(&mut *self.store)?;
+                        self.assignment = self.client.register_and_store(&mut *self.store)?;
                         warn(&self.client);
                         (credentials, hub) = self.connect()?;
                     }
@@ -168,7 +170,7 @@ impl Sender<'_> {
     }
 
     fn connect(&self) -> Result<(HubCredentials<DeviceKey>, Hub)> {
-        let credentials = HubCredentials::new(&self.assignment, self.device.key.clone());
+        let credentials = HubCredentials::new(&self.assignment, self.device.key.clone())?;
         let gateway = self.arguments.hub_endpoint.as_ref().or(self.device.hub_endpoint.as_ref());
         let hub = Hub::new(&credentials, gateway, self.device.ca_pem.as_deref())?;
         Ok((credentials, hub))

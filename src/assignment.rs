@@ -1,4 +1,7 @@
 //! What a device gets: its hub, its name there, and what the service tells about it.
+//!
+//! An [`Assignment`] comes from a registration, from a status lookup, or from a store
+//! ([`AssignmentStore`](crate::hub::AssignmentStore)).
 
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
@@ -7,15 +10,16 @@ use core::fmt;
 
 use serde::Deserialize;
 
+use crate::attestation::KeySlot;
 use crate::encoding::{base64_decode, base64_encode};
-use crate::identity::{DeviceId, HostName, RegistrationId};
-use crate::protocol::wire::{RegistrationState, SymmetricKey, Text};
+use crate::identity::{DeviceId, HubName, NameError, RegistrationId};
+use crate::protocol::json::{RegistrationState, SymmetricKey, Text};
 use crate::time::{ClockCorrection, Now, UnixTime};
 
 /// A device's assignment to an IoT hub.
 #[derive(Clone, Debug)]
 pub struct Assignment {
-    hub: HostName,
+    hub: HubName,
     device_id: DeviceId,
     registration_id: RegistrationId,
     substatus: Option<Substatus>,
@@ -24,6 +28,7 @@ pub struct Assignment {
     etag: Option<Box<str>>,
     enrollment_group_id: Option<Box<str>>,
     payload: Option<Box<str>>,
+    connection_profile: ConnectionProfile,
     certificates: Vec<Box<[u8]>>,
     run: Run,
 }
@@ -33,61 +38,56 @@ pub struct Assignment {
 pub(crate) struct Run {
     pub(crate) requests: u32,
     pub(crate) request_id: Option<Box<str>>,
-    pub(crate) key_used: KeyUsed,
+    /// `None` where a certificate let the device in.
+    pub(crate) key_used: Option<KeySlot>,
     pub(crate) clock_correction: Option<ClockCorrection>,
 }
 
-/// Which of an enrollment's two keys let the device in.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum KeyUsed {
-    /// The one that was given first.
-    #[default]
-    Primary,
-    /// The other one.
-    Secondary,
-}
-
-impl KeyUsed {
-    /// Of two keys' signers, this one's; the first where there is no second.
-    pub(crate) fn of<T>(self, first: T, second: Option<T>) -> T {
-        match (self, second) {
-            (Self::Secondary, Some(second)) => second,
-            _ => first,
-        }
-    }
-
-    pub(crate) fn other(self) -> Self {
-        match self {
-            Self::Primary => Self::Secondary,
-            Self::Secondary => Self::Primary,
-        }
-    }
+/// Why an assignment that the service made cannot be used.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Unusable {
+    /// The name of the field in the service's JSON.
+    pub(crate) field: &'static str,
+    pub(crate) problem: &'static str,
 }
 
 impl Assignment {
-    /// `None` where the hub or the device ID is missing or is no such name, or a certificate is not base64.
-    pub(crate) fn from_wire(state: &RegistrationState<'_>, registration_id: &RegistrationId, run: Run) -> Option<Self> {
+    /// Takes whatever the service assigns, unless a hub or a device ID is missing or would break a header, a path or a log line,
+    /// or a certificate is not base64.
+    pub(crate) fn from_json(
+        state: &RegistrationState<'_>,
+        registration_id: &RegistrationId,
+        run: Run,
+    ) -> Result<Self, Unusable> {
+        const MISSING: &str = "it is missing";
         let text = |field: &Option<Text<'_>>| field.as_ref().map(|text| Box::from(&*text.0));
-        let group = state.symmetric_key.as_ref().and_then(|key| text(&key.enrollment_group_id));
+        let unusable = |field, problem| Unusable { field, problem };
+        let name = |field, _: NameError| unusable(field, "it has characters that no such name has");
+        let hub = state.assigned_hub.as_ref().ok_or(unusable("assignedHub", MISSING))?;
+        let device_id = state.device_id.as_ref().ok_or(unusable("deviceId", MISSING))?;
         let chain = state.issued_certificate_chain.iter().flatten();
-        let certificates = chain.map(|der| Some(base64_decode(&der.0)?.into())).collect::<Option<Vec<_>>>()?;
-        Some(Self {
-            hub: HostName::new(&*state.assigned_hub.as_ref()?.0).ok()?,
-            device_id: DeviceId::new(&*state.device_id.as_ref()?.0).ok()?,
+        let certificates = chain.map(|der| base64_decode(&der.0).map(Vec::into_boxed_slice));
+        let certificates: Option<Vec<_>> = certificates.collect();
+        let profile = state.connection_profile.as_ref();
+        Ok(Self {
+            hub: HubName::new(&*hub.0).map_err(|error| name("assignedHub", error))?,
+            device_id: DeviceId::assigned(&device_id.0).map_err(|error| name("deviceId", error))?,
             registration_id: registration_id.clone(),
-            substatus: state.substatus.as_ref().map(|text| Substatus::from_wire(&text.0)),
+            substatus: state.substatus.as_ref().map(|text| Substatus::from_json(&text.0)),
             created_at: text(&state.created_date_time_utc),
             updated_at: text(&state.last_updated_date_time_utc),
             etag: text(&state.etag),
-            enrollment_group_id: group,
+            enrollment_group_id: state.symmetric_key.as_ref().and_then(|key| text(&key.enrollment_group_id)),
             payload: state.payload.map(|json| json.get().into()),
-            certificates,
+            connection_profile: profile
+                .map_or(ConnectionProfile::Classic, |text| ConnectionProfile::from_json(&text.0)),
+            certificates: certificates.ok_or(unusable("issuedCertificateChain", "a certificate is not base64"))?,
             run,
         })
     }
 
     /// As the service writes it.
-    pub(crate) fn to_wire(&self) -> RegistrationState<'_> {
+    pub(crate) fn to_json(&self) -> RegistrationState<'_> {
         let text = |text| Text(Cow::Borrowed(text));
         let certificates = self.certificates.iter().map(|der| Text(base64_encode(der).into()));
         RegistrationState {
@@ -103,13 +103,17 @@ impl Assignment {
             symmetric_key: self.enrollment_group_id().map(|id| SymmetricKey { enrollment_group_id: Some(text(id)) }),
             error_code: None,
             error_message: None,
+            connection_profile: match &self.connection_profile {
+                ConnectionProfile::Classic => None,
+                profile => Some(text(profile.as_str())),
+            },
             issued_certificate_chain: (!self.certificates.is_empty()).then(|| certificates.collect()),
         }
     }
 
-    /// The host name of the hub that the device belongs to from now on.
+    /// The hub that the device belongs to from now on.
     #[must_use]
-    pub fn hub(&self) -> &HostName {
+    pub fn hub(&self) -> &HubName {
         &self.hub
     }
 
@@ -174,6 +178,13 @@ impl Assignment {
         self.certificates.iter().map(|der| &**der)
     }
 
+    /// The kind of connection that the hub expects; `classic` where the service says nothing. Source: the device API's preview
+    /// 2026-11-02.
+    #[must_use]
+    pub fn connection_profile(&self) -> &ConnectionProfile {
+        &self.connection_profile
+    }
+
     /// How many requests it took.
     #[must_use]
     pub fn requests(&self) -> u32 {
@@ -186,9 +197,9 @@ impl Assignment {
         self.run.request_id.as_deref()
     }
 
-    /// Which key let the device in.
+    /// The key that let the device in; `None` where a certificate did.
     #[must_use]
-    pub fn key_used(&self) -> KeyUsed {
+    pub fn key_used(&self) -> Option<KeySlot> {
         self.run.key_used
     }
 
@@ -232,7 +243,7 @@ pub enum Substatus {
 }
 
 impl Substatus {
-    fn from_wire(text: &str) -> Self {
+    fn from_json(text: &str) -> Self {
         let known = [
             Self::InitialAssignment,
             Self::DeviceDataMigrated,
@@ -256,6 +267,41 @@ impl Substatus {
 }
 
 impl fmt::Display for Substatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// The kind of connection that a hub expects of a device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ConnectionProfile {
+    /// `classic`: MQTT 3.1.1, AMQP or HTTPS, as IoT Hub has always had it.
+    Classic,
+    /// `mqttV5`.
+    MqttV5,
+    /// A profile that this version does not know.
+    Other(Box<str>),
+}
+
+impl ConnectionProfile {
+    fn from_json(text: &str) -> Self {
+        let known = [Self::Classic, Self::MqttV5];
+        known.into_iter().find(|it| it.as_str() == text).unwrap_or_else(|| Self::Other(text.into()))
+    }
+
+    /// As the service writes it, `classic`.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Classic => "classic",
+            Self::MqttV5 => "mqttV5",
+            Self::Other(text) => text,
+        }
+    }
+}
+
+impl fmt::Display for ConnectionProfile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())
     }

@@ -24,49 +24,38 @@ extern crate alloc;
 #[cfg(any(feature = "std", test))]
 extern crate std;
 
-mod assignment;
-mod client;
+pub mod assignment;
+pub mod attestation;
+pub mod client;
 mod encoding;
-mod error;
-mod hub;
-mod identity;
-#[doc = include_str!("in_firmware.md")]
-pub mod in_firmware {}
-mod key;
-mod protocol;
-mod registration;
-mod sas;
+pub mod error;
+pub mod guide;
+pub mod hub;
+pub mod identity;
+pub mod key;
+pub mod protocol;
+pub mod registration;
+pub mod sas;
 #[cfg(feature = "simulator")]
 pub mod simulator;
-mod time;
-mod transport;
-mod wipe;
+pub mod time;
+pub mod transport;
+mod zeroizing;
 
-pub use assignment::{Assignment, JsonError, KeyUsed, PayloadError, Substatus};
-#[cfg(feature = "std")]
-pub use client::SystemClock;
-pub use client::{BuildError, ProvisioningClient, ProvisioningClientBuilder};
-pub use error::{
-    DeadlineExceeded, Error, Refusal, ServiceError, StoreError, TransportError, TransportErrorKind, UnexpectedAnswer,
-};
+pub use assignment::Assignment;
+pub use attestation::Attestation;
+pub use client::{ProvisioningClient, ProvisioningClientBuilder};
+pub use error::Error;
 #[cfg(feature = "std")]
 pub use hub::FileStore;
-pub use hub::{
-    Advice, AssignmentStore, ConnectionString, HubCredentials, HubFailure, MqttLogin, Reconnection, ReconnectionState,
-};
-pub use identity::{
-    DeviceId, DeviceIdError, Endpoint, EndpointError, HostName, HostNameError, IdScope, IdScopeError, ModuleId,
-    Product, ProductError, RegistrationId, RegistrationIdError,
-};
-pub use key::{Base64Key, DeviceKey, GroupKey, KeyDerivation, KeyError, Signer, SignerError};
-pub use protocol::{Operation, Request, Response, RetryAfter};
-pub use registration::{
-    Backoff, Carryover, Event, Observer, Pause, Registration, RegistrationSettings, RetryPolicy, Step, WaitReason,
-};
-pub use sas::{Resource, SasToken, SasTokenError};
-pub use time::{Clock, ClockCorrection, Now, UnixTime};
+pub use hub::HubCredentials;
+pub use identity::{Endpoint, IdScope, RegistrationId};
+pub use key::{DeviceKey, GroupKey, KeyDerivation};
+pub use registration::{Event, RetryPolicy};
+pub use sas::SasToken;
+pub use time::Clock;
+#[cfg(feature = "std")]
+pub use time::SystemClock;
+pub use transport::Transport;
 #[cfg(feature = "https")]
-pub use transport::https::{
-    Closer, HttpsTransport, HttpsTransportBuilder, Proxy, ProxyError, Roots, RootsError, RootsHandle,
-};
-pub use transport::{FnTransport, Transport};
+pub use transport::{HttpsTransport, Proxy, Roots};

@@ -12,7 +12,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use azure_iot_dps::{Clock, HttpsTransport, Now, ProvisioningClient};
+use azure_iot_dps::time::Now;
+use azure_iot_dps::{Clock, HttpsTransport, ProvisioningClient};
 use common::{id, key, scope};
 use peer::{Peer, say};
 
@@ -86,7 +87,7 @@ fn a_registration_sends_no_more_than_it_must() {
         .resolver(move |_, _| Ok(vec![([127, 0, 0, 1], port).into()]))
         .build();
     let client = ProvisioningClient::builder(scope(), id(name), key()).endpoint("localhost".parse().expect("valid"));
-    let assignment = client.transport(transport).clock(Stopped).build().expect("builds").register().expect("assigned");
+    let assignment = client.build_with(transport, Stopped).register().expect("assigned");
     assert_eq!((assignment.requests(), peer.handshakes().len()), (3, 1));
 
     let requests: usize = peer.requests().iter().map(String::len).sum();

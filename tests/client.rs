@@ -8,17 +8,18 @@ use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
+use azure_iot_dps::error::TransportErrorKind;
+use azure_iot_dps::registration::WaitReason;
 use azure_iot_dps::simulator::{EnrollmentGroup, Simulator};
-use azure_iot_dps::{
-    Clock, DeviceKey, Error, Event, FnTransport, Now, ProvisioningClient, ProvisioningClientBuilder, RetryPolicy,
-    TransportErrorKind, UnixTime, WaitReason,
-};
+use azure_iot_dps::time::{Now, UnixTime};
+use azure_iot_dps::transport::FnTransport;
+use azure_iot_dps::{Clock, DeviceKey, Error, Event, ProvisioningClient, ProvisioningClientBuilder, RetryPolicy};
 use common::{assigned, id, key, scope, seconds};
 
 fn client(sim: &Simulator, name: &str) -> ProvisioningClientBuilder {
     let registration_id = id(name);
     let key = sim.device_key(&registration_id).expect("an enrollment");
-    ProvisioningClient::builder(sim.id_scope(), registration_id, key).transport(sim.transport()).clock(sim.clock())
+    ProvisioningClient::builder(sim.id_scope(), registration_id, key)
 }
 
 fn demo() -> Simulator {
@@ -28,7 +29,7 @@ fn demo() -> Simulator {
 #[test]
 fn a_device_boots_and_gets_its_hub_in_no_time() {
     let sim = Simulator::builder().assigning_polls(5).build();
-    let assignment = client(&sim, "dev-01").build().expect("builds").register().expect("assigned");
+    let assignment = client(&sim, "dev-01").build_with(sim.transport(), sim.clock()).register().expect("assigned");
     assert_eq!(assignment.device_id().as_str(), "dev-01");
     assert_eq!(assignment.enrollment_group_id(), Some("demo"));
     assert_eq!(sim.clock().elapsed(), seconds(6 * 3));
@@ -37,7 +38,7 @@ fn a_device_boots_and_gets_its_hub_in_no_time() {
 #[test]
 fn a_second_register_on_the_same_client_works_as_well_as_the_first() {
     let sim = demo();
-    let mut client = client(&sim, "dev-01").build().expect("builds");
+    let mut client = client(&sim, "dev-01").build_with(sim.transport(), sim.clock());
     let first = client.register().expect("assigned");
     let second = client.register().expect("assigned again");
     assert_eq!((first.hub(), first.created_at()), (second.hub(), second.created_at()));
@@ -47,9 +48,8 @@ fn a_second_register_on_the_same_client_works_as_well_as_the_first() {
 fn a_wrong_key_is_refused_with_its_code_and_tracking_id() {
     let sim = demo();
     let client = ProvisioningClient::builder(sim.id_scope(), id("dev-01"), key());
-    let error =
-        client.transport(sim.transport()).clock(sim.clock()).build().expect("builds").register().expect_err("refused");
-    assert_eq!((error.http_status(), error.error_code()), (Some(401), Some(401_002)));
+    let error = client.build_with(sim.transport(), sim.clock()).register().expect_err("refused");
+    assert_eq!((error.status(), error.error_code()), (Some(401), Some(401_002)));
     assert!(error.tracking_id().is_some() && error.request_id().is_some() && error.timestamp().is_some());
     assert!(!error.is_transient());
 }
@@ -67,11 +67,10 @@ fn a_failed_register_leaves_a_client_that_works() {
             return Err(TransportErrorKind::CannotConnect.into());
         }
         let answer = inner.send(request)?;
-        Ok(azure_iot_dps::Response::new(answer.status(), answer.body().to_vec()))
+        Ok(azure_iot_dps::protocol::Response::new(answer.status(), answer.body().to_vec()))
     });
-    let builder =
-        ProvisioningClient::builder(sim.id_scope(), registration_id, key).transport(transport).clock(sim.clock());
-    let mut client = builder.deadline(seconds(10)).build().expect("builds");
+    let builder = ProvisioningClient::builder(sim.id_scope(), registration_id, key);
+    let mut client = builder.deadline(seconds(10)).build_with(transport, sim.clock());
     let tries = (1..=9).find(|_| match client.register() {
         Ok(_) => true,
         Err(error) => {
@@ -95,8 +94,8 @@ fn the_backoff_outlives_a_register_that_failed_and_success_clears_it() {
             Err(TransportErrorKind::CannotConnect.into())
         }
     });
-    let builder = ProvisioningClient::builder(scope(), id("dev-01"), key()).transport(transport).clock(sim.clock());
-    let mut client = builder.deadline(seconds(20)).build().expect("builds");
+    let builder = ProvisioningClient::builder(scope(), id("dev-01"), key());
+    let mut client = builder.deadline(seconds(20)).build_with(transport, sim.clock());
     let mut waits = Vec::new();
     for _ in 0..4 {
         let error = client.register().expect_err("nothing works");
@@ -117,11 +116,11 @@ fn the_wait_hook_is_called_for_every_second_of_a_wait_and_told_why() {
     let sim = Simulator::builder().assigning_polls(0).retry_after(seconds(4)).build();
     let calls = Arc::new(Mutex::new(Vec::new()));
     let log = Arc::clone(&calls);
-    let hook = move |pause: &azure_iot_dps::Pause| {
+    let hook = move |pause: &azure_iot_dps::registration::Wait| {
         log.lock().expect("not poisoned").push((pause.duration().as_secs(), pause.reason()));
         ControlFlow::Continue(())
     };
-    client(&sim, "dev-01").wait(hook).build().expect("builds").register().expect("assigned");
+    client(&sim, "dev-01").wait(hook).build_with(sim.transport(), sim.clock()).register().expect("assigned");
     let why = WaitReason::Assigning;
     let request = (0, WaitReason::Request);
     assert_eq!(*calls.lock().expect("not poisoned"), [request, (4, why), (3, why), (2, why), (1, why), request]);
@@ -132,10 +131,10 @@ fn the_wait_hook_cancels_within_a_second_and_a_later_register_works_again() {
     let sim = Simulator::builder().retry_after(seconds(60)).build();
     let calls = Arc::new(AtomicU32::new(0));
     let count = Arc::clone(&calls);
-    let hook = move |_: &azure_iot_dps::Pause| {
+    let hook = move |_: &azure_iot_dps::registration::Wait| {
         if count.fetch_add(1, Ordering::SeqCst) == 3 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
-    let mut client = client(&sim, "dev-01").wait(hook).build().expect("builds");
+    let mut client = client(&sim, "dev-01").wait(hook).build_with(sim.transport(), sim.clock());
     let error = client.register().expect_err("cancelled");
     assert!(matches!(error, Error::Cancelled) && !error.is_transient());
     assert_eq!(sim.clock().elapsed(), seconds(2));
@@ -155,14 +154,14 @@ fn no_sleep_is_longer_than_a_second() {
         }
     }
     let sim = Simulator::builder().retry_after(seconds(30)).build();
-    client(&sim, "dev-01").clock(Strict(sim.clock())).build().expect("builds").register().expect("assigned");
+    client(&sim, "dev-01").build_with(sim.transport(), Strict(sim.clock())).register().expect("assigned");
 }
 
 #[test]
 fn what_a_slow_hook_or_signer_takes_goes_off_the_time_there_is() {
     struct Slow(azure_iot_dps::simulator::SimulatorClock, DeviceKey);
-    impl azure_iot_dps::Signer for Slow {
-        fn sign(&self, message: &[u8]) -> Result<[u8; 32], azure_iot_dps::SignerError> {
+    impl azure_iot_dps::key::Signer for Slow {
+        fn sign(&self, message: &[u8]) -> Result<[u8; 32], azure_iot_dps::key::SignerError> {
             self.0.advance(seconds(5));
             self.1.sign(message)
         }
@@ -174,13 +173,13 @@ fn what_a_slow_hook_or_signer_takes_goes_off_the_time_there_is() {
         seen.lock().expect("not poisoned").push(request.time_limit());
         common::assigning().map_err(Into::into)
     });
-    let hook = move |_: &azure_iot_dps::Pause| {
+    let hook = move |_: &azure_iot_dps::registration::Wait| {
         hook_clock.advance(std::time::Duration::from_millis(1500));
         ControlFlow::Continue(())
     };
     let signer = Slow(sim.clock(), key());
-    let builder = ProvisioningClient::builder(scope(), id("dev-01"), signer).transport(transport).clock(sim.clock());
-    let mut client = builder.wait(hook).deadline(seconds(20)).build().expect("builds");
+    let builder = ProvisioningClient::builder(scope(), id("dev-01"), signer);
+    let mut client = builder.wait(hook).deadline(seconds(20)).build_with(transport, sim.clock());
     client.register().expect_err("never assigned");
     // 5 s for the signer, 1.5 s for the hook.
     assert_eq!(limits.lock().expect("not poisoned")[0], std::time::Duration::from_millis(13_500));
@@ -198,8 +197,8 @@ fn the_observer_is_told_of_a_request_before_it_is_sent() {
         assigned().map_err(Into::into)
     });
     let observer = move |event: Event| told.lock().expect("not poisoned").push(format!("{event:?}"));
-    let builder = ProvisioningClient::builder(scope(), id("dev-01"), key()).transport(transport).clock(sim.clock());
-    builder.observer(observer).build().expect("builds").register().expect("assigned");
+    let builder = ProvisioningClient::builder(scope(), id("dev-01"), key());
+    builder.observer(observer).build_with(transport, sim.clock()).register().expect("assigned");
     let expected = ["Registering { request: 1 }", "sent", "Answered { status: 200 }", "Assigned"];
     assert_eq!(*log.lock().expect("not poisoned"), expected);
 }
@@ -218,7 +217,7 @@ fn a_device_whose_clock_is_years_behind_is_assigned_all_the_same() {
     }
     for start in [None, Some(0), Some(1_700_000_000)] {
         let sim = demo();
-        let mut client = client(&sim, "dev-01").clock(Behind(sim.clock(), start)).build().expect("builds");
+        let mut client = client(&sim, "dev-01").build_with(sim.transport(), Behind(sim.clock(), start));
         client.register().expect("assigned");
     }
 }
@@ -229,14 +228,19 @@ fn the_settings_of_the_builder_reach_the_service() {
     let log = Arc::new(Mutex::new(Vec::new()));
     let seen = Arc::clone(&log);
     let transport = FnTransport::new(move |request| {
-        let agent = request.headers().find(|(name, _)| *name == "User-Agent").expect("is sent").1.to_owned();
+        let agent = request.http().headers().find(|(name, _)| *name == "User-Agent").expect("is sent").1.to_owned();
         let body = String::from_utf8_lossy(request.body().expect("a register request")).into_owned();
-        let entry =
-            (request.endpoint().to_string(), body, agent, request.token().expires_at().as_secs(), request.time_limit());
+        let entry = (
+            request.endpoint().to_string(),
+            body,
+            agent,
+            request.token().expect("a token").expires_at().as_secs(),
+            request.time_limit(),
+        );
         seen.lock().expect("not poisoned").push(entry);
         assigned().map_err(Into::into)
     });
-    let builder = ProvisioningClient::builder(scope(), id("dev-01"), key()).transport(transport).clock(sim.clock());
+    let builder = ProvisioningClient::builder(scope(), id("dev-01"), key());
     let mut client = builder
         .endpoint("dps.example:8443".parse().expect("valid"))
         .payload(&[1, 2])
@@ -246,8 +250,7 @@ fn the_settings_of_the_builder_reach_the_service() {
         .token_lifetime(seconds(600))
         .clock_correction(false)
         .product(&"acme/1".parse().expect("valid"))
-        .build()
-        .expect("builds");
+        .build_with(transport, sim.clock());
     client.register().expect("assigned");
     let log = log.lock().expect("not poisoned");
     let (endpoint, body, agent, expires_at, time_limit) = &log[0];
@@ -271,7 +274,7 @@ fn two_devices_share_a_service_and_each_gets_its_own_name() {
     let group = EnrollmentGroup::new("line-7", &common::KEY.parse().expect("a key"));
     let sim = Simulator::builder().group(group).build();
     for name in ["dev-01", "dev-02"] {
-        let assignment = client(&sim, name).build().expect("builds").register().expect("assigned");
+        let assignment = client(&sim, name).build_with(sim.transport(), sim.clock()).register().expect("assigned");
         assert_eq!((assignment.device_id().as_str(), assignment.enrollment_group_id()), (name, Some("line-7")));
     }
 }
@@ -279,8 +282,8 @@ fn two_devices_share_a_service_and_each_gets_its_own_name() {
 #[test]
 fn the_debug_text_of_a_client_names_the_device_and_no_key() {
     let key: DeviceKey = common::KEY.parse().expect("a key");
-    let client =
-        ProvisioningClient::builder(scope(), id("dev-01"), key).transport(demo().transport()).build().expect("builds");
+    let sim = demo();
+    let client = ProvisioningClient::builder(scope(), id("dev-01"), key).build_with(sim.transport(), sim.clock());
     let text = format!("{client:?}");
     assert!(text.contains("dev-01") && !text.contains(&common::KEY[..8]), "{text}");
 }

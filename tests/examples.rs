@@ -130,11 +130,24 @@ fn a_token_is_printed_alone() {
     assert_eq!((token.resource_uri().as_str(), ran.out.lines().count()), ("0ne/registrations/d", 1));
     let ran = run_with("sas_token", &["--resource", "r", "--ttl", "3600"], &key, "");
     let token = azure_iot_dps::SasToken::parse(ran.out.trim_end()).expect("a token");
-    assert!(token.expires_at() > azure_iot_dps::UnixTime::from_secs(1_700_000_000));
+    assert!(token.expires_at() > azure_iot_dps::time::UnixTime::from_secs(1_700_000_000));
     for wrong in [&["--resource", "r"][..], &["--resource", "r", "--ttl", "1", "--expires-at", "1"], &["--ttl", "1"]] {
         assert_ne!(run_with("sas_token", wrong, &key, "").code, Some(0));
     }
     assert_eq!(run_with("sas_token", &["--resource", "r", "--ttl", "1"], &[], "").code, Some(1));
+}
+
+#[test]
+fn a_token_is_good_for_a_second_at_least_and_for_365_days_at_most() {
+    let key = [("PROVISIONING_SYMMETRIC_KEY", common::KEY)];
+    let ttl = |seconds: &str| run_with("sas_token", &["--resource", "r", "--ttl", seconds], &key, "");
+    for seconds in ["1", "31536000"] {
+        assert_eq!(ttl(seconds).code, Some(0), "{seconds}");
+    }
+    for seconds in ["0", "31536001", "18446744073709551615", "99999999999999999999", "-1", "", "1h"] {
+        let ran = ttl(seconds);
+        assert!(ran.code != Some(0) && ran.out.is_empty() && ran.err.contains("--ttl"), "{seconds}: {ran:?}");
+    }
 }
 
 #[cfg(feature = "simulator-server")]
@@ -247,13 +260,14 @@ fn service(
     (sim, server, set)
 }
 
-/// How often each method was asked for.
+/// How many registrations and how many messages there were.
 #[cfg(feature = "simulator-server")]
-fn methods(sim: &azure_iot_dps::simulator::Simulator) -> [usize; 2] {
-    use azure_iot_dps::simulator::Record;
-    ["PUT", "POST"].map(|wanted| {
-        sim.records().iter().filter(|it| matches!(it, Record::Request { method, .. } if method == wanted)).count()
-    })
+fn asked_for(sim: &azure_iot_dps::simulator::Simulator) -> [usize; 2] {
+    use azure_iot_dps::simulator::{Asked, Record};
+    let count = |wanted: fn(&Asked) -> bool| {
+        sim.records().iter().filter(|it| matches!(it, Record::Request { asked, .. } if wanted(asked))).count()
+    };
+    [count(|it| matches!(it, Asked::Register { .. })), count(|it| matches!(it, Asked::SendMessage { .. }))]
 }
 
 #[cfg(feature = "simulator-server")]
@@ -282,11 +296,11 @@ fn send_telemetry_with_a_store_registers_once_and_again_where_the_hub_has_forgot
         run_with("send_telemetry", &[&arguments[..], &[store.to_str().expect("UTF-8")]].concat(), set, "")
     };
     let first = run(&set);
-    assert_eq!((first.code, methods(&sim)), (Some(0), [1, 2]), "{first:?}");
+    assert_eq!((first.code, asked_for(&sim)), (Some(0), [1, 2]), "{first:?}");
     assert!(first.err.contains("connecting"));
     assert_eq!(server.connections(), 2, "one to the service, one to the hub");
     let second = run(&set);
-    assert_eq!((second.code, second.out, methods(&sim)), (Some(0), first.out, [1, 4]), "{:?}", second.err);
+    assert_eq!((second.code, second.out, asked_for(&sim)), (Some(0), first.out, [1, 4]), "{:?}", second.err);
     assert!(!second.err.contains("connecting") && second.err.contains("assigned already, as stored"));
     let messages = sim.records().into_iter().filter_map(|record| match record {
         azure_iot_dps::simulator::Record::Telemetry { body, .. } => Some(body),
@@ -296,7 +310,7 @@ fn send_telemetry_with_a_store_registers_once_and_again_where_the_hub_has_forgot
 
     sim.device(&common::id("dev-01")).answer(404);
     let third = run(&set);
-    assert_eq!((third.code, methods(&sim)), (Some(0), [2, 7]), "{third:?}");
+    assert_eq!((third.code, asked_for(&sim)), (Some(0), [2, 7]), "{third:?}");
     assert!(third.out.starts_with("sent 1 of 2\nsent 1 of 2\nacknowledged 1 of 2\n"), "{third:?}");
     assert!(third.err.contains("the hub refused the message with status 404, registering again"), "{third:?}");
 }
@@ -341,15 +355,15 @@ fn boot_registers_once_feeds_its_watchdog_and_gets_through_to_a_hub_that_has_for
     let (store, dog) = (store.to_str().expect("UTF-8"), watchdog.to_str().expect("UTF-8"));
     let boot = || run_with("boot", &["--store", store, "--watchdog", dog, "--hub-endpoint", &hub], &set, "");
     let ran = boot();
-    assert_eq!((ran.code, methods(&sim)), (Some(0), [1, 1]), "{ran:?}");
+    assert_eq!((ran.code, asked_for(&sim)), (Some(0), [1, 1]), "{ran:?}");
     let fed = fs::metadata(&watchdog).expect("is there").len();
     assert!(fed >= 2, "fed {fed} times");
-    assert_eq!((boot().code, methods(&sim)), (Some(0), [1, 2]));
+    assert_eq!((boot().code, asked_for(&sim)), (Some(0), [1, 2]));
 
     sim.device(&common::id("dev-01")).answer(503);
     sim.device(&common::id("dev-01")).answer(404);
     let ran = boot();
-    assert_eq!((ran.code, methods(&sim)), (Some(0), [2, 5]), "{ran:?}");
+    assert_eq!((ran.code, asked_for(&sim)), (Some(0), [2, 5]), "{ran:?}");
     assert!(fs::metadata(&watchdog).expect("is there").len() > fed + 2, "fed while it waited");
     assert!(fs::read(&watchdog).expect("is there").ends_with(b"V"), "disarmed at the end");
     assert_eq!(run_with("boot", &["--store", store, "--watchdog", "/nowhere/watchdog"], &set, "").code, Some(1));
@@ -376,7 +390,7 @@ fn register_goes_through_the_environments_proxy_and_minimal_leaves_the_environme
     assert!(run("register", &[("HTTPS_PROXY", &url), ("NO_PROXY", "localhost")]).is_empty());
     assert_eq!(run("register", &[("ALL_PROXY", &format!("127.0.0.1:{port}"))]).len(), 1);
     assert!(run("minimal", &[("HTTPS_PROXY", &url), ("ALL_PROXY", &url)]).is_empty());
-    assert_eq!(methods(&sim)[0], 4);
+    assert_eq!(asked_for(&sim)[0], 4);
     let set: Vec<(&str, &str)> = set.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let ran = run_with("register", &[], &[&set[..], &[("HTTPS_PROXY", "ftp://ada:s3cret@proxy.example")]].concat(), "");
     assert!(ran.code == Some(1) && !ran.err.contains("s3cret"), "{ran:?}");

@@ -13,10 +13,16 @@ mod common;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use azure_iot_dps::assignment::ConnectionProfile;
+use azure_iot_dps::attestation::{AttestationKind, KeySlot};
+use azure_iot_dps::error::TransportErrorKind;
+use azure_iot_dps::key::Signer;
+use azure_iot_dps::registration::{Registration, SavedSession, Session, Step, WaitReason};
 use azure_iot_dps::simulator::{IndividualEnrollment, Simulator};
+use azure_iot_dps::time::{Now, UnixTime};
+use azure_iot_dps::transport::FnTransport;
 use azure_iot_dps::{
-    Backoff, Carryover, Clock, DeviceKey, Error, Event, FnTransport, KeyUsed, Now, ProvisioningClient,
-    ProvisioningClientBuilder, RetryPolicy, SasToken, Signer, TransportErrorKind, UnixTime, WaitReason,
+    Attestation, Clock, DeviceKey, Error, Event, ProvisioningClient, ProvisioningClientBuilder, RetryPolicy, SasToken,
 };
 use common::{Drive, NEW_YEAR, answer, assigned, assigning, at, drive, id, key, refused, scope, seconds, settings};
 
@@ -28,11 +34,12 @@ fn unreachable() -> common::Answer {
     Err(TransportErrorKind::CannotConnect)
 }
 
-fn with_keys(sim: &Simulator, first: DeviceKey, second: DeviceKey) -> ProvisioningClientBuilder {
-    ProvisioningClient::builder(sim.id_scope(), id("dev-01"), first)
-        .second_key(second)
-        .transport(sim.transport())
-        .clock(sim.clock())
+fn with_keys(sim: &Simulator, primary: DeviceKey, secondary: DeviceKey) -> ProvisioningClientBuilder {
+    ProvisioningClient::builder(sim.id_scope(), id("dev-01"), Attestation::symmetric_keys(primary, secondary))
+}
+
+fn build(sim: &Simulator, builder: ProvisioningClientBuilder) -> ProvisioningClient {
+    builder.build_with(sim.transport(), sim.clock())
 }
 
 fn one_device() -> Simulator {
@@ -47,15 +54,15 @@ fn a_key_that_was_rolled_is_replaced_by_the_other_one_and_the_next_registration_
     let events = Arc::new(Mutex::new(Vec::new()));
     let log = Arc::clone(&events);
     let observer = move |event| log.lock().expect("not poisoned").push(event);
-    let mut client = with_keys(&sim, other_key(), key()).observer(observer).build().expect("builds");
+    let mut client = build(&sim, with_keys(&sim, other_key(), key()).observer(observer));
     let assignment = client.register().expect("assigned");
-    assert_eq!(assignment.key_used(), KeyUsed::Secondary);
-    assert!(events.lock().expect("not poisoned").contains(&Event::KeySwitched { key: KeyUsed::Secondary }));
+    assert_eq!(assignment.key_used(), Some(KeySlot::Secondary));
+    assert!(events.lock().expect("not poisoned").contains(&Event::KeySwitched { key: KeySlot::Secondary }));
     assert_eq!(assignment.requests(), 4);
 
     events.lock().expect("not poisoned").clear();
     let assignment = client.register().expect("assigned");
-    assert_eq!((assignment.key_used(), assignment.requests()), (KeyUsed::Secondary, 3));
+    assert_eq!((assignment.key_used(), assignment.requests()), (Some(KeySlot::Secondary), 3));
     assert!(!events.lock().expect("not poisoned").iter().any(|event| matches!(event, Event::KeySwitched { .. })));
 }
 
@@ -63,9 +70,9 @@ fn a_key_that_was_rolled_is_replaced_by_the_other_one_and_the_next_registration_
 fn two_wrong_keys_are_each_tried_once_and_the_next_registration_starts_with_the_first() {
     let sim = one_device();
     let wrong = DeviceKey::from_bytes(&[8; 32]).expect("a key");
-    let mut client = with_keys(&sim, other_key(), wrong).build().expect("builds");
+    let mut client = build(&sim, with_keys(&sim, other_key(), wrong));
     for requests in [2, 4] {
-        assert_eq!(client.register().expect_err("refused").http_status(), Some(401));
+        assert_eq!(client.register().expect_err("refused").status(), Some(401));
         assert_eq!(sim.records().len(), requests);
     }
 }
@@ -73,23 +80,25 @@ fn two_wrong_keys_are_each_tried_once_and_the_next_registration_starts_with_the_
 #[test]
 fn keys_can_be_replaced_on_a_living_client() {
     let sim = one_device();
-    let mut client = with_keys(&sim, other_key(), key()).build().expect("builds");
-    assert_eq!(client.register().expect("assigned").key_used(), KeyUsed::Secondary);
-    client.set_keys(key(), Some(other_key()));
+    let mut client = build(&sim, with_keys(&sim, other_key(), key()));
+    assert_eq!(client.register().expect("assigned").key_used(), Some(KeySlot::Secondary));
+    client.set_attestation(Attestation::symmetric_keys(key(), other_key()));
     let assignment = client.register().expect("assigned");
-    assert_eq!((assignment.key_used(), assignment.requests()), (KeyUsed::Primary, 3));
+    assert_eq!((assignment.key_used(), assignment.requests()), (Some(KeySlot::Primary), 3));
 }
 
 #[test]
 fn the_clock_is_looked_at_before_the_other_key_is_tried() {
     let settings = settings();
     let (first, second) = (key(), other_key());
-    let mut registration = azure_iot_dps::Registration::new(&settings, &first).second_signer(&second);
+    let keys = Attestation::symmetric_keys(first.clone(), second.clone());
+    let mut registration = Registration::new(&settings, keys.kind());
     let mut tokens = Vec::new();
     let late = refused(401, 401_002).map(|answer| answer.with_header("Date", "Thu, 01 Jan 2026 10:00:00 GMT"));
     for answer in [late, refused(401, 401_002), assigned()] {
-        let Ok(azure_iot_dps::Step::Send(request)) = registration.step(at(0)) else { panic!("it sends at once") };
-        tokens.push(SasToken::parse(request.token().as_str()).expect("a token"));
+        let step = common::step_with(&mut registration, |key, message| keys.sign(key, message), at(0));
+        let Ok(Step::Send(request)) = step else { panic!("it sends at once") };
+        tokens.push(SasToken::parse(request.token().expect("is there").as_str()).expect("a token"));
         registration.receive(answer.map_err(Into::into), at(0)).expect("goes on");
     }
     let signed_by: Vec<bool> = tokens.iter().map(|token| token.verify(&first)).collect();
@@ -110,7 +119,7 @@ fn the_assignment_tells_how_far_the_clock_is_off() {
     let settings = settings();
     let start = Now { unix: None, uptime: seconds(9) };
     let drive =
-        Drive { settings: &settings, signer: &key(), carryover: Carryover::default(), start, latency: Duration::ZERO };
+        Drive { settings: &settings, signer: &key(), session: Session::default(), start, latency: Duration::ZERO };
     let assignment = drive.run([late(), assigned()]).result.expect("assigned");
     let correction = assignment.clock_correction().expect("the clock was corrected");
     assert_eq!(
@@ -130,7 +139,7 @@ fn a_clock_that_was_set_meanwhile_is_gone_by_again_and_not_corrected_twice() {
         let drive = Drive {
             settings: &settings,
             signer: &key(),
-            carryover: first.carryover,
+            session: first.session.clone(),
             start: now,
             latency: Duration::ZERO,
         };
@@ -151,26 +160,20 @@ fn a_date_that_was_a_lie_is_forgotten_with_the_registration_that_it_did_not_help
     let settings = settings();
     let lie = refused(401, 401_002).map(|answer| answer.with_header("Date", "Fri, 31 Dec 9999 23:59:59 GMT"));
     let first = drive(&settings, [lie, refused(401, 401_002)]);
-    assert_eq!(first.error().http_status(), Some(401));
-    let drive = Drive {
-        settings: &settings,
-        signer: &key(),
-        carryover: first.carryover,
-        start: at(5),
-        latency: Duration::ZERO,
-    };
+    assert_eq!(first.error().status(), Some(401));
+    let drive =
+        Drive { settings: &settings, signer: &key(), session: first.session, start: at(5), latency: Duration::ZERO };
     assert_eq!(drive.run([assigned()]).sent[0].expires_at, UnixTime::from_secs(NEW_YEAR + 3605));
 }
 
 #[test]
 fn an_expired_token_is_not_blamed_on_the_key_even_if_the_clock_may_not_be_corrected() {
     let settings = settings().clock_correction(false);
-    let (first, second) = (key(), other_key());
-    let mut registration = azure_iot_dps::Registration::new(&settings, &first).second_signer(&second);
-    assert!(matches!(registration.step(at(0)), Ok(azure_iot_dps::Step::Send(_))));
+    let mut registration = Registration::new(&settings, AttestationKind::SymmetricKeyPair);
+    assert!(matches!(common::step(&mut registration, &key(), at(0)), Ok(Step::Send(_))));
     let late = refused(401, 401_002).map(|answer| answer.with_header("Date", "Thu, 01 Jan 2026 10:00:00 GMT"));
     let error = registration.receive(late.map_err(Into::into), at(0)).expect_err("final");
-    assert_eq!(error.http_status(), Some(401));
+    assert_eq!(error.status(), Some(401));
 }
 
 // Fleets and reboots
@@ -183,12 +186,10 @@ fn the_first_spread_is_drawn_once_whatever_the_deadline() {
     let wait = first.error().retry_after().expect("it says when");
     assert!(first.sent.is_empty());
     let start = Now { unix: None, uptime: wait };
-    let drive =
-        Drive { settings: &settings, signer: &key(), carryover: first.carryover, start, latency: Duration::ZERO };
+    let drive = Drive { settings: &settings, signer: &key(), session: first.session, start, latency: Duration::ZERO };
     let second = drive.run([assigned()]);
     assert_eq!(second.sent[0].at, wait);
-    let drive =
-        Drive { settings: &settings, signer: &key(), carryover: second.carryover, start, latency: Duration::ZERO };
+    let drive = Drive { settings: &settings, signer: &key(), session: second.session, start, latency: Duration::ZERO };
     assert_eq!(drive.run([assigned()]).sent[0].at, wait);
 }
 
@@ -198,7 +199,8 @@ fn a_fleet_that_is_powered_on_together_spreads_its_first_requests() {
     let starts: Vec<Duration> = (0..100)
         .map(|number| {
             let settings =
-                azure_iot_dps::RegistrationSettings::new(scope(), id(&format!("dev-{number}"))).retry(policy);
+                azure_iot_dps::registration::RegistrationSettings::new(scope(), id(&format!("dev-{number}")))
+                    .retry(policy);
             let run = drive(&settings, [assigned()]);
             assert!(matches!(run.events[0], Event::Waiting { reason: WaitReason::FirstSpread, .. }));
             run.sent[0].at
@@ -215,17 +217,17 @@ fn a_fleet_that_is_powered_on_together_spreads_its_first_requests() {
 fn a_backoff_survives_a_reboot() {
     let before = drive(&settings().deadline(seconds(60)), [unreachable()]);
     let wait = before.error().retry_after().expect("it says when");
-    let saved = before.carryover.backoff(before.ended_at + seconds(1));
-    assert_eq!(saved.wait, wait - seconds(1));
+    let saved = before.session.save(before.ended_at + seconds(1));
+    assert_eq!(saved.wait(), wait - seconds(1));
     let text = serde_json::to_string(&saved).expect("serializes");
-    let restored: Backoff = serde_json::from_str(&text).expect("reads what it wrote");
+    let restored: SavedSession = serde_json::from_str(&text).expect("reads what it wrote");
     assert_eq!(restored, saved);
 
     let settings = settings();
-    let carryover = Carryover::restore(restored, seconds(3));
-    let drive = Drive { settings: &settings, signer: &key(), carryover, start: at(3), latency: Duration::ZERO };
+    let session = Session::restore(restored, seconds(3));
+    let drive = Drive { settings: &settings, signer: &key(), session, start: at(3), latency: Duration::ZERO };
     let after = drive.run([unreachable(), assigned()]);
-    assert_eq!(after.sent[0].at, seconds(3) + saved.wait);
+    assert_eq!(after.sent[0].at, seconds(3) + saved.wait());
     assert!(after.gaps()[0] >= seconds(10), "{:?}", after.gaps());
 }
 
@@ -233,16 +235,16 @@ fn a_backoff_survives_a_reboot() {
 fn a_clients_backoff_can_be_saved_and_restored() {
     let sim = one_device();
     sim.device(&id("dev-01")).answer(503).times(3);
-    let mut client = with_keys(&sim, key(), other_key()).deadline(seconds(3)).build().expect("builds");
+    let mut client = build(&sim, with_keys(&sim, key(), other_key()).deadline(seconds(3)));
     client.register().expect_err("not within 3 s");
-    let saved = client.backoff();
-    assert!(saved.failures > 0 && !saved.wait.is_zero());
-    let mut rebooted = with_keys(&sim, key(), other_key()).build().expect("builds");
-    rebooted.restore_backoff(saved);
-    assert_eq!(rebooted.backoff(), saved);
+    let saved = client.save_session();
+    assert!(saved.failures() > 0 && !saved.wait().is_zero());
+    let mut rebooted = build(&sim, with_keys(&sim, key(), other_key()));
+    rebooted.restore_session(saved.clone());
+    assert_eq!(rebooted.save_session(), saved);
     let started = sim.clock().elapsed();
     rebooted.register().expect("assigned");
-    assert!(sim.clock().elapsed() - started >= saved.wait);
+    assert!(sim.clock().elapsed() - started >= saved.wait());
 }
 
 // The whole device API
@@ -251,11 +253,10 @@ fn a_clients_backoff_can_be_saved_and_restored() {
 fn the_status_of_a_registration_is_looked_up_without_registering() {
     let sim = Simulator::builder().assigning_polls(0).build();
     let device_key = sim.device_key(&id("dev-01")).expect("an enrollment");
-    let builder = ProvisioningClient::builder(sim.id_scope(), id("dev-01"), device_key).transport(sim.transport());
-    let mut client = builder.clock(sim.clock()).build().expect("builds");
-    assert!(client.registration_status().expect("an answer").is_none());
+    let mut client = build(&sim, ProvisioningClient::builder(sim.id_scope(), id("dev-01"), device_key));
+    assert!(client.status_lookup().expect("an answer").is_none());
     let assignment = client.register().expect("assigned");
-    let known = client.registration_status().expect("an answer").expect("an assignment");
+    let known = client.status_lookup().expect("an answer").expect("an assignment");
     assert_eq!(
         (known.hub(), known.device_id(), known.created_at()),
         (assignment.hub(), assignment.device_id(), assignment.created_at())
@@ -267,21 +268,25 @@ fn the_status_of_a_registration_is_looked_up_without_registering() {
 fn a_status_lookup_is_tried_again_like_any_request_and_a_refusal_is_one() {
     let (settings, key) = (settings(), key());
     let look_up = |answers: Vec<common::Answer>| {
-        let mut registration = azure_iot_dps::Registration::new(&settings, &key).look_up();
+        let mut registration = Registration::new(&settings, AttestationKind::SymmetricKey).status_lookup();
         let mut now = at(0);
         let mut answers = answers.into_iter();
         loop {
-            match registration.step(now)? {
-                azure_iot_dps::Step::Send(request) => {
+            match common::step(&mut registration, &key, now)? {
+                Step::Send(request) => {
                     assert_eq!(
-                        (request.method(), request.body()),
+                        (request.http().method(), request.body()),
                         ("POST", Some(&br#"{"registrationId":"dev-01"}"#[..]))
                     );
-                    assert_eq!(request.target(), "/0ne00002193/registrations/dev-01?api-version=2021-06-01");
+                    assert_eq!(
+                        request.http().target().to_string(),
+                        "/0ne00002193/registrations/dev-01?api-version=2021-06-01"
+                    );
                     registration.receive(answers.next().expect("enough answers").map_err(Into::into), now)?;
                 }
-                azure_iot_dps::Step::Wait(pause) => now = at(now.uptime.as_secs() + pause.duration().as_secs() + 1),
-                azure_iot_dps::Step::Done(assignment) => return Ok::<_, Error>(assignment),
+                Step::Sign(_) => unreachable!("it was signed"),
+                Step::Wait(pause) => now = at(now.uptime.as_secs() + pause.duration().as_secs() + 1),
+                Step::Done(assignment) => return Ok::<_, Error>(assignment),
             }
         }
     };
@@ -306,12 +311,39 @@ fn a_signing_request_is_sent_as_base64_with_the_version_that_knows_it_and_the_ch
     let body = common::ASSIGNED.replace(r#""etag""#, r#""issuedCertificateChain":["AQID","BAU="],"etag""#);
     let run = drive(&settings, [assigning(), Ok(answer(200, &body))]);
     assert_eq!(run.sent[0].body.as_deref(), Some(r#"{"registrationId":"dev-01","csr":"MAH/"}"#));
-    assert!(run.sent.iter().all(|sent| sent.target.ends_with("?api-version=2026-04-01")));
+    assert!(run.sent.iter().all(|sent| sent.target.ends_with("?api-version=2026-11-01")));
     let assignment = run.result.expect("assigned");
     assert_eq!(assignment.certificates().collect::<Vec<_>>(), [&[1, 2, 3][..], &[4, 5]]);
     let broken = body.replace("BAU=", "B*U=");
-    drive(&settings, [Ok(answer(200, &broken)), Ok(answer(200, &body))]).result.expect("tried again");
+    let run = drive(&settings, [Ok(answer(200, &broken))]);
+    let Error::UnexpectedAnswer(error) = run.error() else { panic!("{:?}", run.error()) };
+    assert_eq!(error.field(), Some("issuedCertificateChain"));
     assert!(settings.certificate_signing_request(&vec![0; 96 * 1024]).is_err());
+}
+
+#[test]
+fn the_assignment_tells_the_connection_profile_and_classic_where_the_service_says_nothing() {
+    let profile = |json: &str| {
+        let body = common::ASSIGNED.replace(r#""etag""#, &format!(r#""connectionProfile":{json},"etag""#));
+        drive(&settings(), [Ok(answer(200, &body))]).result.expect("assigned")
+    };
+    for (json, expected) in [
+        ("null", ConnectionProfile::Classic),
+        ("\"\"", ConnectionProfile::Classic),
+        ("5", ConnectionProfile::Classic),
+        ("\"classic\"", ConnectionProfile::Classic),
+        ("\"mqttV5\"", ConnectionProfile::MqttV5),
+        ("\"mqttV6\"", ConnectionProfile::Other("mqttV6".into())),
+    ] {
+        let assignment = profile(json);
+        assert_eq!(assignment.connection_profile(), &expected, "{json}");
+        let record = assignment.to_record(&settings());
+        let restored = azure_iot_dps::Assignment::from_record(&record, &settings()).expect("whole").expect("is there");
+        assert_eq!(restored.connection_profile(), &expected, "{json}");
+    }
+    assert_eq!(ConnectionProfile::MqttV5.to_string(), "mqttV5");
+    let plain = drive(&settings(), [assigned()]).result.expect("assigned");
+    assert_eq!(plain.connection_profile(), &ConnectionProfile::Classic);
 }
 
 #[test]
@@ -336,7 +368,7 @@ fn an_event_tells_people_what_happens() {
 fn a_signer_that_is_shared_between_dps_and_hub_stays_one() {
     let shared: Arc<DeviceKey> = Arc::new(key());
     let transport = FnTransport::new(|_| assigned().map_err(Into::into));
-    let client = ProvisioningClient::builder(scope(), id("dev-01"), Arc::clone(&shared)).transport(transport);
+    let client = ProvisioningClient::builder(scope(), id("dev-01"), Arc::clone(&shared));
     struct Fixed;
     impl Clock for Fixed {
         fn now(&mut self) -> Now {
@@ -344,6 +376,6 @@ fn a_signer_that_is_shared_between_dps_and_hub_stays_one() {
         }
         fn sleep(&mut self, _: Duration) {}
     }
-    client.clock(Fixed).build().expect("builds").register().expect("assigned");
+    client.build_with(transport, Fixed).register().expect("assigned");
     assert!(shared.sign(b"hub").is_ok());
 }

@@ -7,10 +7,17 @@ mod common;
 use std::borrow::Cow;
 use std::time::Duration;
 
-use azure_iot_dps::simulator::{Allocation, EnrollmentGroup, IndividualEnrollment, Record, Simulator, SimulatorClock};
+use azure_iot_dps::attestation::KeySlot;
+use azure_iot_dps::error::StoreError;
+use azure_iot_dps::hub::{Advice, AssignmentStore, HubFailure, Reconnection};
+use azure_iot_dps::identity::{HostName, HubName};
+use azure_iot_dps::key::{Signer, SignerError};
+use azure_iot_dps::simulator::{
+    Allocation, Asked, EnrollmentGroup, IndividualEnrollment, Record, Simulator, SimulatorClock,
+};
+use azure_iot_dps::time::UnixTime;
 use azure_iot_dps::{
-    Advice, Assignment, AssignmentStore, Clock, DeviceKey, GroupKey, HostName, HubCredentials, HubFailure, KeyUsed,
-    ProvisioningClient, Reconnection, SasToken, Signer, SignerError, StoreError, UnixTime,
+    Assignment, Attestation, Clock, DeviceKey, GroupKey, HubCredentials, ProvisioningClient, SasToken,
 };
 use common::{NEW_YEAR, at, id, seconds};
 
@@ -30,7 +37,7 @@ fn time(after_new_year: u64) -> UnixTime {
 
 #[test]
 fn the_token_is_for_the_device_at_its_hub_and_has_no_key_name() {
-    let mut credentials = HubCredentials::new(&assignment(), common::key());
+    let mut credentials = HubCredentials::new(&assignment(), common::key()).expect("the primary key");
     let token = credentials.token(time(0)).expect("signs");
     assert_eq!(token.resource_uri(), "my-hub.azure-devices.net/devices/dev-01");
     assert_eq!((token.key_name(), token.expires_at()), (None, time(3600)));
@@ -39,7 +46,7 @@ fn the_token_is_for_the_device_at_its_hub_and_has_no_key_name() {
 
 #[test]
 fn a_token_is_kept_until_a_sixth_of_its_life_is_left() {
-    let mut credentials = HubCredentials::new(&assignment(), common::key());
+    let mut credentials = HubCredentials::new(&assignment(), common::key()).expect("the primary key");
     assert!(credentials.needs_renewal(time(0)));
     let mut expiry = |now| credentials.token(time(now)).expect("signs").expires_at();
     assert_eq!([expiry(0), expiry(3000), expiry(3001)], [time(3600), time(3600), time(6601)]);
@@ -48,7 +55,7 @@ fn a_token_is_kept_until_a_sixth_of_its_life_is_left() {
 
 #[test]
 fn a_clock_that_is_put_forward_or_back_makes_for_a_fresh_token() {
-    let mut credentials = HubCredentials::new(&assignment(), common::key());
+    let mut credentials = HubCredentials::new(&assignment(), common::key()).expect("the primary key");
     let mut expiry = |now| credentials.token(UnixTime::from_secs(now)).expect("signs").expires_at().as_secs();
     assert_eq!(expiry(0), 3600, "a clock that has not been set");
     assert_eq!(expiry(NEW_YEAR), NEW_YEAR + 3600, "has been set");
@@ -59,7 +66,9 @@ fn a_clock_that_is_put_forward_or_back_makes_for_a_fresh_token() {
 
 #[test]
 fn the_life_of_a_token_can_be_chosen_but_not_below_5_minutes() {
-    let credentials = |life| HubCredentials::new(&assignment(), common::key()).token_lifetime(seconds(life));
+    let credentials = |life| {
+        HubCredentials::new(&assignment(), common::key()).expect("the primary key").token_lifetime(seconds(life))
+    };
     for (life, expected) in [(0, 300), (86_400, 86_400)] {
         assert_eq!(credentials(life).token(time(0)).expect("signs").expires_at(), time(expected));
     }
@@ -67,9 +76,9 @@ fn the_life_of_a_token_can_be_chosen_but_not_below_5_minutes() {
 
 #[test]
 fn an_mqtt_client_gets_host_port_client_id_user_name_and_password() {
-    let mut credentials = HubCredentials::new(&assignment(), common::key());
+    let mut credentials = HubCredentials::new(&assignment(), common::key()).expect("the primary key");
     let login = credentials.mqtt(time(0)).expect("signs");
-    assert_eq!((login.host().as_str(), login.port()), ("my-hub.azure-devices.net", 8883));
+    assert_eq!((login.host(), login.port()), ("my-hub.azure-devices.net", 8883));
     assert_eq!(login.client_id(), "dev-01");
     assert_eq!(login.user_name(), "my-hub.azure-devices.net/dev-01/?api-version=2021-04-12");
     let password = SasToken::parse(login.password()).expect("a token");
@@ -80,13 +89,13 @@ fn an_mqtt_client_gets_host_port_client_id_user_name_and_password() {
 fn the_connection_string_is_there_where_the_key_is_in_memory() {
     let expected = format!("HostName=my-hub.azure-devices.net;DeviceId=dev-01;SharedAccessKey={}", common::KEY);
     let (assignment, key) = (assignment(), common::key());
-    assert_eq!(HubCredentials::new(&assignment, &key).connection_string().as_str(), expected);
-    assert_eq!(HubCredentials::new(&assignment, key).connection_string().as_str(), expected);
+    assert_eq!(HubCredentials::new(&assignment, &key).expect("the primary key").connection_string().as_str(), expected);
+    assert_eq!(HubCredentials::new(&assignment, key).expect("the primary key").connection_string().as_str(), expected);
 }
 
 #[test]
 fn no_debug_text_of_credentials_shows_a_secret() {
-    let mut credentials = HubCredentials::new(&assignment(), common::key());
+    let mut credentials = HubCredentials::new(&assignment(), common::key()).expect("the primary key");
     let signature =
         credentials.token(time(0)).expect("signs").as_str().split_once("sig=").expect("signed").1[..16].to_owned();
     let texts = [
@@ -107,10 +116,16 @@ fn a_secure_element_signs_for_the_hub_and_its_failure_is_told() {
             Err(SignerError::new("no answer on I2C"))
         }
     }
-    assert!(HubCredentials::new(&assignment(), Broken).token(time(0)).is_err());
-    assert!(HubCredentials::new(&assignment(), Broken).mqtt(time(0)).is_err());
+    assert!(HubCredentials::new(&assignment(), Broken).expect("the primary key").token(time(0)).is_err());
+    assert!(HubCredentials::new(&assignment(), Broken).expect("the primary key").mqtt(time(0)).is_err());
     let boxed: Box<dyn Signer> = Box::new(common::key());
-    assert!(HubCredentials::new(&assignment(), boxed).token(time(0)).expect("signs").verify(&common::key()));
+    assert!(
+        HubCredentials::new(&assignment(), boxed)
+            .expect("the primary key")
+            .token(time(0))
+            .expect("signs")
+            .verify(&common::key())
+    );
 }
 
 // Reconnect or reprovision: the rules
@@ -193,7 +208,7 @@ fn registrations_while_unreachable(name: &str, from: u64, until: u64) -> Vec<u64
     let mut now = Duration::from_secs(from);
     let mut registrations = Vec::new();
     while now.as_secs() < from + until {
-        let reading = azure_iot_dps::Now { unix: None, uptime: now };
+        let reading = azure_iot_dps::time::Now { unix: None, uptime: now };
         match reconnection.failed(HubFailure::UNREACHABLE, reading) {
             Advice::Retry { after } => {
                 assert!(!after.is_zero() && after <= seconds(240), "{after:?}");
@@ -249,7 +264,7 @@ fn a_refusal_that_a_registration_does_not_mend_brings_the_next_one_later_and_lat
     let mut reconnection = reconnection();
     let (mut now, mut registrations) = (seconds(0), Vec::new());
     while now < seconds(24 * 3600) {
-        match reconnection.failed(HubFailure::http(401), azure_iot_dps::Now { unix: None, uptime: now }) {
+        match reconnection.failed(HubFailure::http(401), azure_iot_dps::time::Now { unix: None, uptime: now }) {
             Advice::Retry { after } => {
                 assert!(!after.is_zero() && after < seconds(240), "{after:?}");
                 now += after;
@@ -309,7 +324,7 @@ fn silence_is_a_reason_to_register_at_most_hourly_even_if_the_hub_answers_in_bet
 
 #[test]
 fn a_device_that_never_stays_up_for_half_an_hour_registers_all_the_same_if_it_keeps_the_state() {
-    let mut state = azure_iot_dps::ReconnectionState::default();
+    let mut state = azure_iot_dps::hub::ReconnectionState::default();
     let mut registrations = Vec::new();
     for boot in 0..60 {
         // Five minutes awake, five times tried; what is kept goes through flash.
@@ -329,7 +344,7 @@ fn a_device_that_never_stays_up_for_half_an_hour_registers_all_the_same_if_it_ke
 
 #[test]
 fn a_device_that_reboots_whenever_it_is_refused_does_not_register_at_every_boot_if_it_keeps_the_state() {
-    let mut state = azure_iot_dps::ReconnectionState::default();
+    let mut state = azure_iot_dps::hub::ReconnectionState::default();
     let mut registrations = 0;
     for _ in 0..360 {
         let mut reconnection = Reconnection::restore(id("dev-01"), state, seconds(1));
@@ -346,7 +361,7 @@ fn a_clock_that_jumps_or_starts_over_brings_no_panic() {
         [HubFailure::UNREACHABLE, HubFailure::http(401), HubFailure::http(503).with_retry_after(Duration::MAX)];
     for uptime in [Duration::MAX, Duration::ZERO, Duration::MAX, seconds(9)] {
         for failure in failures {
-            let now = azure_iot_dps::Now { unix: Some(UnixTime::from_secs(u64::MAX)), uptime };
+            let now = azure_iot_dps::time::Now { unix: Some(UnixTime::from_secs(u64::MAX)), uptime };
             for _ in 0..100 {
                 let _ = reconnection.failed(failure, now);
             }
@@ -385,19 +400,16 @@ struct Device {
     store: Memory,
     reconnection: Reconnection,
     /// Hubs that do not answer any more.
-    deleted: Vec<HostName>,
+    deleted: Vec<HubName>,
     /// How often it was advised to register.
     registrations: usize,
 }
 
 impl Device {
     fn new(sim: &Simulator, keys: [DeviceKey; 2], store: Memory) -> Self {
-        let client = ProvisioningClient::builder(sim.id_scope(), id("dev-01"), keys[0].clone())
-            .second_key(keys[1].clone())
-            .transport(sim.transport())
-            .clock(sim.clock())
-            .build()
-            .expect("builds");
+        let attestation = Attestation::symmetric_keys(keys[0].clone(), keys[1].clone());
+        let client = ProvisioningClient::builder(sim.id_scope(), id("dev-01"), attestation)
+            .build_with(sim.transport(), sim.clock());
         let (sim, clock) = (sim.clone(), sim.clock());
         Self { sim, clock, client, keys, store, reconnection: reconnection(), deleted: Vec::new(), registrations: 0 }
     }
@@ -412,7 +424,7 @@ impl Device {
             return Err(HubFailure::UNREACHABLE);
         }
         let [first, second] = &self.keys;
-        let mut credentials = HubCredentials::new(assignment, first).second_key(second);
+        let mut credentials = HubCredentials::with_keys(assignment, first, second).expect("two keys");
         let time = assignment.time_at(self.clock.now()).expect("a clock");
         let token = credentials.token(time).expect("signs");
         let target = format!("/devices/{}/messages/events?api-version=2020-03-13", assignment.device_id());
@@ -426,9 +438,9 @@ impl Device {
     }
 
     /// Boots, and goes on until the hub has taken a message or this time has passed; the hub that it did not get through to.
-    fn run(&mut self, limit: Duration) -> Result<Assignment, HostName> {
+    fn run(&mut self, limit: Duration) -> Result<Assignment, HubName> {
         let ends_at = self.clock.elapsed() + limit;
-        let mut assignment = self.client.assignment(&mut self.store).expect("assigned");
+        let mut assignment = self.client.load_or_register(&mut self.store).expect("assigned");
         while self.clock.elapsed() < ends_at {
             let Err(failure) = self.send(&assignment) else {
                 self.reconnection.connected();
@@ -438,7 +450,7 @@ impl Device {
                 Advice::Retry { after } => self.clock.advance(after),
                 Advice::Register => {
                     self.registrations += 1;
-                    assignment = self.client.reassign(&mut self.store).unwrap_or(assignment);
+                    assignment = self.client.register_and_store(&mut self.store).unwrap_or(assignment);
                 }
             }
         }
@@ -452,7 +464,10 @@ fn group() -> EnrollmentGroup {
 
 /// How often a device was asked to register, by the service's own count.
 fn register_requests(sim: &Simulator) -> usize {
-    sim.records().iter().filter(|record| matches!(record, Record::Request { method, .. } if method == "PUT")).count()
+    sim.records()
+        .iter()
+        .filter(|record| matches!(record, Record::Request { asked: Asked::Register { .. }, .. }))
+        .count()
 }
 
 #[test]
@@ -482,15 +497,15 @@ fn two_hubs() -> Simulator {
 fn a_deleted_hub_is_given_up_after_30_minutes_for_the_one_that_took_its_place() {
     let sim = two_hubs();
     let mut device = Device::of_group(&sim);
-    assert_eq!(device.run(seconds(60)).expect("connected").hub(), &host("a.example"));
-    device.deleted.push(host("a.example"));
+    assert_eq!(device.run(seconds(60)).expect("connected").hub().as_str(), "a.example");
+    device.deleted.push(host("a.example").into());
     let before = sim.clock().elapsed();
-    assert_eq!(device.run(seconds(7200)).expect("connected").hub(), &host("b.example"));
+    assert_eq!(device.run(seconds(7200)).expect("connected").hub().as_str(), "b.example");
     let took = (sim.clock().elapsed() - before).as_secs();
     assert!((1800..2300).contains(&took), "{took}");
     assert_eq!(device.registrations, 1);
     // And the next boot knows.
-    assert_eq!(device.run(seconds(60)).expect("connected").hub(), &host("b.example"));
+    assert_eq!(device.run(seconds(60)).expect("connected").hub().as_str(), "b.example");
 }
 
 #[test]
@@ -498,7 +513,7 @@ fn a_deleted_hub_that_nothing_takes_the_place_of_makes_a_device_register_once_an
     let sim = Simulator::builder().group(group()).hub(host("a.example")).build();
     let mut device = Device::of_group(&sim);
     device.run(seconds(60)).expect("connected");
-    device.deleted.push(host("a.example"));
+    device.deleted.push(host("a.example").into());
     device.run(seconds(24 * 3600)).expect_err("there is no hub");
     assert!((19..=24).contains(&device.registrations), "{}", device.registrations);
     device.deleted.clear();
@@ -524,9 +539,9 @@ fn a_device_that_was_moved_to_another_hub_registers_at_the_first_refusal() {
     device.run(seconds(60)).expect("connected");
     // Somebody else moves it: a tool of the operator, with the same key.
     let mut tool = Device::of_group(&sim);
-    assert_eq!(tool.run(seconds(60)).expect("connected").hub(), &host("b.example"));
+    assert_eq!(tool.run(seconds(60)).expect("connected").hub().as_str(), "b.example");
     let before = sim.clock().elapsed();
-    assert_eq!(device.run(seconds(7200)).expect("connected").hub(), &host("b.example"));
+    assert_eq!(device.run(seconds(7200)).expect("connected").hub().as_str(), "b.example");
     assert!(sim.clock().elapsed() - before < seconds(30), "no half hour is lost");
     assert_eq!(device.registrations, 1);
 }
@@ -572,22 +587,22 @@ fn a_key_that_was_rolled_is_refused_by_the_hub_and_found_by_the_registration() {
         Simulator::builder().individual(individual).build()
     };
     let mut device = Device::new(&enrolled(&old), [old.clone(), second.clone()], Memory::default());
-    assert_eq!(device.run(seconds(60)).expect("connected").key_used(), KeyUsed::Primary);
+    assert_eq!(device.run(seconds(60)).expect("connected").key_used(), Some(KeySlot::Primary));
 
     let sim = enrolled(&new);
     // The hub knows the device with its new keys.
     Device::new(&sim, [new.clone(), second.clone()], Memory::default()).run(seconds(60)).expect("connected");
     let mut device = Device::new(&sim, device.keys, device.store);
-    assert_eq!(device.run(seconds(60)).expect("connected").key_used(), KeyUsed::Secondary);
+    assert_eq!(device.run(seconds(60)).expect("connected").key_used(), Some(KeySlot::Secondary));
     assert_eq!(device.registrations, 1);
     // The store remembers which key it is, for the hub and for the next registration.
     let mut rebooted = Device::new(&sim, device.keys, device.store);
-    assert_eq!(rebooted.run(seconds(60)).expect("connected").key_used(), KeyUsed::Secondary);
+    assert_eq!(rebooted.run(seconds(60)).expect("connected").key_used(), Some(KeySlot::Secondary));
     assert_eq!(rebooted.registrations, 0);
     let refusals =
         || sim.records().iter().filter(|record| matches!(record, Record::Request { status: Some(401), .. })).count();
     let before = refusals();
-    rebooted.client.reassign(&mut rebooted.store).expect("assigned");
+    rebooted.client.register_and_store(&mut rebooted.store).expect("assigned");
     assert_eq!(refusals(), before, "the key that was rolled is not tried first again");
 }
 
@@ -596,14 +611,14 @@ fn the_time_that_a_registration_was_taught_serves_the_hub_too() {
     let run = common::Drive {
         settings: &common::settings(),
         signer: &common::key(),
-        carryover: azure_iot_dps::Carryover::default(),
-        start: azure_iot_dps::Now { unix: None, uptime: seconds(5) },
+        session: azure_iot_dps::registration::Session::default(),
+        start: azure_iot_dps::time::Now { unix: None, uptime: seconds(5) },
         latency: Duration::ZERO,
     };
     let refused =
         common::refused(401, 401_002).map(|answer| answer.with_header("Date", "Thu, 01 Jan 2026 00:00:00 GMT"));
     let assignment = run.run([refused, common::assigned()]).result.expect("assigned");
-    let now = |uptime, unix| azure_iot_dps::Now { unix, uptime: seconds(uptime) };
+    let now = |uptime, unix| azure_iot_dps::time::Now { unix, uptime: seconds(uptime) };
     assert_eq!(assignment.time_at(now(65, None)), Some(time(60)));
     assert_eq!(assignment.time_at(now(65, Some(time(90)))), Some(time(90)), "a clock that was set since is right");
     assert_eq!(self::assignment().time_at(now(65, None)), None);

@@ -1,22 +1,27 @@
 //! Names are valid by construction, and each way of being wrong has its own error with the position.
+#![allow(clippy::expect_used, reason = "a test may panic")]
 
 mod common;
 
-use azure_iot_dps::{
-    DeviceId, DeviceIdError, Endpoint, EndpointError, HostName, HostNameError, IdScope, IdScopeError, ModuleId,
-    Product, ProductError, RegistrationId, RegistrationIdError,
-};
+use azure_iot_dps::identity::{DeviceId, HostName, HubName, ModuleId, NameError, NameKind, NameRule, Product};
+use azure_iot_dps::{Endpoint, IdScope, RegistrationId};
+
+/// Which rule a text breaks, and where.
+fn broken<T: std::fmt::Debug>(result: Result<T, NameError>) -> (NameRule, usize) {
+    let error = result.expect_err("not valid");
+    (error.rule(), error.position())
+}
 
 #[test]
 fn an_id_scope_is_ascii_letters_and_digits() {
     for text in ["0ne00002193", "0NE", "a", "1"] {
         assert_eq!(IdScope::new(text).expect(text).as_str(), text);
     }
-    assert_eq!(IdScope::new(""), Err(IdScopeError::Empty));
+    assert_eq!(broken(IdScope::new("")), (NameRule::Empty, 0));
     for (text, position, found) in
         [(" 0ne", 0, ' '), ("0ne ", 3, ' '), ("0ne-1", 3, '-'), ("0né", 2, 'é'), ("0ne\n", 3, '\n'), ("0n٣", 2, '٣')]
     {
-        assert_eq!(IdScope::new(text), Err(IdScopeError::Character { position, found }), "{text:?}");
+        assert_eq!(broken(IdScope::new(text)), (NameRule::Character { found }, position), "{text:?}");
     }
 }
 
@@ -27,22 +32,22 @@ fn a_registration_id_has_letters_digits_and_four_signs() {
     }
     for (text, position, found) in [("a b", 1, ' '), ("a/b", 1, '/'), ("ab%", 2, '%'), ("ü", 0, 'ü'), ("a\0", 1, '\0')]
     {
-        assert_eq!(RegistrationId::new(text), Err(RegistrationIdError::Character { position, found }), "{text:?}");
+        assert_eq!(broken(RegistrationId::new(text)), (NameRule::Character { found }, position), "{text:?}");
     }
 }
 
 #[test]
 fn a_registration_id_does_not_end_in_a_dot_an_underscore_or_a_colon() {
     for (text, position, found) in [("a.", 1, '.'), ("ab_", 2, '_'), ("abc:", 3, ':'), (".", 0, '.')] {
-        assert_eq!(RegistrationId::new(text), Err(RegistrationIdError::LastCharacter { position, found }), "{text:?}");
+        assert_eq!(broken(RegistrationId::new(text)), (NameRule::LastCharacter { found }, position), "{text:?}");
     }
 }
 
 #[test]
 fn a_registration_id_has_1_to_128_characters() {
-    assert_eq!(RegistrationId::new(""), Err(RegistrationIdError::Empty));
+    assert_eq!(broken(RegistrationId::new("")), (NameRule::Empty, 0));
     RegistrationId::new("x".repeat(128)).expect("128 characters");
-    assert_eq!(RegistrationId::new("x".repeat(129)), Err(RegistrationIdError::TooLong { length: 129 }));
+    assert_eq!(broken(RegistrationId::new("x".repeat(129))), (NameRule::TooLong { length: 129, limit: 128 }, 128));
 }
 
 #[test]
@@ -58,11 +63,11 @@ fn a_device_id_has_every_sign_that_a_hub_allows() {
     assert_eq!(ModuleId::new(all).expect("valid").as_str(), all);
     for (text, position, found) in [("a/b", 1, '/'), ("a b", 1, ' '), ("a\"", 1, '"'), ("a&b", 1, '&'), ("ä", 0, 'ä')]
     {
-        assert_eq!(DeviceId::new(text), Err(DeviceIdError::Character { position, found }), "{text:?}");
+        assert_eq!(broken(DeviceId::new(text)), (NameRule::Character { found }, position), "{text:?}");
     }
-    assert_eq!(DeviceId::new(""), Err(DeviceIdError::Empty));
+    assert_eq!(broken(DeviceId::new("")), (NameRule::Empty, 0));
     DeviceId::new("x".repeat(128)).expect("128 characters");
-    assert_eq!(DeviceId::new("x".repeat(129)), Err(DeviceIdError::TooLong { length: 129 }));
+    assert_eq!(broken(DeviceId::new("x".repeat(129))), (NameRule::TooLong { length: 129, limit: 128 }, 128));
 }
 
 #[test]
@@ -70,28 +75,28 @@ fn a_host_name_is_labels_with_dots_between() {
     for text in ["localhost", "my-hub.azure-devices.net", "127.0.0.1", "a", "0.b", &"x".repeat(63)] {
         assert_eq!(HostName::new(text).expect(text).as_str(), text);
     }
-    assert_eq!(HostName::new(""), Err(HostNameError::Empty));
+    assert_eq!(broken(HostName::new("")), (NameRule::Empty, 0));
     for (text, position) in [(".", 0), (".a", 0), ("a..b", 2), ("a.b.", 4)] {
-        assert_eq!(HostName::new(text), Err(HostNameError::EmptyLabel { position }), "{text}");
+        assert_eq!(broken(HostName::new(text)), (NameRule::EmptyLabel, position), "{text}");
     }
     for (text, position) in [("-a", 0), ("a-", 1), ("a.-b", 2), ("a.b-.c", 3), ("-", 0)] {
-        assert_eq!(HostName::new(text), Err(HostNameError::OuterHyphen { position }), "{text}");
+        assert_eq!(broken(HostName::new(text)), (NameRule::OuterHyphen, position), "{text}");
     }
     for (text, position, found) in
         [("a b", 1, ' '), ("a:443", 1, ':'), ("a/b", 1, '/'), ("h_x", 1, '_'), ("münchen", 1, 'ü')]
     {
-        assert_eq!(HostName::new(text), Err(HostNameError::Character { position, found }), "{text}");
+        assert_eq!(broken(HostName::new(text)), (NameRule::Character { found }, position), "{text}");
     }
 }
 
 #[test]
 fn a_label_has_at_most_63_characters_and_a_host_name_253() {
     let long = "x".repeat(64);
-    assert_eq!(HostName::new(format!("a.{long}")), Err(HostNameError::LabelTooLong { position: 2, length: 64 }));
+    assert_eq!(broken(HostName::new(format!("a.{long}"))), (NameRule::LabelTooLong { length: 64 }, 2));
     let most = [&long[1..], &long[1..], &long[1..], &long[3..]].join(".");
     assert_eq!(most.len(), 253);
     HostName::new(most.clone()).expect("253 characters");
-    assert_eq!(HostName::new(format!("{most}x")), Err(HostNameError::TooLong { length: 254 }));
+    assert_eq!(broken(HostName::new(format!("{most}x"))), (NameRule::TooLong { length: 254, limit: 253 }, 253));
 }
 
 #[test]
@@ -99,35 +104,71 @@ fn an_endpoint_is_a_host_name_with_an_optional_port() {
     let endpoint: Endpoint = "localhost:8443".parse().expect("valid");
     assert_eq!(
         (endpoint.host().as_str(), endpoint.port(), endpoint.to_string().as_str()),
-        ("localhost", 8443, "localhost:8443")
+        ("localhost", Some(8443), "localhost:8443")
     );
     let endpoint: Endpoint = "localhost:443".parse().expect("valid");
-    assert_eq!((endpoint.port(), endpoint.to_string().as_str()), (443, "localhost"));
-    assert_eq!("localhost".parse::<Endpoint>().expect("valid"), endpoint);
-    assert_eq!("127.0.0.1:1".parse::<Endpoint>().expect("valid").port(), 1);
+    assert_eq!((endpoint.port(), endpoint.to_string().as_str()), (Some(443), "localhost:443"));
+    // Which port that is depends on the protocol.
+    let endpoint: Endpoint = "localhost".parse().expect("valid");
+    assert_eq!((endpoint.port(), endpoint.to_string().as_str()), (None, "localhost"));
+    assert_eq!("127.0.0.1:1".parse::<Endpoint>().expect("valid").port(), Some(1));
 }
 
 #[test]
 fn an_endpoint_that_is_wrong_says_how_and_where() {
-    let character = |position, found| EndpointError::Host(HostNameError::Character { position, found });
-    for (text, error) in [
-        ("https://localhost", EndpointError::Url { position: 6 }),
-        ("localhost//", EndpointError::Url { position: 9 }),
-        ("", EndpointError::Host(HostNameError::Empty)),
-        (":443", EndpointError::Host(HostNameError::Empty)),
-        ("localhost:", EndpointError::PortMissing { position: 9 }),
-        ("localhost:8x", EndpointError::PortCharacter { position: 11, found: 'x' }),
-        ("localhost:+8", EndpointError::PortCharacter { position: 10, found: '+' }),
-        ("localhost:443/", EndpointError::PortCharacter { position: 13, found: '/' }),
-        ("localhost:0", EndpointError::PortOutOfRange { position: 10 }),
-        ("localhost:65536", EndpointError::PortOutOfRange { position: 10 }),
-        ("localhost:99999999999999999999", EndpointError::PortOutOfRange { position: 10 }),
-        ("localhost/dps", character(9, '/')),
-        ("[::1]:443", character(0, '[')),
-        ("user@localhost", character(4, '@')),
+    let (whole, host) = (NameKind::Endpoint, NameKind::HostName);
+    for (text, name, rule, position) in [
+        ("https://localhost", whole, NameRule::Url, 6),
+        ("localhost//", whole, NameRule::Url, 9),
+        ("", host, NameRule::Empty, 0),
+        (":443", host, NameRule::Empty, 0),
+        ("localhost:", whole, NameRule::PortMissing, 9),
+        ("localhost:8x", whole, NameRule::PortCharacter { found: 'x' }, 11),
+        ("localhost:+8", whole, NameRule::PortCharacter { found: '+' }, 10),
+        ("localhost:443/", whole, NameRule::PortCharacter { found: '/' }, 13),
+        ("localhost:0", whole, NameRule::PortOutOfRange, 10),
+        ("localhost:65536", whole, NameRule::PortOutOfRange, 10),
+        ("localhost:99999999999999999999", whole, NameRule::PortOutOfRange, 10),
+        ("localhost/dps", host, NameRule::Character { found: '/' }, 9),
+        ("[::1]:443", host, NameRule::Character { found: '[' }, 0),
+        ("user@localhost", host, NameRule::Character { found: '@' }, 4),
     ] {
-        assert_eq!(text.parse::<Endpoint>(), Err(error), "{text}");
+        let error = text.parse::<Endpoint>().expect_err(text);
+        assert_eq!((error.name(), error.rule(), error.position()), (name, rule, position), "{text}");
     }
+}
+
+#[test]
+fn the_name_of_a_hub_is_taken_with_a_port_an_underscore_or_a_trailing_dot() {
+    for (text, host, port) in [
+        ("my-hub.azure-devices.net", "my-hub.azure-devices.net", None),
+        ("localhost:443", "localhost", Some(443)),
+        ("h_x.example.", "h_x.example", None),
+        ("a..b", "a..b", None),
+    ] {
+        let hub = HubName::new(text).expect(text);
+        assert_eq!((hub.as_str(), hub.host(), hub.port()), (text, host, port));
+        assert_eq!(
+            serde_json::from_str::<HubName>(&serde_json::to_string(&hub).expect("text")).expect("the same"),
+            hub
+        );
+    }
+    for (text, rule, position) in [
+        ("", NameRule::Empty, 0),
+        (":443", NameRule::Empty, 0),
+        (".", NameRule::EmptyLabel, 0),
+        ("a b", NameRule::Character { found: ' ' }, 1),
+        ("a/b", NameRule::Character { found: '/' }, 1),
+        ("h;x", NameRule::Character { found: ';' }, 1),
+        ("h\r\n", NameRule::Character { found: '\r' }, 1),
+        ("ü", NameRule::Character { found: 'ü' }, 0),
+        ("h:", NameRule::PortMissing, 1),
+        ("h:0", NameRule::PortOutOfRange, 2),
+        ("h:1:2", NameRule::PortCharacter { found: ':' }, 3),
+    ] {
+        assert_eq!(broken(HubName::new(text)), (rule, position), "{text:?}");
+    }
+    assert_eq!(broken(HubName::new("x".repeat(254))), (NameRule::TooLong { length: 254, limit: 253 }, 253));
 }
 
 #[test]
@@ -138,7 +179,7 @@ fn the_endpoints_of_the_clouds_are_valid_and_the_public_one_is_the_default() {
         (Endpoint::CHINA, "global.azure-devices-provisioning.cn"),
     ] {
         assert_eq!(host.parse::<Endpoint>().expect(host), endpoint);
-        assert_eq!(endpoint.port(), 443);
+        assert_eq!(endpoint.port(), None);
     }
     assert_eq!(Endpoint::default(), Endpoint::GLOBAL);
 }
@@ -148,13 +189,13 @@ fn a_product_is_printable_ascii() {
     for text in ["acme-gateway/1.4", "a", "Acme (rev B) gateway/2"] {
         assert_eq!(Product::new(text).expect(text).as_str(), text);
     }
-    assert_eq!(Product::new(""), Err(ProductError::Empty));
+    assert_eq!(broken(Product::new("")), (NameRule::Empty, 0));
     for (text, position, found) in
         [(" a", 0, ' '), ("a ", 1, ' '), ("a\r\nHost: x", 1, '\r'), ("é", 0, 'é'), ("a\tb", 1, '\t')]
     {
-        assert_eq!(Product::new(text), Err(ProductError::Character { position, found }), "{text:?}");
+        assert_eq!(broken(Product::new(text)), (NameRule::Character { found }, position), "{text:?}");
     }
-    assert_eq!(Product::new("x".repeat(129)), Err(ProductError::TooLong { length: 129 }));
+    assert_eq!(broken(Product::new("x".repeat(129))), (NameRule::TooLong { length: 129, limit: 128 }, 128));
 }
 
 #[test]
@@ -193,10 +234,10 @@ fn names_convert_as_the_ecosystem_expects() {
     assert_eq!((id.as_ref(), id.to_string().as_str()), ("dev", "dev"));
     assert_eq!(
         format!("{id:?} {:?}", Endpoint::GLOBAL),
-        "RegistrationId(\"dev\") Endpoint(global.azure-devices-provisioning.net:443)"
+        "RegistrationId(\"dev\") Endpoint(global.azure-devices-provisioning.net)"
     );
     assert_eq!(String::from(id), "dev");
     let host = HostName::new("h").expect("valid");
-    assert_eq!(Endpoint::from(host.clone()).port(), 443);
+    assert_eq!(Endpoint::from(host.clone()).port(), None);
     assert_eq!(Endpoint::new(host, 8443.try_into().expect("not zero")).to_string(), "h:8443");
 }

@@ -6,8 +6,10 @@ mod common;
 
 use std::sync::Mutex;
 
+use azure_iot_dps::attestation::AttestationKind;
+use azure_iot_dps::registration::{Registration, Step};
 use azure_iot_dps::simulator::Simulator;
-use azure_iot_dps::{HttpsTransport, ProvisioningClient, Registration, Roots, Step, Transport};
+use azure_iot_dps::{HttpsTransport, ProvisioningClient, Roots, Transport};
 use log::{LevelFilter, Log, Metadata, Record};
 
 struct Lines(Mutex<Vec<String>>);
@@ -37,15 +39,17 @@ fn a_registration_over_tls_logs_neither_key_nor_signature() {
 
     // One request by hand, so that its signature is known.
     let settings = common::settings().endpoint(server.endpoint());
-    let mut registration = Registration::new(&settings, &key);
-    let Ok(Step::Send(request)) = registration.step(common::at(0)) else { panic!("the first step sends") };
-    let (_, rest) = request.token().as_str().split_once("sig=").expect("a signature");
+    let mut registration = Registration::new(&settings, AttestationKind::SymmetricKey);
+    let Ok(Step::Send(request)) = common::step(&mut registration, &key, common::at(0)) else {
+        panic!("the first step sends")
+    };
+    let (_, rest) = request.token().expect("a token").as_str().split_once("sig=").expect("a signature");
     let signature = rest.split('&').next().expect("a signature").to_owned();
     let _ = transport().send(&request).expect("an answer");
 
     let base64 = key.to_base64();
     let client = ProvisioningClient::builder(sim.id_scope(), common::id("dev-01"), key).endpoint(server.endpoint());
-    client.transport(transport()).build().expect("builds").register().expect("assigned");
+    client.transport(transport()).build().register().expect("assigned");
 
     let lines = LINES.0.lock().expect("not poisoned");
     assert!(lines.iter().any(|line| line.contains("ureq")), "nothing was logged: nothing was looked at");

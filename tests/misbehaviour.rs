@@ -10,10 +10,11 @@ use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use azure_iot_dps::{
-    Assignment, Clock, Error, HttpsTransport, Now, ProvisioningClient, Registration, Step, Transport,
-    TransportErrorKind,
-};
+use azure_iot_dps::attestation::AttestationKind;
+use azure_iot_dps::error::TransportErrorKind;
+use azure_iot_dps::registration::{Registration, Step};
+use azure_iot_dps::time::Now;
+use azure_iot_dps::{Assignment, Clock, Error, HttpsTransport, ProvisioningClient, Transport};
 use common::{id, key, scope, seconds};
 use peer::{Peer, http, say};
 
@@ -33,7 +34,17 @@ impl Clock for Virtual {
 
 fn register(peer: &Peer, deadline: Duration) -> Result<Assignment, Error> {
     let client = ProvisioningClient::builder(scope(), id("dev-01"), key()).endpoint(peer.endpoint()).deadline(deadline);
-    client.transport(peer.transport()).clock(Virtual(Duration::ZERO)).build().expect("builds").register()
+    client.build_with(peer.transport(), Virtual(Duration::ZERO)).register()
+}
+
+/// An answer with this body.
+fn json(body: &str) -> Vec<u8> {
+    http("200 OK", "Content-Type: application/json\r\n", body).into_bytes()
+}
+
+/// An assignment to this hub.
+fn hub(hub: &str) -> Vec<u8> {
+    json(&common::ASSIGNED.replace("my-hub.azure-devices.net", hub))
 }
 
 fn assigned() -> String {
@@ -42,9 +53,7 @@ fn assigned() -> String {
 
 /// A first answer that is wrong, and whether the connection is closed behind it.
 fn misbehaviours() -> Vec<(&'static str, Vec<u8>, bool)> {
-    let json = |body: &str| http("200 OK", "Content-Type: application/json\r\n", body).into_bytes();
     let deep = format!(r#"{{"status":"assigned","registrationState":{}{}}}"#, "[".repeat(60_000), "]".repeat(60_000));
-    let hub = |hub: &str| json(&common::ASSIGNED.replace("my-hub.azure-devices.net", hub));
     vec![
         ("an empty body", json(""), false),
         ("a body of HTML", http("200 OK", "Content-Type: text/html\r\n", "<html>Log in</html>").into_bytes(), false),
@@ -71,11 +80,8 @@ fn misbehaviours() -> Vec<(&'static str, Vec<u8>, bool)> {
         ("a gateway's 502", http("502 Bad Gateway", "Content-Type: text/html\r\n", "<html>").into_bytes(), false),
         ("a portal's 403", http("403 Forbidden", "", "blocked by policy").into_bytes(), false),
         ("nulls everywhere", json(r#"{"operationId":null,"status":null,"registrationState":null}"#), false),
-        ("a hub that is no host name", hub("https://evil.example/x"), false),
-        ("a hub with a line break", hub("a.example\\r\\nHost: b"), false),
-        ("a hub that is empty", hub(""), false),
-        ("an operation ID that is none", json(r#"{"operationId":"..","status":"assigning"}"#), false),
         ("a status and nothing else", json(r#"{"status":"assigned"}"#), false),
+        ("an operation ID that is none", json(r#"{"operationId":"..","status":"assigning"}"#), false),
     ]
 }
 
@@ -97,6 +103,22 @@ fn whatever_comes_instead_of_an_answer_is_survived_and_the_device_is_assigned_af
                 .all(|request| request.starts_with("PUT /0ne00002193/registrations/dev-01/register?")),
             "{name}"
         );
+    }
+}
+
+/// What the service means, and a device cannot use.
+#[test]
+fn an_assignment_that_cannot_be_used_is_final_and_names_the_field() {
+    for (name, bytes, field) in [
+        ("a hub that is no host name", hub("https://evil.example/x"), "assignedHub"),
+        ("a hub with a line break", hub("a.example\\r\\nHost: b"), "assignedHub"),
+        ("a hub that is empty", hub(""), "assignedHub"),
+    ] {
+        let peer = Peer::new(move |_, stream| say(stream, &bytes));
+        let error = register(&peer, seconds(900)).expect_err(name);
+        let Error::UnexpectedAnswer(answer) = &error else { panic!("{name}: {error:?}") };
+        assert_eq!((answer.field(), error.is_transient()), (Some(field), false), "{name}");
+        assert_eq!(peer.requests().len(), 1, "{name}");
     }
 }
 
@@ -138,12 +160,14 @@ fn a_connection_that_dies_after_any_byte_of_the_answer_is_a_failure_that_passes(
     let key = key();
     for cut in 0..=length {
         let mut transport = peer.transport();
-        let mut registration = Registration::new(&settings, &key);
-        let Ok(Step::Send(request)) = registration.step(common::at(0)) else { panic!("the first step sends") };
+        let mut registration = Registration::new(&settings, AttestationKind::SymmetricKey);
+        let Ok(Step::Send(request)) = common::step(&mut registration, &key, common::at(0)) else {
+            panic!("the first step sends")
+        };
         let answer = transport.send(&request);
         assert_eq!(answer.is_ok(), cut == length, "{cut} of {length} bytes");
         registration.receive(answer, common::at(0)).expect("a failure that passes");
-        let done = matches!(registration.step(common::at(0)), Ok(Step::Done(_)));
+        let done = matches!(common::step(&mut registration, &key, common::at(0)), Ok(Step::Done(_)));
         assert_eq!(done, cut == length, "{cut} of {length} bytes");
     }
 }
@@ -166,7 +190,7 @@ fn a_peer_that_drips_or_says_nothing_ends_at_the_deadline() {
         });
         let error = register(&peer, seconds(1)).expect_err("too slow");
         assert_eq!(
-            error.transport().map(azure_iot_dps::TransportError::kind),
+            error.transport().map(azure_iot_dps::error::TransportError::kind),
             Some(TransportErrorKind::TimedOut),
             "{error:?}"
         );
@@ -184,25 +208,25 @@ fn a_request_under_way_is_ended_from_another_thread_and_a_later_register_works_a
         say(stream, assigned().as_bytes())
     });
     let transport: HttpsTransport = peer.transport();
-    let closer = transport.closer();
+    let closer = transport.shutdown_handle();
     let stop = Arc::new(Mutex::new(true));
     let asked = Arc::clone(&stop);
     let client =
         ProvisioningClient::builder(scope(), id("dev-01"), key()).endpoint(peer.endpoint()).transport(transport);
-    let hook = move |pause: &azure_iot_dps::Pause| {
+    let hook = move |pause: &azure_iot_dps::registration::Wait| {
         if !pause.duration().is_zero() && *asked.lock().expect("not poisoned") {
             ControlFlow::Break(())
         } else {
             ControlFlow::Continue(())
         }
     };
-    let mut client = client.clock(Virtual(Duration::ZERO)).wait(hook).build().expect("builds");
+    let mut client = client.clock(Virtual(Duration::ZERO)).wait(hook).build();
     std::thread::scope(|scope| {
         scope.spawn(|| {
             while peer.requests().is_empty() {
                 std::thread::yield_now();
             }
-            closer.close();
+            closer.shutdown();
         });
         assert!(matches!(client.register(), Err(Error::Cancelled)));
     });

@@ -15,10 +15,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use azure_iot_dps::error::TransportErrorKind;
 use azure_iot_dps::simulator::{Simulator, SimulatorServer};
+use azure_iot_dps::time::Now;
+use azure_iot_dps::transport::RootsError;
 use azure_iot_dps::{
-    Clock, Endpoint, Error, Event, HttpsTransport, Now, ProvisioningClient, ProvisioningClientBuilder, Roots,
-    RootsError, TransportErrorKind,
+    Clock, Endpoint, Error, Event, HttpsTransport, ProvisioningClient, ProvisioningClientBuilder, Roots,
 };
 use common::{id, key, scope, seconds};
 use peer::{Peer, http, say};
@@ -87,7 +89,7 @@ fn client(
 }
 
 fn address(endpoint: &Endpoint) -> SocketAddr {
-    SocketAddr::from(([127, 0, 0, 1], endpoint.port()))
+    SocketAddr::from(([127, 0, 0, 1], endpoint.port().expect("a port")))
 }
 
 fn roots(pem: &str) -> Roots {
@@ -110,7 +112,7 @@ fn a_name_that_does_not_resolve_yet_is_looked_up_again_until_it_does() {
     let faults = vec![fault(), fault(), Ok(Vec::new()), Err(io::ErrorKind::PermissionDenied.into())];
     let failures = Failures::default();
     let client = client(&sim, roots(server.ca_pem()), at_first(faults, address(&server.endpoint())));
-    failures.observe(client).build().expect("builds").register().expect("assigned in the end");
+    failures.observe(client).build().register().expect("assigned in the end");
     assert_eq!(failures.seen(), [TransportErrorKind::NameNotResolved; 4]);
 }
 
@@ -131,13 +133,7 @@ fn ipv6_that_leads_nowhere_leaves_time_for_ipv4() {
     let addresses = vec![nowhere, address(&server.endpoint())];
     let client = client(&sim, roots(server.ca_pem()), move || Ok(addresses.clone()));
     // Less than the 30 s that connecting may take: a share of what is left goes to each address.
-    client
-        .deadline(seconds(6))
-        .clock(azure_iot_dps::SystemClock::new())
-        .build()
-        .expect("builds")
-        .register()
-        .expect("assigned");
+    client.deadline(seconds(6)).clock(azure_iot_dps::SystemClock::new()).build().register().expect("assigned");
 }
 
 #[test]
@@ -148,7 +144,7 @@ fn a_network_that_leads_nowhere_at_all_is_tried_again_until_it_leads_somewhere()
     let faults = vec![Ok(vec![closed]), Ok(vec![closed, closed])];
     let failures = Failures::default();
     let client = client(&sim, roots(server.ca_pem()), at_first(faults, address(&server.endpoint())));
-    failures.observe(client).build().expect("builds").register().expect("assigned in the end");
+    failures.observe(client).build().register().expect("assigned in the end");
     assert_eq!(failures.seen(), [TransportErrorKind::CannotConnect; 2]);
 }
 
@@ -164,7 +160,7 @@ fn a_clock_that_is_not_set_yet_is_told_as_what_it_is_and_forgiven_once_it_is_set
     let failures = Failures::default();
     let both = format!("{}{}", server.ca_pem(), future.ca_pem());
     let client = client(&sim, roots(&both), at_first(faults, address(&server.endpoint())));
-    failures.observe(client).build().expect("builds").register().expect("assigned in the end");
+    failures.observe(client).build().register().expect("assigned in the end");
     assert_eq!(failures.seen(), [TransportErrorKind::ClockNotSet; 2]);
     assert!(future.requests().is_empty(), "the token went to a peer that could not prove who it is");
 }
@@ -192,7 +188,7 @@ fn a_captive_portal_is_waited_out_whether_it_can_do_tls_or_not() {
     // The gateway can do TLS for every name, as a company's proxy can: its certificate authority is trusted.
     let both = format!("{}{}", server.ca_pem(), gateway.ca_pem());
     let client = client(&sim, roots(&both), at_first(faults, address(&server.endpoint())));
-    failures.observe(client).build().expect("builds").register().expect("assigned in the end");
+    failures.observe(client).build().register().expect("assigned in the end");
     assert_eq!(failures.seen(), [TransportErrorKind::CertificateNotTrusted, TransportErrorKind::Tls]);
     assert!(impostor.requests().is_empty(), "the token went to a peer that could not prove who it is");
     // Its connection would have been kept, and its word taken for the name, for ever.
@@ -223,8 +219,8 @@ fn register(peer: &Peer, lookups: &Arc<AtomicUsize>) -> (u32, usize) {
     });
     let client =
         ProvisioningClient::builder(scope(), id("dev-01"), key()).endpoint("localhost".parse().expect("valid"));
-    let client = client.transport(transport.build()).clock(skipping()).build();
-    let assignment = client.expect("builds").register().expect("assigned");
+    let mut client = client.build_with(transport.build(), skipping());
+    let assignment = client.register().expect("assigned");
     (assignment.requests(), peer.handshakes().len())
 }
 
@@ -270,7 +266,7 @@ fn a_look_up_that_fails_while_there_is_a_connection_or_an_address_is_no_reason_t
         0 => Ok(vec![there]),
         _ => Err(io::ErrorKind::TimedOut.into()),
     });
-    let mut client = client.build().expect("builds");
+    let mut client = client.build();
     client.register().expect("assigned");
     client.register().expect("assigned");
     assert_eq!(server.connections(), 1);
@@ -301,7 +297,7 @@ fn a_request_under_way_can_be_ended_though_the_roots_were_replaced_meanwhile() {
         ControlFlow::Break(())
     });
     let transport = peer.transport();
-    let (closer, handle) = (transport.closer(), transport.roots_handle());
+    let (closer, handle) = (transport.shutdown_handle(), transport.roots_handle());
     let failures = Failures::default();
     let client =
         ProvisioningClient::builder(scope(), id("dev-01"), key()).endpoint(peer.endpoint()).transport(transport);
@@ -310,14 +306,14 @@ fn a_request_under_way_can_be_ended_though_the_roots_were_replaced_meanwhile() {
         Duration::ZERO => ControlFlow::Continue(()),
         _ => ControlFlow::Break(()),
     });
-    let mut client = failures.observe(client).build().expect("builds");
+    let mut client = failures.observe(client).build();
     std::thread::scope(|scope| {
         scope.spawn(|| {
             while peer.requests().is_empty() {
                 std::thread::yield_now();
             }
             handle.replace(peer.roots());
-            closer.close();
+            closer.shutdown();
         });
         assert!(matches!(client.register(), Err(Error::Cancelled)));
     });
@@ -331,9 +327,9 @@ fn a_request_under_way_can_be_ended_though_the_roots_were_replaced_meanwhile() {
 fn the_default_transport_works_with_every_choice_of_features() {
     let peer = Peer::saying("");
     let client = ProvisioningClient::builder(scope(), id("dev-01"), key()).endpoint(peer.endpoint());
-    let client = client.transport(HttpsTransport::new()).deadline(seconds(5)).clock(skipping()).build();
-    let error = client.expect("builds").register().expect_err("not trusted");
-    let kind = error.transport().map(azure_iot_dps::TransportError::kind);
+    let mut client = client.transport(HttpsTransport::new()).deadline(seconds(5)).clock(skipping()).build();
+    let error = client.register().expect_err("not trusted");
+    let kind = error.transport().map(azure_iot_dps::error::TransportError::kind);
     // A platform without certificate authorities says so in words of its own.
     let expected = [TransportErrorKind::CertificateNotTrusted, TransportErrorKind::Tls];
     assert!(kind.is_some_and(|kind| expected.contains(&kind)), "{error:?}");
@@ -374,7 +370,7 @@ fn a_rotation_of_roots_is_got_through_by_the_same_process_and_within_the_same_re
         .transport(transport)
         .clock(skipping())
         .wait(move |pause| {
-            use azure_iot_dps::WaitReason;
+            use azure_iot_dps::registration::WaitReason;
             // As firmware would: a server that is not trusted is a reason to look at the file again.
             let kind = TransportErrorKind::CertificateNotTrusted;
             if pause.reason() == (WaitReason::Unanswered { kind }) {
@@ -382,7 +378,7 @@ fn a_rotation_of_roots_is_got_through_by_the_same_process_and_within_the_same_re
             }
             ControlFlow::Continue(())
         });
-    let mut client = failures.observe(client).build().expect("builds");
+    let mut client = failures.observe(client).build();
     client.register().expect("assigned under the old root");
 
     // The service shows a certificate of the new root, and then an update replaces the file.
@@ -402,11 +398,10 @@ fn a_rotation_of_roots_is_got_through_by_the_same_process_and_within_the_same_re
         .transport(HttpsTransport::builder().roots(Roots::file(&path).expect("roots")).build())
         .deadline(seconds(5))
         .clock(skipping())
-        .build()
-        .expect("builds");
+        .build();
     let error = client.register().expect_err("another root");
     assert_eq!(
-        error.transport().map(azure_iot_dps::TransportError::kind),
+        error.transport().map(azure_iot_dps::error::TransportError::kind),
         Some(TransportErrorKind::CertificateNotTrusted)
     );
 }
@@ -418,12 +413,12 @@ fn roots_replaced_under_a_living_connection_count_from_the_next_request_on() {
     let handle = transport.roots_handle();
     let key = sim.device_key(&id("dev-01")).expect("an enrollment");
     let client = ProvisioningClient::builder(sim.id_scope(), id("dev-01"), key).endpoint(server.endpoint());
-    let mut client = client.transport(transport).clock(skipping()).deadline(seconds(900)).build().expect("builds");
+    let mut client = client.transport(transport).clock(skipping()).deadline(seconds(900)).build();
     client.register().expect("assigned");
     handle.replace(roots(Peer::saying("").ca_pem()));
     let error = client.register().expect_err("not trusted any more");
     assert_eq!(
-        error.transport().map(azure_iot_dps::TransportError::kind),
+        error.transport().map(azure_iot_dps::error::TransportError::kind),
         Some(TransportErrorKind::CertificateNotTrusted)
     );
     handle.replace(roots(server.ca_pem()));
@@ -443,7 +438,7 @@ fn roots_are_read_from_files_of_pem_and_der_and_a_file_without_one_is_an_error()
         let roots = Roots::file(file(name, &content)).expect(name);
         let there = address(&server.endpoint());
         let client = client(&sim, roots, move || Ok(vec![there]));
-        client.build().expect("builds").register().expect(name);
+        client.build().register().expect(name);
     }
     let mut damaged = der(pem);
     damaged.truncate(100);
@@ -467,8 +462,8 @@ fn a_child_trusts_whom_its_platform_trusts() {
     let key = Simulator::builder().build().device_key(&id("dev-01")).expect("an enrollment");
     let client = ProvisioningClient::builder(scope(), id("dev-01"), key).transport(transport).deadline(seconds(3));
     let endpoint = format!("localhost:{port}").parse().expect("valid");
-    let result = client.endpoint(endpoint).clock(skipping()).build().expect("builds").register();
-    let kind = result.as_ref().err().and_then(Error::transport).map(azure_iot_dps::TransportError::kind);
+    let result = client.endpoint(endpoint).clock(skipping()).build().register();
+    let kind = result.as_ref().err().and_then(Error::transport).map(azure_iot_dps::error::TransportError::kind);
     println!("result: {} {kind:?}", result.is_ok());
 }
 
@@ -480,7 +475,7 @@ fn the_platforms_verifier_trusts_whom_the_platform_trusts_and_nobody_else() {
     for (pem, expected) in [(server.ca_pem(), "true None"), (other.ca_pem(), "false Some(CertificateNotTrusted)")] {
         let mut child = std::process::Command::new(std::env::current_exe().expect("a path"));
         child.args(["a_child_trusts_whom_its_platform_trusts", "--exact", "--nocapture"]);
-        child.env("DPS_TEST_PORT_OF_CHILD", server.endpoint().port().to_string());
+        child.env("DPS_TEST_PORT_OF_CHILD", server.endpoint().port().expect("a port").to_string());
         child.env("SSL_CERT_FILE", file("platform.pem", pem.as_bytes())).env_remove("SSL_CERT_DIR");
         let output = child.output().expect("runs");
         let text = String::from_utf8(output.stdout).expect("UTF-8");

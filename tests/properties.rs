@@ -3,10 +3,13 @@
 
 mod common;
 
-use azure_iot_dps::{
-    DeviceId, DeviceKey, Endpoint, GroupKey, HostName, IdScope, KeyDerivation, Product, RegistrationId, Resource,
-    SasToken, Signer, Step, UnixTime,
-};
+use azure_iot_dps::Attestation;
+use azure_iot_dps::identity::{DeviceId, HostName, Product};
+use azure_iot_dps::key::Signer;
+use azure_iot_dps::registration::Step;
+use azure_iot_dps::sas::Resource;
+use azure_iot_dps::time::UnixTime;
+use azure_iot_dps::{DeviceKey, Endpoint, GroupKey, IdScope, KeyDerivation, RegistrationId, SasToken};
 use common::hmac_by_definition;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -37,7 +40,7 @@ proptest! {
         let read = DeviceKey::from_base64(&format!("{before}{}{after}", written.as_str())).expect("a key");
         let again = read.to_base64();
         prop_assert_eq!(again.as_str(), written.as_str());
-        prop_assert_eq!(read.length(), key.len());
+        prop_assert_eq!(read.len(), key.len());
     }
 
     #[test]
@@ -91,24 +94,28 @@ proptest! {
         start in 0_u64..u64::MAX / 4,
         unix in proptest::option::of(any::<u64>()),
         (failures, wait) in (0_u32..40, 0_u64..3000),
-        (two_keys, look_up) in any::<(bool, bool)>(),
+        (two_keys, look_up, operation) in any::<(bool, bool, bool)>(),
     ) {
         let (settings, key) = (common::settings().deadline(common::seconds(deadline)), common::key());
         let second = DeviceKey::from_bytes(&[7; 32]).expect("a key");
-        let carryover = azure_iot_dps::Carryover::restore(azure_iot_dps::Backoff { failures, wait: common::seconds(wait) }, common::seconds(start));
-        let mut registration = azure_iot_dps::Registration::resume(&settings, &key, carryover);
-        if two_keys {
-            registration = registration.second_signer(&second);
-        }
+        let saved = serde_json::json!({
+            "failures": failures,
+            "wait": { "secs": wait, "nanos": 0 },
+            "operation": operation.then(|| serde_json::json!({ "id": "5.9", "fingerprint": [0, 0, 0, 0, 0, 0, 0, 0], "wait": { "secs": wait, "nanos": 0 } })),
+        });
+        let saved = serde_json::from_value(saved).expect("a session");
+        let session = azure_iot_dps::registration::Session::restore(saved, common::seconds(start));
+        let keys = if two_keys { Attestation::symmetric_keys(key, second) } else { Attestation::from(key) };
+        let mut registration = azure_iot_dps::registration::Registration::resume(&settings, keys.kind(), session);
         if look_up {
-            registration = registration.look_up();
+            registration = registration.status_lookup();
         }
         let begin = common::seconds(start);
-        let mut now = azure_iot_dps::Now { unix: unix.map(UnixTime::from_secs), uptime: begin };
+        let mut now = azure_iot_dps::time::Now { unix: unix.map(UnixTime::from_secs), uptime: begin };
         let mut answers = answers.into_iter().cycle();
         let mut requests = 0_u64;
         loop {
-            match registration.step(now) {
+            match common::step_with(&mut registration, |key, message| keys.sign(key, message), now) {
                 Ok(Step::Send(request)) => {
                     requests += 1;
                     prop_assert!(!request.time_limit().is_zero());
@@ -120,6 +127,7 @@ proptest! {
                         break;
                     }
                 }
+                Ok(Step::Sign(_)) => unreachable!("it was signed"),
                 Ok(Step::Wait(pause)) => {
                     prop_assert!(!pause.duration().is_zero());
                     now.uptime += pause.duration();
@@ -151,8 +159,8 @@ fn any_answer() -> impl Strategy<Value = common::Answer> {
     let value = prop_oneof!["[0-9]{1,22}", Just("Thu, 01 Jan 2026 00:00:00 GMT".to_owned()), "[ -~]{0,20}"];
     let status = prop_oneof![Just(200), Just(202), Just(401), Just(404), Just(409), Just(429), Just(503), any::<u16>()];
     let response = (status, bytes, vec((header, value), 0..3)).prop_map(|(status, body, headers)| {
-        let response = azure_iot_dps::Response::new(status, body);
+        let response = azure_iot_dps::protocol::Response::new(status, body);
         Ok(headers.into_iter().fold(response, |response, (name, value)| response.with_header(&name, value)))
     });
-    prop_oneof![6 => response, 1 => Just(Err(azure_iot_dps::TransportErrorKind::TimedOut))]
+    prop_oneof![6 => response, 1 => Just(Err(azure_iot_dps::error::TransportErrorKind::TimedOut))]
 }

@@ -4,7 +4,8 @@
 
 mod common;
 
-use azure_iot_dps::{RegistrationSettings, TransportErrorKind};
+use azure_iot_dps::error::TransportErrorKind;
+use azure_iot_dps::registration::{RegistrationSettings, Session};
 use common::{Drive, assigned, at, drive, key, seconds, settings};
 
 const README: &str = include_str!("../README.md");
@@ -90,7 +91,7 @@ fn a_token_is_good_for_an_hour_and_signed_anew_with_less_than_2_minutes_left() {
         let run = Drive {
             settings: &settings,
             signer: &key(),
-            carryover: azure_iot_dps::Carryover::default(),
+            session: Session::default(),
             start: at(0),
             latency: seconds(0),
         }

@@ -5,13 +5,17 @@ mod common;
 
 use std::time::Duration;
 
-use azure_iot_dps::{
-    Carryover, Endpoint, Error, Event, Now, Refusal, Registration, RegistrationSettings, Response, RetryAfter,
-    RetryPolicy, SasToken, Signer, SignerError, Step, Substatus, TransportErrorKind, UnixTime, WaitReason,
-};
+use azure_iot_dps::assignment::Substatus;
+use azure_iot_dps::attestation::AttestationKind;
+use azure_iot_dps::error::{ServiceErrorKind, TransportErrorKind};
+use azure_iot_dps::key::{Signer, SignerError};
+use azure_iot_dps::protocol::{Response, RetryAfter};
+use azure_iot_dps::registration::{Registration, RegistrationSettings, Session, Step, WaitReason};
+use azure_iot_dps::time::{Now, UnixTime};
+use azure_iot_dps::{Endpoint, Error, Event, RetryPolicy, SasToken};
 use common::{
     ASSIGNED, Answer, Drive, NEW_YEAR, answer, assigned, assigning, assigning_after, at, drive, html, id, key, refused,
-    scope, seconds, settings,
+    scope, seconds, settings, step,
 };
 
 fn unreachable() -> Answer {
@@ -183,13 +187,13 @@ fn the_token_is_for_the_registration_and_good_for_an_hour() {
 fn a_request_says_all_that_http_needs() {
     let settings = settings().endpoint(Endpoint::CHINA).product(&"acme/1.4".parse().expect("valid"));
     let key = key();
-    let mut registration = Registration::new(&settings, &key);
-    let Ok(Step::Send(request)) = registration.step(at(0)) else { panic!("the first step sends") };
+    let mut registration = Registration::new(&settings, AttestationKind::SymmetricKey);
+    let Ok(Step::Send(request)) = step(&mut registration, &key, at(0)) else { panic!("the first step sends") };
     assert_eq!(request.endpoint().host().as_str(), "global.azure-devices-provisioning.cn");
-    let headers: Vec<_> = request.headers().collect();
+    let headers: Vec<_> = request.http().headers().collect();
     let names: Vec<_> = headers.iter().map(|(name, _)| *name).collect();
     assert_eq!(names, ["Authorization", "Accept", "User-Agent", "Content-Type"]);
-    assert_eq!(headers[0].1, request.token().as_str());
+    assert_eq!(headers[0].1, request.token().expect("a token").as_str());
     assert_eq!(headers[1].1, "application/json");
     assert!(headers[2].1.starts_with("azure-iot-dps/0.1.0") && headers[2].1.ends_with(" acme/1.4"), "{}", headers[2].1);
     assert_eq!(headers[3].1, "application/json; charset=utf-8");
@@ -197,16 +201,16 @@ fn a_request_says_all_that_http_needs() {
 
 #[test]
 fn a_request_says_who_asks_for_what_so_that_mqtt_parses_no_url() {
-    use azure_iot_dps::Operation;
+    use azure_iot_dps::protocol::Operation;
     let (settings, key) = (settings(), key());
-    let mut registration = Registration::new(&settings, &key);
-    let Ok(Step::Send(request)) = registration.step(at(0)) else { panic!("the first step sends") };
+    let mut registration = Registration::new(&settings, AttestationKind::SymmetricKey);
+    let Ok(Step::Send(request)) = step(&mut registration, &key, at(0)) else { panic!("the first step sends") };
     assert_eq!(request.operation(), Operation::Register);
     assert_eq!((request.id_scope(), request.registration_id()), (&scope(), &id("dev-01")));
     let mqtt = Response::new(202, &br#"{"operationId":"5.3","status":"assigning"}"#[..])
         .with_retry_after(RetryAfter::Delay(seconds(3)));
     registration.receive(Ok(mqtt), at(0)).expect("goes on");
-    let Ok(Step::Send(request)) = registration.step(at(3)) else { panic!("then it polls") };
+    let Ok(Step::Send(request)) = step(&mut registration, &key, at(3)) else { panic!("then it polls") };
     assert_eq!(request.operation(), Operation::OperationStatus { operation_id: "5.3" });
 }
 
@@ -247,14 +251,14 @@ fn a_poll_interval_of_ones_own_is_kept_to() {
 #[test]
 fn asking_early_gives_the_rest_of_the_same_pause() {
     let (settings, key) = (settings(), key());
-    let mut registration = Registration::new(&settings, &key);
-    let Ok(Step::Send(_)) = registration.step(at(0)) else { panic!("the first step sends") };
+    let mut registration = Registration::new(&settings, AttestationKind::SymmetricKey);
+    let Ok(Step::Send(_)) = step(&mut registration, &key, at(0)) else { panic!("the first step sends") };
     registration.receive(Ok(assigning_after("10").expect("an answer")), at(0)).expect("goes on");
     for (uptime, left) in [(0, 10), (3, 7), (3, 7), (9, 1)] {
-        let Ok(Step::Wait(pause)) = registration.step(at(uptime)) else { panic!("it waits at {uptime} s") };
+        let Ok(Step::Wait(pause)) = step(&mut registration, &key, at(uptime)) else { panic!("it waits at {uptime} s") };
         assert_eq!((pause.duration(), pause.reason()), (seconds(left), WaitReason::Assigning));
     }
-    assert!(matches!(registration.step(at(10)), Ok(Step::Send(_))));
+    assert!(matches!(step(&mut registration, &key, at(10)), Ok(Step::Send(_))));
 }
 
 // What is final
@@ -268,7 +272,7 @@ fn an_error_of_the_service_with_a_final_status_ends_the_registration_at_once() {
         let error = run.error();
         assert_eq!(run.sent.len(), 1, "{status}");
         assert!(!error.is_transient(), "{status}");
-        assert_eq!((error.http_status(), error.error_code()), (Some(status), Some(code)));
+        assert_eq!((error.status(), error.error_code()), (Some(status), Some(code)));
     }
 }
 
@@ -294,8 +298,8 @@ fn a_registration_that_failed_is_final_and_says_why() {
     let run = drive(&settings(), [assigning(), Ok(answer(200, body))]);
     let Error::Service(error) = run.error() else { panic!("{:?}", run.error()) };
     assert_eq!(
-        (error.refusal(), error.error_code(), error.message()),
-        (Refusal::Failed, Some(400_209), Some("Custom allocation failed"))
+        (error.kind(), error.error_code(), error.message()),
+        (ServiceErrorKind::Failed, Some(400_209), Some("Custom allocation failed"))
     );
     assert!(!error.is_transient());
     assert_eq!(error.to_string(), "the registration failed: Custom allocation failed (error code 400209)");
@@ -311,37 +315,37 @@ fn a_registration_that_failed_without_a_word_is_final_too() {
 fn a_disabled_enrollment_is_final() {
     let run = drive(&settings(), [Ok(answer(200, r#"{"operationId":"5.3","status":"disabled"}"#))]);
     let Error::Service(error) = run.error() else { panic!("{:?}", run.error()) };
-    assert_eq!(error.refusal(), Refusal::Disabled);
+    assert_eq!(error.kind(), ServiceErrorKind::Disabled);
     assert!(!error.is_transient());
 }
 
 #[test]
 fn a_registration_that_has_ended_says_so() {
     let (settings, key) = (settings(), key());
-    let mut registration = Registration::new(&settings, &key);
-    assert!(matches!(registration.step(at(0)), Ok(Step::Send(_))));
+    let mut registration = Registration::new(&settings, AttestationKind::SymmetricKey);
+    assert!(matches!(step(&mut registration, &key, at(0)), Ok(Step::Send(_))));
     registration.receive(Ok(assigned().expect("an answer")), at(0)).expect("goes on");
-    assert!(matches!(registration.step(at(0)), Ok(Step::Done(_))));
-    assert!(matches!(registration.step(at(0)), Err(Error::Ended)));
+    assert!(matches!(step(&mut registration, &key, at(0)), Ok(Step::Done(_))));
+    assert!(matches!(step(&mut registration, &key, at(0)), Err(Error::Ended)));
 }
 
 #[test]
 fn an_answer_that_nobody_asked_for_is_ignored() {
     let (settings, key) = (settings(), key());
-    let mut registration = Registration::new(&settings, &key);
+    let mut registration = Registration::new(&settings, AttestationKind::SymmetricKey);
     registration.receive(Ok(refused(400, 400_000).expect("an answer")), at(0)).expect("ignored");
-    assert!(matches!(registration.step(at(0)), Ok(Step::Send(_))));
+    assert!(matches!(step(&mut registration, &key, at(0)), Ok(Step::Send(_))));
     registration.receive(Ok(assigning().expect("an answer")), at(0)).expect("goes on");
     registration.receive(Ok(refused(400, 400_000).expect("an answer")), at(0)).expect("ignored");
-    assert!(matches!(registration.step(at(0)), Ok(Step::Wait(_))));
+    assert!(matches!(step(&mut registration, &key, at(0)), Ok(Step::Wait(_))));
 }
 
 #[test]
 fn a_request_that_nobody_answered_is_given_again() {
     let (settings, key) = (settings(), key());
-    let mut registration = Registration::new(&settings, &key);
+    let mut registration = Registration::new(&settings, AttestationKind::SymmetricKey);
     for uptime in 0..3 {
-        assert!(matches!(registration.step(at(uptime)), Ok(Step::Send(_))));
+        assert!(matches!(step(&mut registration, &key, at(uptime)), Ok(Step::Send(_))));
     }
 }
 
@@ -377,10 +381,7 @@ fn answers_that_make_no_sense_are_tried_again() {
         "\u{feff}{}",
         r#"{"status":"assigned"}"#,
         r#"{"status":"assigned","registrationState":null}"#,
-        r#"{"status":"assigned","registrationState":{"assignedHub":"no host","deviceId":"d"}}"#,
-        r#"{"status":"assigned","registrationState":{"assignedHub":"evil.example/path","deviceId":"d"}}"#,
-        r#"{"status":"assigned","registrationState":{"assignedHub":"h.example"}}"#,
-        r#"{"status":"assigned","registrationState":{"assignedHub":"h.example","deviceId":""}}"#,
+        r#"{"status":"assigned","registrationState":[]}"#,
         r#"{"status":"assigning"}"#,
         r#"{"status":5}"#,
         r#"{"errorCode":401002}"#,
@@ -391,6 +392,51 @@ fn answers_that_make_no_sense_are_tried_again() {
     }
     let latin1 = Ok(Response::new(200, b"{\"status\":\"\xe4\"}".to_vec()));
     drive(&settings(), [latin1, assigned()]).result.expect("assigned");
+}
+
+#[test]
+fn an_assignment_that_cannot_be_used_is_final_and_names_the_field() {
+    for (body, field) in [
+        (r#"{"status":"assigned","registrationState":{"deviceId":"d"}}"#, "assignedHub"),
+        (r#"{"status":"assigned","registrationState":{"assignedHub":"","deviceId":"d"}}"#, "assignedHub"),
+        (r#"{"status":"assigned","registrationState":{"assignedHub":"no host","deviceId":"d"}}"#, "assignedHub"),
+        (
+            r#"{"status":"assigned","registrationState":{"assignedHub":"evil.example/path","deviceId":"d"}}"#,
+            "assignedHub",
+        ),
+        (r#"{"status":"assigned","registrationState":{"assignedHub":"h.example:0","deviceId":"d"}}"#, "assignedHub"),
+        (r#"{"status":"assigned","registrationState":{"assignedHub":"h\r\nx","deviceId":"d"}}"#, "assignedHub"),
+        (r#"{"status":"assigned","registrationState":{"assignedHub":"h.example"}}"#, "deviceId"),
+        (r#"{"status":"assigned","registrationState":{"assignedHub":"h.example","deviceId":""}}"#, "deviceId"),
+        (r#"{"status":"assigned","registrationState":{"assignedHub":"h.example","deviceId":"a/b"}}"#, "deviceId"),
+        (r#"{"status":"assigned","registrationState":{"assignedHub":"h.example","deviceId":"a\nb"}}"#, "deviceId"),
+    ] {
+        let run = drive(&settings(), [Ok(answer(200, body).with_header("x-ms-request-id", "6a7b"))]);
+        assert_eq!(run.sent.len(), 1, "{body}");
+        let Error::UnexpectedAnswer(error) = run.error() else { panic!("{body}: {:?}", run.error()) };
+        assert_eq!((error.field(), run.error().request_id()), (Some(field), Some("6a7b")), "{body}");
+        assert!(!run.error().is_transient());
+        assert!(run.error().to_string().contains(field), "{}", run.error());
+    }
+}
+
+#[test]
+fn whatever_the_service_assigns_is_taken_unless_it_would_break_something() {
+    for (hub, host, port) in [
+        ("localhost:443", "localhost", Some(443)),
+        ("h.device.azure-devices.net", "h.device.azure-devices.net", None),
+        ("my_hub.example.", "my_hub.example", None),
+        ("10.0.0.1:8443", "10.0.0.1", Some(8443)),
+    ] {
+        for device_id in ["d;1", "a&b~c|d", "x=y$z'"] {
+            let body = format!(
+                r#"{{"status":"assigned","registrationState":{{"assignedHub":"{hub}","deviceId":"{device_id}"}}}}"#
+            );
+            let assignment = drive(&settings(), [Ok(answer(200, &body))]).result.expect("assigned");
+            assert_eq!((assignment.hub().as_str(), assignment.device_id().as_str()), (hub, device_id));
+            assert_eq!((assignment.hub().host(), assignment.hub().port()), (host, port));
+        }
+    }
 }
 
 #[test]
@@ -442,11 +488,27 @@ fn a_poll_that_fails_is_polled_again_and_not_registered_anew() {
 }
 
 #[test]
-fn an_operation_that_the_service_no_longer_knows_starts_over_once() {
-    let run = drive(&settings(), [assigning(), refused(404, 404_201), assigning(), refused(404, 404_201)]);
+fn an_operation_that_the_service_no_longer_knows_starts_over_and_from_the_second_time_on_after_a_backoff() {
+    let lost = || [assigning(), refused(404, 404_202)];
+    let run = drive(&settings(), lost().into_iter().chain(lost()).chain([assigning(), assigned()]));
     let methods: Vec<_> = run.sent.iter().map(|sent| sent.method).collect();
-    assert_eq!(methods, ["PUT", "GET", "PUT", "GET"]);
+    assert_eq!(methods, ["PUT", "GET", "PUT", "GET", "PUT", "GET"]);
+    let gaps = run.gap_seconds();
+    assert_eq!(gaps[1], 0, "the first time at once: {gaps:?}");
+    assert!((1..5).contains(&gaps[3]), "then after a backoff: {gaps:?}");
+    assert_eq!(run.events.iter().filter(|event| **event == Event::OperationLost).count(), 2);
+    run.result.expect("assigned");
+}
+
+#[test]
+fn an_operation_that_is_lost_again_and_again_is_final_in_the_end() {
+    let lost = (0..5).flat_map(|_| [assigning(), refused(404, 404_201)]);
+    let run = drive(&settings(), lost);
+    let methods: Vec<_> = run.sent.iter().map(|sent| sent.method).collect();
+    assert_eq!(methods[..4], ["PUT", "GET", "PUT", "GET"]);
+    assert_eq!(run.sent.len(), 10);
     assert_eq!(run.error().error_code(), Some(404_201));
+    assert!(!run.error().is_transient());
 }
 
 #[test]
@@ -491,7 +553,7 @@ fn conflicts_that_do_not_end_keep_the_next_registration_from_coming_back_at_once
     let wait = run.error().retry_after().expect("it says when");
     assert!(wait >= seconds(30), "{wait:?}");
     let (settings, start) = (settings(), at(run.ended_at.as_secs() + 1));
-    let drive = Drive { settings: &settings, signer: &key(), carryover: run.carryover, start, latency: Duration::ZERO };
+    let drive = Drive { settings: &settings, signer: &key(), session: run.session, start, latency: Duration::ZERO };
     let again = drive.run([assigned()]);
     assert!(again.sent[0].at >= run.ended_at + wait - seconds(1), "{again:?}");
     let [Event::Waiting { reason: WaitReason::EarlierRefusal, .. }, ..] = &again.events[..] else {
@@ -521,7 +583,7 @@ fn failed_is_final_whatever_the_status_of_the_answer() {
 fn an_answer_that_is_not_the_services_tells_what_there_is_to_quote() {
     let portal = html(503).map(|answer| answer.with_header("x-ms-request-id", "6a7b"));
     let run = drive(&settings().deadline(seconds(2)), [portal]);
-    assert_eq!((run.error().http_status(), run.error().request_id()), (Some(503), Some("6a7b")));
+    assert_eq!((run.error().status(), run.error().request_id()), (Some(503), Some("6a7b")));
     let last = std::error::Error::source(run.error()).expect("the last failure");
     assert_eq!(
         last.to_string(),
@@ -559,10 +621,7 @@ fn a_wait_that_would_pass_the_deadline_ends_the_registration_now_and_says_when_t
         error.to_string(),
         format!("not assigned within the deadline of 60 s, try again in {} s", retry_after.as_secs() + 1)
     );
-    assert_eq!(
-        (error.http_status(), error.error_code(), error.tracking_id()),
-        (Some(429), Some(429_001), Some("2cb8f317"))
-    );
+    assert_eq!((error.status(), error.error_code(), error.tracking_id()), (Some(429), Some(429_001), Some("2cb8f317")));
     assert!(std::error::Error::source(error).expect("the last failure").to_string().contains("429"));
 }
 
@@ -579,13 +638,8 @@ fn a_retry_after_of_ages_silences_a_device_no_longer_than_one_deadline() {
 #[test]
 fn every_request_carries_a_time_limit_that_ends_before_the_deadline() {
     let settings = settings().deadline(seconds(100));
-    let drive = Drive {
-        settings: &settings,
-        signer: &key(),
-        carryover: Carryover::default(),
-        start: at(7),
-        latency: seconds(20),
-    };
+    let drive =
+        Drive { settings: &settings, signer: &key(), session: Session::default(), start: at(7), latency: seconds(20) };
     let run = drive.run([assigning()]);
     assert_eq!(run.sent[0].time_limit, seconds(70));
     for sent in &run.sent {
@@ -597,10 +651,10 @@ fn every_request_carries_a_time_limit_that_ends_before_the_deadline() {
 #[test]
 fn an_answer_that_comes_late_still_counts() {
     let (settings, key) = (settings().deadline(seconds(10)), key());
-    let mut registration = Registration::new(&settings, &key);
-    assert!(matches!(registration.step(at(0)), Ok(Step::Send(_))));
+    let mut registration = Registration::new(&settings, AttestationKind::SymmetricKey);
+    assert!(matches!(step(&mut registration, &key, at(0)), Ok(Step::Send(_))));
     registration.receive(Ok(assigned().expect("an answer")), at(11)).expect("goes on");
-    assert!(matches!(registration.step(at(11)), Ok(Step::Done(_))));
+    assert!(matches!(step(&mut registration, &key, at(11)), Ok(Step::Done(_))));
 }
 
 #[test]
@@ -615,7 +669,7 @@ fn a_deadline_beyond_the_end_of_time_does_not_overflow() {
     let settings = settings().deadline(Duration::MAX);
     let start = Now { unix: Some(UnixTime::from_secs(u64::MAX)), uptime: Duration::MAX - seconds(5) };
     let drive =
-        Drive { settings: &settings, signer: &key(), carryover: Carryover::default(), start, latency: Duration::ZERO };
+        Drive { settings: &settings, signer: &key(), session: Session::default(), start, latency: Duration::ZERO };
     drive.run([assigned()]).result.expect("assigned");
 }
 
@@ -628,7 +682,7 @@ fn a_registration_goes_on_with_the_backoff_of_the_last_one() {
     // Called again a second later, it waits for what is left, and then goes on from there.
     let (settings, start) = (settings(), at(first.ended_at.as_secs() + 1));
     let drive =
-        Drive { settings: &settings, signer: &key(), carryover: first.carryover, start, latency: Duration::ZERO };
+        Drive { settings: &settings, signer: &key(), session: first.session.clone(), start, latency: Duration::ZERO };
     let second = drive.run([unreachable(), assigned()]);
     assert_eq!(second.sent[0].at, first.ended_at + wait);
     assert!(second.gaps()[0] >= seconds(20), "{:?}", second.gaps());
@@ -642,7 +696,7 @@ fn a_backoff_that_outlasts_the_next_deadline_sends_nothing_and_says_when_to_come
     let drive = Drive {
         settings: &settings,
         signer: &key(),
-        carryover: first.carryover,
+        session: first.session.clone(),
         start: at(1),
         latency: Duration::ZERO,
     };
@@ -656,10 +710,10 @@ fn what_was_learnt_on_another_clock_silences_a_device_no_longer_than_a_registrat
     let settings = settings();
     let start = at(30 * 86_400);
     let drive =
-        Drive { settings: &settings, signer: &key(), carryover: Carryover::default(), start, latency: Duration::ZERO };
-    let old = drive.run([unreachable()]).carryover;
+        Drive { settings: &settings, signer: &key(), session: Session::default(), start, latency: Duration::ZERO };
+    let old = drive.run([unreachable()]).session;
     // After a restart the uptime begins anew.
-    let drive = Drive { settings: &settings, signer: &key(), carryover: old, start: at(0), latency: Duration::ZERO };
+    let drive = Drive { settings: &settings, signer: &key(), session: old, start: at(0), latency: Duration::ZERO };
     let run = drive.run([assigned()]);
     assert!(run.error().retry_after().expect("it says when") <= seconds(900 + 240), "{:?}", run.error());
 }
@@ -672,7 +726,7 @@ fn a_wait_of_exactly_the_deadline_ends_a_registration_at_once() {
     let drive = Drive {
         settings: &settings,
         signer: &key(),
-        carryover: first.carryover,
+        session: first.session.clone(),
         start: at(0),
         latency: Duration::ZERO,
     };
@@ -686,11 +740,11 @@ fn the_time_that_the_service_told_is_known_to_the_next_registration() {
     let start = Now { unix: None, uptime: seconds(0) };
     let told = refused(401, 401_002).map(|answer| answer.with_header("Date", "Thu, 01 Jan 2026 00:00:00 GMT"));
     let drive =
-        Drive { settings: &settings, signer: &key(), carryover: Carryover::default(), start, latency: Duration::ZERO };
+        Drive { settings: &settings, signer: &key(), session: Session::default(), start, latency: Duration::ZERO };
     let first = drive.run([told, assigned()]);
     let start = Now { unix: None, uptime: seconds(1000) };
     let drive =
-        Drive { settings: &settings, signer: &key(), carryover: first.carryover, start, latency: Duration::ZERO };
+        Drive { settings: &settings, signer: &key(), session: first.session.clone(), start, latency: Duration::ZERO };
     let second = drive.run([assigned()]);
     assert_eq!(second.sent[0].expires_at, UnixTime::from_secs(NEW_YEAR + 1000 + 3600));
 }
@@ -698,17 +752,17 @@ fn the_time_that_the_service_told_is_known_to_the_next_registration() {
 #[test]
 fn a_wait_for_an_assignment_that_was_cancelled_does_not_hold_up_the_next_registration() {
     let (settings, key) = (settings(), key());
-    let mut registration = Registration::new(&settings, &key);
-    assert!(matches!(registration.step(at(0)), Ok(Step::Send(_))));
+    let mut registration = Registration::new(&settings, AttestationKind::SymmetricKey);
+    assert!(matches!(step(&mut registration, &key, at(0)), Ok(Step::Send(_))));
     registration.receive(Ok(assigning_after("60").expect("an answer")), at(0)).expect("goes on");
-    let mut next = Registration::resume(&settings, &key, registration.carryover());
-    assert!(matches!(next.step(at(1)), Ok(Step::Send(_))));
+    let mut next = Registration::resume(&settings, AttestationKind::SymmetricKey, registration.session().clone());
+    assert!(matches!(step(&mut next, &key, at(1)), Ok(Step::Send(_))));
 }
 
 #[test]
 fn success_clears_the_backoff() {
     let run = drive(&settings(), [unreachable(), unreachable(), assigned()]);
-    assert_eq!(run.carryover.backoff(run.ended_at), azure_iot_dps::Backoff::default());
+    assert_eq!(run.session.save(run.ended_at), azure_iot_dps::registration::SavedSession::default());
 }
 
 // Tokens and clocks
@@ -747,8 +801,7 @@ fn a_401_with_a_skewed_date_is_signed_again_with_the_services_time() {
 fn a_device_without_a_clock_learns_the_time_from_the_first_401() {
     let settings = settings();
     let start = Now { unix: None, uptime: seconds(9) };
-    let drive =
-        Drive { settings: &settings, signer: &key(), carryover: Carryover::default(), start, latency: seconds(1) };
+    let drive = Drive { settings: &settings, signer: &key(), session: Session::default(), start, latency: seconds(1) };
     let refused = refused(401, 401_002).map(|answer| answer.with_header("Date", "Thu, 01 Jan 2026 00:00:00 GMT"));
     let run = drive.run([refused, assigning(), assigned()]);
     let expiries: Vec<u64> = run.sent.iter().map(|sent| sent.expires_at.as_secs()).collect();
@@ -761,7 +814,7 @@ fn a_second_401_after_the_clock_was_corrected_is_final() {
     let refused = refused(401, 401_002).map(|answer| answer.with_header("Date", "Thu, 01 Jan 2037 00:00:00 GMT"));
     let run = drive(&settings(), [refused]);
     assert_eq!(run.sent.len(), 2);
-    assert_eq!(run.error().http_status(), Some(401));
+    assert_eq!(run.error().status(), Some(401));
 }
 
 #[test]
@@ -777,19 +830,19 @@ fn clock_correction_can_be_turned_off() {
     let refused = refused(401, 401_002).map(|answer| answer.with_header("Date", "Thu, 01 Jan 2026 10:00:00 GMT"));
     let run = drive(&settings().clock_correction(false), [refused]);
     assert_eq!(run.sent.len(), 1);
-    assert_eq!(run.error().http_status(), Some(401));
+    assert_eq!(run.error().status(), Some(401));
 }
 
 #[test]
 fn a_clock_that_is_set_in_the_middle_makes_for_a_new_token() {
     let (settings, key) = (settings(), key());
-    let mut registration = Registration::new(&settings, &key);
+    let mut registration = Registration::new(&settings, AttestationKind::SymmetricKey);
     let early = Now { unix: Some(UnixTime::from_secs(100)), uptime: seconds(0) };
-    let Ok(Step::Send(request)) = registration.step(early) else { panic!("it sends") };
-    assert_eq!(request.token().expires_at(), UnixTime::from_secs(3700));
+    let Ok(Step::Send(request)) = step(&mut registration, &key, early) else { panic!("it sends") };
+    assert_eq!(request.token().expect("a token").expires_at(), UnixTime::from_secs(3700));
     registration.receive(Err(TransportErrorKind::ClockNotSet.into()), early).expect("tries again");
-    let Ok(Step::Send(request)) = registration.step(at(300)) else { panic!("it sends") };
-    assert_eq!(request.token().expires_at(), UnixTime::from_secs(NEW_YEAR + 300 + 3600));
+    let Ok(Step::Send(request)) = step(&mut registration, &key, at(300)) else { panic!("it sends") };
+    assert_eq!(request.token().expect("a token").expires_at(), UnixTime::from_secs(NEW_YEAR + 300 + 3600));
 }
 
 // Signers
@@ -808,7 +861,7 @@ fn a_signer_that_fails_ends_the_registration_before_anything_is_sent() {
     let drive = Drive {
         settings: &settings,
         signer: &BrokenChip,
-        carryover: Carryover::default(),
+        session: Session::default(),
         start: at(0),
         latency: Duration::ZERO,
     };
@@ -830,7 +883,7 @@ fn a_registration_runs_on_a_signer_that_gives_its_key_to_nobody() {
     let settings = settings();
     let signer: &dyn Signer = &SecureElement(key());
     let drive =
-        Drive { settings: &settings, signer, carryover: Carryover::default(), start: at(0), latency: Duration::ZERO };
+        Drive { settings: &settings, signer, session: Session::default(), start: at(0), latency: Duration::ZERO };
     let run = drive.run([assigning(), assigned()]);
     assert!(SasToken::parse(&run.sent[0].authorization).expect("a token").verify(&key()));
     run.result.expect("assigned");

@@ -3,7 +3,10 @@
 
 mod common;
 
-use azure_iot_dps::{DeviceId, DeviceKey, HostName, ModuleId, Resource, SasToken, SasTokenError, UnixTime};
+use azure_iot_dps::identity::{DeviceId, HubName, ModuleId};
+use azure_iot_dps::sas::{Resource, SasTokenError};
+use azure_iot_dps::time::UnixTime;
+use azure_iot_dps::{DeviceKey, SasToken};
 use common::{id, key, scope};
 use serde::Deserialize;
 
@@ -60,7 +63,7 @@ fn a_registration_has_the_key_name_registration_and_a_hub_resource_has_none() {
     let token = sign(Resource::registration(&scope, &id), 1);
     assert!(token.as_str().starts_with("SharedAccessSignature sr=0ne00002193%2Fregistrations%2Fa%3Ab.c_d-&sig="));
     assert!(token.as_str().ends_with("&se=1&skn=registration"));
-    let hub = HostName::new("my-hub.azure-devices.net").expect("valid");
+    let hub = HubName::new("my-hub.azure-devices.net").expect("valid");
     let (device, module) = (DeviceId::new("d#1").expect("valid"), ModuleId::new("m+2").expect("valid"));
     let token = sign(Resource::device(&hub, &device), 1);
     assert_eq!((token.resource_uri().as_str(), token.key_name()), ("my-hub.azure-devices.net/devices/d#1", None));
@@ -126,7 +129,7 @@ impl AddEnd for String {
 
 /// A token over `sr` exactly as it stands there.
 fn token_over(sr: &str, fields: impl Fn(&str) -> String) -> String {
-    use azure_iot_dps::Signer;
+    use azure_iot_dps::key::Signer;
     use base64::Engine;
     let signature = key().sign(format!("{sr}\n1700000000").as_bytes()).expect("signs");
     fields(&base64::engine::general_purpose::STANDARD.encode(signature))

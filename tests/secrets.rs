@@ -7,10 +7,15 @@ mod common;
 use std::error::Error as StdError;
 use std::fmt::Debug;
 
-use azure_iot_dps::{
-    Carryover, DeviceKey, Error, FnTransport, GroupKey, HttpsTransport, KeyDerivation, ProvisioningClient, Proxy,
-    Registration, Resource, Response, SasToken, SignerError, Step, TransportError, TransportErrorKind, UnixTime,
-};
+use azure_iot_dps::attestation::AttestationKind;
+use azure_iot_dps::error::{TransportError, TransportErrorKind};
+use azure_iot_dps::key::SignerError;
+use azure_iot_dps::protocol::Response;
+use azure_iot_dps::registration::{Registration, Session, Step};
+use azure_iot_dps::sas::Resource;
+use azure_iot_dps::time::UnixTime;
+use azure_iot_dps::transport::FnTransport;
+use azure_iot_dps::{DeviceKey, Error, GroupKey, HttpsTransport, KeyDerivation, ProvisioningClient, Proxy, SasToken};
 use common::{Answer, answer, drive, id, key, scope, settings};
 
 /// The text of something, in both forms of `Debug`.
@@ -68,20 +73,20 @@ fn the_debug_text_of_whatever_holds_a_key_hides_it() {
     let secrets = forms_of(&secret_bytes());
     let key = DeviceKey::from_bytes(&secret_bytes()).expect("a key");
     let settings = settings();
-    shows_nothing_of(&debug(&Registration::new(&settings, &key)), &secrets);
+    shows_nothing_of(&debug(&Registration::new(&settings, AttestationKind::SymmetricKey)), &secrets);
     let builder = ProvisioningClient::builder(scope(), id("dev-01"), key);
     shows_nothing_of(&debug(&builder), &secrets);
-    shows_nothing_of(&debug(&builder.build().expect("builds")), &secrets);
+    shows_nothing_of(&debug(&builder.build()), &secrets);
 }
 
 #[test]
 fn the_debug_text_of_a_token_a_request_and_a_step_hides_the_signature() {
     let (settings, key) = (settings(), key());
-    let mut registration = Registration::new(&settings, &key);
-    let step = registration.step(common::at(0)).expect("sends");
+    let mut registration = Registration::new(&settings, AttestationKind::SymmetricKey);
+    let step = common::step(&mut registration, &key, common::at(0)).expect("sends");
     let shown = debug(&step);
     let Step::Send(request) = step else { panic!("the first step sends") };
-    let token = request.token();
+    let token = request.token().expect("a token");
     let (_, rest) = token.as_str().split_once("sig=").expect("a signature");
     let secrets = [rest.split('&').next().expect("a signature").to_owned()];
     shows_nothing_of(&shown, &secrets);
@@ -160,13 +165,13 @@ fn every_error_there_is_has_words_and_no_secret() {
         .into_iter()
         .map(|script| {
             let (settings, signer, latency) = (&deadline, &key, std::time::Duration::ZERO);
-            common::Drive { settings, signer, carryover: Carryover::default(), start, latency }
+            common::Drive { settings, signer, session: Session::default(), start, latency }
                 .run(script)
                 .result
                 .expect_err("fails")
         })
         .chain([Error::Cancelled, Error::Ended, SignerError::new("the chip is gone").into()])
-        .chain([TransportError::new(TransportErrorKind::Other).with_source("+CME ERROR: 30").into()])
+        .chain([Error::Transport(TransportError::new(TransportErrorKind::Unsupported).with_source("+CME ERROR: 30"))])
         .collect();
     for error in &errors {
         let shown = words(error);
@@ -190,12 +195,12 @@ fn a_panic_in_the_middle_of_a_request_tells_no_signature() {
     let signature = std::sync::Arc::new(std::sync::Mutex::new(String::new()));
     let seen = std::sync::Arc::clone(&signature);
     let transport = FnTransport::new(move |request| {
-        let (_, rest) = request.token().as_str().split_once("sig=").expect("a signature");
+        let (_, rest) = request.token().expect("a token").as_str().split_once("sig=").expect("a signature");
         rest.split('&').next().expect("a signature").clone_into(&mut seen.lock().expect("not poisoned"));
         panic!("a driver gave up on {request:?}")
     });
     let client = ProvisioningClient::builder(scope(), id("dev-01"), key()).transport(transport);
-    let mut client = client.build().expect("builds");
+    let mut client = client.build();
     let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| client.register())).expect_err("it panics");
     let text = panic.downcast_ref::<String>().expect("a text");
     assert!(text.starts_with("a driver gave up on Request"), "{text}");
@@ -208,16 +213,10 @@ fn what_comes_out_of_a_registration_holds_nothing_of_what_went_in() {
     let run = drive(&settings(), [common::assigned()]);
     let (_, rest) = run.sent[0].authorization.split_once("sig=").expect("a signature");
     let secrets = [rest.split('&').next().expect("a signature").to_owned(), common::KEY.to_owned()];
-    let backoff = run.carryover.backoff(std::time::Duration::ZERO);
-    let serialized =
-        serde_json::to_string(&(backoff, scope(), id("dev-01"), azure_iot_dps::Endpoint::GLOBAL)).expect("serializes");
-    let shown = [
-        debug(&run.result),
-        debug(&run.events),
-        debug(&run.carryover),
-        debug(&settings()),
-        debug(&backoff),
-        serialized,
-    ];
+    let saved = run.session.save(std::time::Duration::ZERO);
+    let serialized = serde_json::to_string(&(saved.clone(), scope(), id("dev-01"), azure_iot_dps::Endpoint::GLOBAL))
+        .expect("serializes");
+    let shown =
+        [debug(&run.result), debug(&run.events), debug(&run.session), debug(&settings()), debug(&saved), serialized];
     shows_nothing_of(&shown.concat(), &secrets);
 }

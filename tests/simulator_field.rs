@@ -7,13 +7,15 @@ mod common;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use azure_iot_dps::assignment::Substatus;
+use azure_iot_dps::attestation::AttestationKind;
+use azure_iot_dps::error::{ServiceErrorKind, TransportErrorKind};
+use azure_iot_dps::identity::HostName;
 use azure_iot_dps::simulator::{
-    Allocation, EnrollmentGroup, IndividualEnrollment, Limits, Record, Reprovisioning, Simulator, SimulatorBuilder,
+    Allocation, Asked, EnrollmentGroup, IndividualEnrollment, Limits, Record, Reprovisioning, Simulator,
+    SimulatorBuilder,
 };
-use azure_iot_dps::{
-    Assignment, Error, GroupKey, HostName, ProvisioningClient, ProvisioningClientBuilder, Refusal, Substatus,
-    TransportErrorKind,
-};
+use azure_iot_dps::{Assignment, Error, GroupKey, ProvisioningClient, ProvisioningClientBuilder};
 use common::{id, seconds};
 
 fn host(name: &str) -> HostName {
@@ -26,11 +28,11 @@ fn group() -> EnrollmentGroup {
 
 fn client(sim: &Simulator, name: &str) -> ProvisioningClientBuilder {
     let key = sim.device_key(&id(name)).expect("an enrollment");
-    ProvisioningClient::builder(sim.id_scope(), id(name), key).transport(sim.transport()).clock(sim.clock())
+    ProvisioningClient::builder(sim.id_scope(), id(name), key)
 }
 
 fn register(sim: &Simulator, name: &str) -> Result<Assignment, Error> {
-    client(sim, name).build().expect("builds").register()
+    client(sim, name).build_with(sim.transport(), sim.clock()).register()
 }
 
 // Allocation
@@ -52,14 +54,15 @@ fn a_custom_allocation_sees_the_device_and_its_payload_and_answers_a_hub_and_a_p
             }
         })
         .build();
-    let with =
-        |payload: &str| client(&sim, "dev-01").payload(payload).expect("JSON").build().expect("builds").register();
+    let with = |payload: &str| {
+        client(&sim, "dev-01").payload(payload).expect("JSON").build_with(sim.transport(), sim.clock()).register()
+    };
     let assignment = with("large").expect("assigned");
     assert_eq!((assignment.hub().as_str(), assignment.payload_json()), ("large.example", Some(r#"["welcome"]"#)));
     let Err(Error::Service(error)) = with("huge") else { panic!("it was to fail") };
     assert_eq!(
-        (error.refusal(), error.error_code(), error.message()),
-        (Refusal::Failed, Some(400_208), Some("No hub has that size"))
+        (error.kind(), error.error_code(), error.message()),
+        (ServiceErrorKind::Failed, Some(400_208), Some("No hub has that size"))
     );
 }
 
@@ -120,7 +123,7 @@ fn a_second_registration_follows_the_reprovisioning_policy() {
 fn a_disabled_enrollment_is_told_so() {
     let sim = Simulator::builder().group(group().disabled()).build();
     let Err(Error::Service(error)) = register(&sim, "dev-01") else { panic!("it was to fail") };
-    assert_eq!(error.refusal(), Refusal::Disabled);
+    assert_eq!(error.kind(), ServiceErrorKind::Disabled);
     assert_eq!(sim.devices().len(), 1);
 }
 
@@ -156,10 +159,10 @@ fn a_device_whose_answer_was_lost_has_not_moved_twice_when_it_comes_back() {
 
 fn telemetry(sim: &Simulator, name: &str) -> Option<u16> {
     let key = sim.device_key(&id(name)).expect("an enrollment");
-    let (hub, device) = (host("simulated-hub.azure-devices.net"), name.parse().expect("valid"));
-    let expiry = azure_iot_dps::UnixTime::from_secs(u64::MAX);
-    let token =
-        azure_iot_dps::SasToken::sign(azure_iot_dps::Resource::device(&hub, &device), &key, expiry).expect("signs");
+    let (hub, device) = (host("simulated-hub.azure-devices.net").into(), name.parse().expect("valid"));
+    let expiry = azure_iot_dps::time::UnixTime::from_secs(u64::MAX);
+    let token = azure_iot_dps::SasToken::sign(azure_iot_dps::sas::Resource::device(&hub, &device), &key, expiry)
+        .expect("signs");
     let target = format!("/devices/{name}/messages/events?api-version=2020-03-13");
     sim.request("POST", &target, &[("Authorization", token.as_str())], b"21 degrees").map(|response| response.status())
 }
@@ -242,7 +245,11 @@ fn a_scripted_error_is_in_the_services_format_unless_a_body_is_given() {
     let error = register(&sim, "dev-01").expect_err("refused");
     assert_eq!((error.error_code(), error.message()), (Some(400_000), Some("As scripted.")));
     sim.device(&id("dev-01")).answer(400).body("no JSON").times(u32::MAX);
-    let error = client(&sim, "dev-01").deadline(seconds(60)).build().expect("builds").register().expect_err("never");
+    let error = client(&sim, "dev-01")
+        .deadline(seconds(60))
+        .build_with(sim.transport(), sim.clock())
+        .register()
+        .expect_err("never");
     assert!(error.is_transient());
     sim.device(&id("dev-01")).recover();
     register(&sim, "dev-01").expect("assigned");
@@ -276,8 +283,12 @@ fn a_slow_answer_takes_its_time_but_not_more_than_the_request_may_take() {
     register(&sim, "dev-01").expect("assigned");
     assert_eq!(sim.clock().elapsed(), seconds(42));
     sim.device(&id("dev-01")).answer_slowly(seconds(1000));
-    let error = client(&sim, "dev-01").deadline(seconds(30)).build().expect("builds").register().expect_err("too slow");
-    assert_eq!(error.transport().map(azure_iot_dps::TransportError::kind), Some(TransportErrorKind::TimedOut));
+    let error = client(&sim, "dev-01")
+        .deadline(seconds(30))
+        .build_with(sim.transport(), sim.clock())
+        .register()
+        .expect_err("too slow");
+    assert_eq!(error.transport().map(azure_iot_dps::error::TransportError::kind), Some(TransportErrorKind::TimedOut));
     assert_eq!(sim.clock().elapsed(), seconds(72));
 }
 
@@ -287,13 +298,44 @@ fn a_date_that_is_off_is_what_a_device_is_told() {
     let sim = prompt();
     sim.device(&id("dev-01")).date_off_by(-7200);
     let (settings, key) = (common::settings(), sim.device_key(&id("dev-01")).expect("an enrollment"));
-    let mut registration = azure_iot_dps::Registration::new(&settings, &key);
-    let Ok(azure_iot_dps::Step::Send(request)) = registration.step(common::at(0)) else {
+    let mut registration = azure_iot_dps::registration::Registration::new(&settings, AttestationKind::SymmetricKey);
+    let Ok(azure_iot_dps::registration::Step::Send(request)) = common::step(&mut registration, &key, common::at(0))
+    else {
         panic!("the first step sends")
     };
     let mut transport = sim.transport();
     let answer = transport.send(&request).expect("an answer");
-    assert_eq!(answer.date().map(azure_iot_dps::UnixTime::as_secs), Some(common::NEW_YEAR - 7200));
+    assert_eq!(answer.date().map(azure_iot_dps::time::UnixTime::as_secs), Some(common::NEW_YEAR - 7200));
+}
+
+// The device API's versions
+
+/// The status of a register request with this version.
+fn status_of_version(sim: &Simulator, version: &str) -> Option<u16> {
+    let (scope, id) = (sim.id_scope(), id("dev-01"));
+    let key = sim.device_key(&id).expect("an enrollment");
+    let resource = azure_iot_dps::sas::Resource::registration(&scope, &id);
+    let expiry = azure_iot_dps::time::UnixTime::from_secs(u64::MAX);
+    let token = azure_iot_dps::SasToken::sign(resource, &key, expiry).expect("signs");
+    let target = format!("/{scope}/registrations/{id}/register?api-version={version}");
+    let body = br#"{"registrationId":"dev-01"}"#;
+    sim.request("PUT", &target, &[("Authorization", token.as_str())], body).map(|response| response.status())
+}
+
+#[test]
+fn every_published_version_is_taken_one_that_was_withdrawn_is_not_and_the_list_can_be_extended() {
+    let sim = prompt();
+    for version in ["2018-11-01", "2019-01-15", "2019-03-31", "2021-06-01", "2021-10-01"] {
+        assert_eq!(status_of_version(&sim, version), Some(202), "{version}");
+    }
+    for version in ["2025-07-01-preview", "2026-11-01", "2026-11-02-preview"] {
+        assert_eq!(status_of_version(&sim, version), Some(202), "{version}");
+    }
+    for version in ["2026-04-01", "2030-01-01", ""] {
+        assert_eq!(status_of_version(&sim, version), Some(400), "{version}");
+    }
+    let extended = Simulator::builder().api_version("2030-01-01").build();
+    assert_eq!(status_of_version(&extended, "2030-01-01"), Some(202));
 }
 
 // What happened
@@ -304,12 +346,13 @@ fn what_happened_can_be_asked() {
     register(&sim, "dev-01").expect("assigned");
     assert_eq!(sim.devices(), [(id("dev-01"), "dev-01".parse().expect("valid"), Some(host("h.example")))]);
     let records = sim.records();
-    let [Record::Request { method, body, .. }, Record::Assigned { registration_id, hub, .. }, Record::Request { .. }] =
+    let [Record::Request { asked, body, .. }, Record::Assigned { registration_id, hub, .. }, Record::Request { .. }] =
         &records[..]
     else {
         panic!("{records:?}")
     };
-    assert_eq!((method.as_str(), body.as_slice()), ("PUT", &br#"{"registrationId":"dev-01"}"#[..]));
+    assert_eq!(asked, &Asked::Register { registration_id: "dev-01".to_owned() });
+    assert_eq!(body.as_slice(), br#"{"registrationId":"dev-01"}"#);
     assert_eq!((registration_id, hub), (&id("dev-01"), &host("h.example")));
 }
 
@@ -321,8 +364,10 @@ fn only_the_last_1024_requests_are_kept() {
     }
     let records = sim.records();
     assert_eq!(records.iter().filter(|record| matches!(record, Record::Request { .. })).count(), 1024);
-    let Some(Record::Request { target, .. }) = records.last() else { panic!("{:?}", records.last()) };
-    assert!(target.contains("/dev-399/"), "{target}");
+    let Some(Record::Request { asked: Asked::OperationStatus { registration_id, .. }, .. }) = records.last() else {
+        panic!("{:?}", records.last())
+    };
+    assert_eq!(registration_id, "dev-399");
 }
 
 #[test]
@@ -332,8 +377,8 @@ fn the_next_thing_that_happens_can_be_waited_for() {
     assert_eq!(watch.next(Duration::ZERO), None);
     std::thread::scope(|scope| {
         scope.spawn(|| register(&sim, "dev-01").expect("assigned"));
-        let Some(Record::Request { method, .. }) = watch.next(seconds(60)) else { panic!("nothing happened") };
-        assert_eq!(method, "PUT");
+        let Some(Record::Request { asked, .. }) = watch.next(seconds(60)) else { panic!("nothing happened") };
+        assert!(matches!(asked, Asked::Register { .. }), "{asked}");
         let Some(Record::Assigned { .. }) = watch.next(seconds(60)) else { panic!("nothing happened") };
         let Some(Record::Request { .. }) = watch.next(seconds(60)) else { panic!("nothing happened") };
     });

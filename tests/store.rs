@@ -17,9 +17,14 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use azure_iot_dps::attestation::KeySlot;
+use azure_iot_dps::error::StoreError;
+use azure_iot_dps::hub::AssignmentStore;
+use azure_iot_dps::registration::RegistrationSettings;
+use azure_iot_dps::time::Now;
+use azure_iot_dps::transport::FnTransport;
 use azure_iot_dps::{
-    Assignment, AssignmentStore, Clock, Error, Event, FileStore, FnTransport, IdScope, KeyUsed, Now,
-    ProvisioningClient, RegistrationId, RegistrationSettings, StoreError,
+    Assignment, Attestation, Clock, Error, Event, FileStore, IdScope, ProvisioningClient, RegistrationId,
 };
 use common::{Answer, answer, assigned, folder, id, refused, scope, settings};
 use proptest::collection::vec;
@@ -201,11 +206,9 @@ fn client(reply: fn() -> Answer) -> (ProvisioningClient, Arc<Mutex<Vec<Event>>>,
         reply().map_err(Into::into)
     });
     let client = ProvisioningClient::builder(scope(), id("dev-01"), common::key())
-        .transport(transport)
-        .clock(Fixed)
         .observer(move |event| told.lock().expect("not poisoned").push(event))
-        .build();
-    (client.expect("builds"), events, requests)
+        .build_with(transport, Fixed);
+    (client, events, requests)
 }
 
 fn count(requests: &Arc<Mutex<usize>>) -> usize {
@@ -216,10 +219,10 @@ fn count(requests: &Arc<Mutex<usize>>) -> usize {
 fn the_first_boot_registers_and_the_second_does_not() {
     let mut store = Memory::default();
     let (mut client, events, requests) = client(assigned);
-    let first = client.assignment(&mut store).expect("assigned");
+    let first = client.load_or_register(&mut store).expect("assigned");
     assert_eq!((count(&requests), store.saves), (1, 1));
     events.lock().expect("not poisoned").clear();
-    let second = client.assignment(&mut store).expect("stored");
+    let second = client.load_or_register(&mut store).expect("stored");
     assert_eq!((count(&requests), store.saves), (1, 1));
     assert_eq!(facts(&second), facts(&first));
     assert_eq!(*events.lock().expect("not poisoned"), [Event::Restored]);
@@ -230,9 +233,9 @@ fn the_first_boot_registers_and_the_second_does_not() {
 fn reassign_registers_whatever_is_stored_and_stores_what_comes_of_it() {
     let mut store = Memory { record: full().to_record(&settings()), ..Memory::default() };
     let (mut client, _, requests) = client(assigned);
-    assert_eq!(client.reassign(&mut store).expect("assigned").etag(), Some("IjY5MDAz"));
+    assert_eq!(client.register_and_store(&mut store).expect("assigned").etag(), Some("IjY5MDAz"));
     assert_eq!((count(&requests), store.saves), (1, 1));
-    assert_eq!(client.assignment(&mut store).expect("stored").etag(), Some("IjY5MDAz"));
+    assert_eq!(client.load_or_register(&mut store).expect("stored").etag(), Some("IjY5MDAz"));
 }
 
 #[test]
@@ -240,7 +243,7 @@ fn a_registration_that_fails_leaves_the_store_as_it_was() {
     let record = full().to_record(&settings());
     let mut store = Memory { record: record.clone(), ..Memory::default() };
     let (mut client, ..) = client(|| refused(404, 404_201));
-    assert!(client.reassign(&mut store).is_err());
+    assert!(client.register_and_store(&mut store).is_err());
     assert_eq!((store.saves, &store.record), (0, &record));
 }
 
@@ -248,14 +251,14 @@ fn a_registration_that_fails_leaves_the_store_as_it_was() {
 fn a_store_that_cannot_be_read_does_not_keep_a_device_from_its_hub() {
     let mut store = Memory { unreadable: true, ..Memory::default() };
     let (mut client, events, requests) = client(assigned);
-    client.assignment(&mut store).expect("assigned");
+    client.load_or_register(&mut store).expect("assigned");
     assert_eq!((count(&requests), store.saves), (1, 1));
     assert_eq!(events.lock().expect("not poisoned")[0], Event::NotRestored);
     let Some(StoreError::Memory(source)) = client.store_error() else { panic!("the problem was to be told") };
     assert_eq!(source.to_string(), "no answer on SPI");
     // It is forgotten once all is well.
     store.unreadable = false;
-    client.assignment(&mut store).expect("stored");
+    client.load_or_register(&mut store).expect("stored");
     assert!(client.store_error().is_none());
 }
 
@@ -263,10 +266,10 @@ fn a_store_that_cannot_be_read_does_not_keep_a_device_from_its_hub() {
 fn a_store_that_cannot_be_written_does_not_keep_a_device_from_its_hub() {
     let mut store = Memory { unwritable: true, ..Memory::default() };
     let (mut client, events, _) = client(assigned);
-    client.assignment(&mut store).expect("assigned");
+    client.load_or_register(&mut store).expect("assigned");
     assert_eq!(events.lock().expect("not poisoned").last(), Some(&Event::NotStored));
     assert!(client.store_error().is_some_and(|error| matches!(error, StoreError::Memory(_))));
-    client.reassign(&mut store).expect("assigned");
+    client.register_and_store(&mut store).expect("assigned");
     assert!(client.store_error().is_some());
 }
 
@@ -276,9 +279,9 @@ fn a_damaged_store_is_replaced() {
     record[60] ^= 1;
     let mut store = Memory { record, ..Memory::default() };
     let (mut client, _, requests) = client(assigned);
-    client.assignment(&mut store).expect("assigned");
+    client.load_or_register(&mut store).expect("assigned");
     assert!(client.store_error().is_some_and(|error| matches!(error, StoreError::Damaged { .. })));
-    client.assignment(&mut store).expect("stored");
+    client.load_or_register(&mut store).expect("stored");
     assert_eq!(count(&requests), 1);
 }
 
@@ -293,12 +296,12 @@ fn later() -> Vec<u8> {
 fn a_store_of_a_later_version_is_left_alone_and_not_in_the_way_until_reassign_replaces_it() {
     let mut store = Memory { record: later(), ..Memory::default() };
     let (mut client, events, requests) = client(assigned);
-    client.assignment(&mut store).expect("assigned");
+    client.load_or_register(&mut store).expect("assigned");
     assert!(matches!(client.store_error(), Some(StoreError::LaterFormat { found: 2, known: 1 })));
     assert_eq!(events.lock().expect("not poisoned")[0], Event::NotRestored);
     assert_eq!((count(&requests), store.saves, &store.record), (1, 0, &later()));
-    client.reassign(&mut store).expect("assigned");
-    client.assignment(&mut store).expect("stored");
+    client.register_and_store(&mut store).expect("assigned");
+    client.load_or_register(&mut store).expect("stored");
     assert_eq!((count(&requests), client.store_error().is_none()), (2, true));
 }
 
@@ -306,8 +309,8 @@ fn a_store_of_a_later_version_is_left_alone_and_not_in_the_way_until_reassign_re
 fn an_assignment_that_cannot_be_stored_does_not_leave_an_old_one_to_the_next_boot() {
     let mut store = Memory { record: full().to_record(&settings()), unwritable: true, ..Memory::default() };
     let (mut client, _, requests) = client(assigned);
-    client.reassign(&mut store).expect("assigned");
-    client.assignment(&mut store).expect("assigned");
+    client.register_and_store(&mut store).expect("assigned");
+    client.load_or_register(&mut store).expect("assigned");
     assert_eq!(count(&requests), 2);
 }
 
@@ -315,9 +318,9 @@ fn an_assignment_that_cannot_be_stored_does_not_leave_an_old_one_to_the_next_boo
 fn a_boxed_store_and_a_borrowed_one_are_stores_too() {
     let mut boxed: Box<dyn AssignmentStore> = Box::new(Memory::default());
     let (mut client, _, requests) = client(assigned);
-    client.assignment(&mut boxed).expect("assigned");
-    client.assignment(&mut *boxed).expect("stored");
-    client.assignment(&mut &mut boxed).expect("stored");
+    client.load_or_register(&mut boxed).expect("assigned");
+    client.load_or_register(&mut *boxed).expect("stored");
+    client.load_or_register(&mut &mut boxed).expect("stored");
     assert_eq!(count(&requests), 1);
 }
 
@@ -522,7 +525,7 @@ fn two_processes_that_save_at_once_take_turns() {
 fn boot(record: Vec<u8>) -> (Result<Assignment, Error>, bool) {
     let mut store = Memory { record, ..Memory::default() };
     let (mut client, _, requests) = client(assigned);
-    let result = client.assignment(&mut store);
+    let result = client.load_or_register(&mut store);
     if count(&requests) > 0 {
         let restored = Assignment::from_record(&store.record, &settings()).expect("whole now");
         assert!(restored.is_some(), "what was registered is stored");
@@ -587,21 +590,26 @@ proptest! {
 fn the_key_that_let_the_device_in_is_remembered_across_a_boot() {
     let settings = settings();
     let (first, second) = (common::key(), azure_iot_dps::DeviceKey::from_bytes(&[9; 32]).expect("a key"));
-    let mut registration = azure_iot_dps::Registration::new(&settings, &first).second_signer(&second);
+    let keys = Attestation::symmetric_keys(first, second);
+    let mut registration = azure_iot_dps::registration::Registration::new(&settings, keys.kind());
     let mut answers = [refused(401, 401_002), assigned()].into_iter();
     let assignment = loop {
         match registration.step(common::at(0)).expect("goes on") {
-            azure_iot_dps::Step::Send(_) => {
+            azure_iot_dps::registration::Step::Sign(request) => {
+                let signature = keys.sign(request.key(), request.message());
+                registration.signed(signature);
+            }
+            azure_iot_dps::registration::Step::Send(_) => {
                 let answer = answers.next().expect("two requests").map_err(Into::into);
                 registration.receive(answer, common::at(0)).expect("goes on");
             }
-            azure_iot_dps::Step::Done(assignment) => break assignment,
-            azure_iot_dps::Step::Wait(pause) => assert!(pause.duration().is_zero()),
+            azure_iot_dps::registration::Step::Done(assignment) => break assignment,
+            azure_iot_dps::registration::Step::Wait(pause) => assert!(pause.duration().is_zero()),
         }
     };
-    assert_eq!(assignment.key_used(), KeyUsed::Secondary);
+    assert_eq!(assignment.key_used(), Some(KeySlot::Secondary));
     let restored = Assignment::from_record(&assignment.to_record(&settings), &settings).expect("whole").expect("there");
-    assert_eq!(restored.key_used(), KeyUsed::Secondary);
+    assert_eq!(restored.key_used(), Some(KeySlot::Secondary));
 }
 
 /// What the first version wrote. Were it not read any more, every device in the field would register at once.

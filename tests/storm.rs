@@ -10,7 +10,11 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::Duration;
 
-use azure_iot_dps::{Carryover, DeviceKey, Error, Now, Registration, RegistrationSettings, Response, Step, UnixTime};
+use azure_iot_dps::Error;
+use azure_iot_dps::attestation::AttestationKind;
+use azure_iot_dps::protocol::Response;
+use azure_iot_dps::registration::{Registration, RegistrationSettings, Session, Step};
+use azure_iot_dps::time::{Now, UnixTime};
 use common::{NEW_YEAR, id, key, scope};
 
 /// The service's bucket: full at the start, refilled evenly.
@@ -60,8 +64,8 @@ fn storm(devices: u64, limit: u64, retry_after: Option<&'static str>) -> Outcome
     let key = key();
     let settings: Vec<RegistrationSettings> =
         (0..devices).map(|number| RegistrationSettings::new(scope(), id(&format!("dev-{number}")))).collect();
-    let mut fleet: Vec<Registration<'_, DeviceKey>> =
-        settings.iter().map(|settings| Registration::new(settings, &key)).collect();
+    let mut fleet: Vec<Registration<'_>> =
+        settings.iter().map(|settings| Registration::new(settings, AttestationKind::SymmetricKey)).collect();
     // All boot within the same second.
     let mut agenda: BinaryHeap<Reverse<(Duration, usize)>> = (0..fleet.len())
         .map(|device| Reverse((Duration::from_micros(device as u64 * 1_000_000 / devices), device)))
@@ -69,7 +73,7 @@ fn storm(devices: u64, limit: u64, retry_after: Option<&'static str>) -> Outcome
     let mut slowest = Duration::ZERO;
     while let Some(Reverse((at, device))) = agenda.pop() {
         let registration = &mut fleet[device];
-        let later = match registration.step(now(at)) {
+        let later = match common::step(registration, &key, now(at)) {
             Ok(Step::Send(request)) => {
                 let answer = if request.body().is_some() {
                     service.register(at)
@@ -78,15 +82,16 @@ fn storm(devices: u64, limit: u64, retry_after: Option<&'static str>) -> Outcome
                 };
                 match registration.receive(Ok(answer), now(at)) {
                     Ok(()) => Some(at),
-                    Err(error) => Some(at + again(&mut fleet[device], &settings[device], &key, &error)),
+                    Err(error) => Some(at + again(&mut fleet[device], &settings[device], &error)),
                 }
             }
+            Ok(Step::Sign(_)) => unreachable!("it was signed"),
             Ok(Step::Wait(pause)) => Some(at + pause.duration()),
             Ok(Step::Done(_)) => {
                 slowest = slowest.max(at);
                 None
             }
-            Err(error) => Some(at + again(&mut fleet[device], &settings[device], &key, &error)),
+            Err(error) => Some(at + again(&mut fleet[device], &settings[device], &error)),
         };
         agenda.extend(later.map(|later| Reverse((later, device))));
     }
@@ -95,15 +100,10 @@ fn storm(devices: u64, limit: u64, retry_after: Option<&'static str>) -> Outcome
 }
 
 /// As a boot loop does it: a new registration that goes on from the old one, after as long as the error says.
-fn again<'a>(
-    registration: &mut Registration<'a, DeviceKey>,
-    settings: &'a RegistrationSettings,
-    key: &'a DeviceKey,
-    error: &Error,
-) -> Duration {
+fn again<'a>(registration: &mut Registration<'a>, settings: &'a RegistrationSettings, error: &Error) -> Duration {
     assert!(error.is_transient(), "{error:?}");
-    let carryover: Carryover = registration.carryover();
-    *registration = Registration::resume(settings, key, carryover);
+    let session: Session = registration.session().clone();
+    *registration = Registration::resume(settings, AttestationKind::SymmetricKey, session);
     error.retry_after().unwrap_or_default()
 }
 

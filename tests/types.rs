@@ -3,9 +3,12 @@
 
 mod common;
 
+use azure_iot_dps::key::Signer;
+use azure_iot_dps::protocol::{Request, Response};
+use azure_iot_dps::registration::{Registration, RegistrationSettings, Session};
 use azure_iot_dps::{
-    Assignment, DeviceKey, Endpoint, Error, GroupKey, HttpsTransport, KeyDerivation, ProvisioningClient, Registration,
-    RegistrationSettings, Request, Response, RetryPolicy, SasToken, Signer, Transport,
+    Assignment, Attestation, DeviceKey, Endpoint, Error, GroupKey, HttpsTransport, KeyDerivation, ProvisioningClient,
+    RetryPolicy, SasToken, Transport,
 };
 
 fn is_send<T: Send>() {}
@@ -44,7 +47,10 @@ fn one_derivation_serves_many_threads() {
 
 #[test]
 fn a_registration_can_wait_in_a_future_that_moves_between_threads() {
-    is_send::<Registration<'static, DeviceKey>>();
+    is_send::<Registration<'static>>();
+    is_send::<ProvisioningClient>();
+    is_send::<Attestation>();
+    is_send::<Session>();
     is_send::<Assignment>();
     is_send::<Error>();
     is_sync::<Error>();

@@ -15,10 +15,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use azure_iot_dps::{
-    Endpoint, HttpsTransport, Proxy, Registration, RegistrationSettings, Step, Transport, TransportError,
-    TransportErrorKind as Kind, UnixTime,
-};
+use azure_iot_dps::attestation::AttestationKind;
+use azure_iot_dps::error::TransportError;
+use azure_iot_dps::error::TransportErrorKind as Kind;
+use azure_iot_dps::registration::{Registration, RegistrationSettings, Step};
+use azure_iot_dps::time::UnixTime;
+use azure_iot_dps::{Endpoint, HttpsTransport, Proxy, Transport};
 use common::{key, seconds, settings};
 use peer::{Peer, http, say};
 use proxy::proxy;
@@ -37,8 +39,10 @@ struct Answered {
 
 fn send_with(transport: &mut HttpsTransport, settings: &RegistrationSettings) -> Result<Answered, TransportError> {
     let key = key();
-    let mut registration = Registration::new(settings, &key);
-    let Ok(Step::Send(request)) = registration.step(common::at(0)) else { panic!("the first step sends") };
+    let mut registration = Registration::new(settings, AttestationKind::SymmetricKey);
+    let Ok(Step::Send(request)) = common::step(&mut registration, &key, common::at(0)) else {
+        panic!("the first step sends")
+    };
     let response = transport.send(&request)?;
     Ok(Answered {
         status: response.status(),

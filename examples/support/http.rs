@@ -2,7 +2,7 @@
 
 use std::io;
 
-use azure_iot_dps::Response;
+use azure_iot_dps::protocol::Response;
 
 /// The answer, once it is whole.
 pub fn parse(bytes: &[u8]) -> io::Result<Option<Response<'static>>> {

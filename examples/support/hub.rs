@@ -6,7 +6,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use azure_iot_dps::{Endpoint, HubCredentials, HubFailure, SasToken, Signer};
+use azure_iot_dps::hub::HubFailure;
+use azure_iot_dps::key::Signer;
+use azure_iot_dps::{Endpoint, HubCredentials, SasToken};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use ureq::http::{HeaderMap, HeaderValue};
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
@@ -42,10 +44,9 @@ impl Hub {
         gateway: Option<&Endpoint>,
         ca_pem: Option<&[u8]>,
     ) -> Result<Self> {
-        let own = Endpoint::from(credentials.hub().clone());
-        let endpoint = gateway.unwrap_or(&own);
+        let authority = gateway.map_or_else(|| credentials.hub().to_string(), ToString::to_string);
         let device_id = utf8_percent_encode(credentials.device_id().as_str(), SEGMENT);
-        let url = format!("https://{endpoint}/devices/{device_id}/messages/events?api-version=2020-03-13");
+        let url = format!("https://{authority}/devices/{device_id}/messages/events?api-version=2020-03-13");
         let ring = Arc::new(rustls::crypto::ring::default_provider());
         let tls = TlsConfig::builder().root_certs(roots(ca_pem)?).unversioned_rustls_crypto_provider(ring);
         let mut config = ureq::Agent::config_builder()
@@ -57,7 +58,7 @@ impl Hub {
             .max_idle_age(Duration::from_secs(210))
             .timeout_resolve(Some(Duration::from_secs(10)))
             .timeout_global(Some(Duration::from_secs(60)));
-        if endpoint.host().as_str() == "localhost" {
+        if gateway.is_some_and(|gateway| gateway.host().as_str() == "localhost") {
             config = config.proxy(None);
         }
         Ok(Self { agent: config.build().into(), url })

@@ -63,9 +63,12 @@ pub fn sentence(error: &(dyn Error + 'static)) -> String {
     successors(Some(error), |&error| error.source()).map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
-/// Ends a program: an error is told in one sentence.
+/// Ends a program: an error is told in one sentence, and what to do about it in another.
 pub fn exit(result: Result<()>) -> ExitCode {
     let Err(error) = result else { return ExitCode::SUCCESS };
     eprintln!("error: {}", sentence(&*error));
+    if let Some(error) = error.downcast_ref::<azure_iot_dps::Error>() {
+        eprintln!("what to do: {}", error.remedy());
+    }
     ExitCode::FAILURE
 }

@@ -4,7 +4,8 @@ use std::io::{IsTerminal, Write};
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use azure_iot_dps::{Event, Pause};
+use azure_iot_dps::Event;
+use azure_iot_dps::registration::Wait;
 
 /// Shows what happens, as the official samples do: connecting, connected, assigning, assigned.
 pub fn show_events() -> impl FnMut(Event) {
@@ -21,7 +22,7 @@ pub fn show_events() -> impl FnMut(Event) {
 }
 
 /// Counts the seconds down.
-pub fn show_wait(pause: &Pause) -> ControlFlow<()> {
+pub fn show_wait(pause: &Wait) -> ControlFlow<()> {
     let mut terminal = std::io::stderr();
     let left = pause.duration();
     if terminal.is_terminal() && !left.is_zero() {

@@ -1,6 +1,8 @@
 //! An assignment, told to people and to programs.
 
-use azure_iot_dps::{Assignment, DeviceId, HostName, RegistrationId, Substatus};
+use azure_iot_dps::assignment::Substatus;
+use azure_iot_dps::identity::{DeviceId, HubName};
+use azure_iot_dps::{Assignment, RegistrationId};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -22,7 +24,7 @@ pub fn as_words(assignment: &Assignment) -> String {
 #[serde(rename_all = "camelCase")]
 struct Output<'a> {
     registration_id: &'a RegistrationId,
-    assigned_hub: &'a HostName,
+    assigned_hub: &'a HubName,
     device_id: &'a DeviceId,
     status: &'a str,
     substatus: Option<&'a str>,

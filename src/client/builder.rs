@@ -7,38 +7,56 @@ use core::time::Duration;
 
 use serde::Serialize;
 
-use super::{ProvisioningClient, WaitHook};
 use crate::assignment::PayloadError;
+use crate::attestation::Attestation;
+use crate::client::provisioning::{ClientHooks, ProvisioningClient};
 use crate::identity::{Endpoint, IdScope, Product, RegistrationId};
-use crate::key::Signer;
-use crate::registration::{Carryover, Event, Observer, Pause, RegistrationSettings, RetryPolicy};
+use crate::registration::{Event, RegistrationSettings, RetryPolicy, Session, Wait};
 use crate::time::Clock;
 use crate::transport::Transport;
 
 /// Chooses how a [`ProvisioningClient`] registers.
+///
+/// The feature `https` brings a default transport and a default clock, and `build` makes the client. Without it,
+/// [`build_with`](Self::build_with) takes both.
 pub struct ProvisioningClientBuilder {
     settings: RegistrationSettings,
-    signer: Box<dyn Signer + Send>,
-    second_signer: Option<Box<dyn Signer + Send>>,
+    attestation: Attestation,
+    hooks: ClientHooks,
+    #[cfg(feature = "https")]
     transport: Option<Box<dyn Transport + Send>>,
+    #[cfg(feature = "https")]
     clock: Option<Box<dyn Clock + Send>>,
-    wait: Option<WaitHook>,
-    observer: Option<Box<Observer<'static>>>,
+}
+
+impl ProvisioningClient {
+    /// Creates a client with default settings, an `HttpsTransport` and the system's clock.
+    #[cfg(feature = "https")]
+    #[must_use]
+    pub fn new(id_scope: IdScope, registration_id: RegistrationId, attestation: impl Into<Attestation>) -> Self {
+        Self::builder(id_scope, registration_id, attestation).build()
+    }
+
+    /// Creates a builder, to choose more than the device and its key.
+    #[must_use]
+    pub fn builder(
+        id_scope: IdScope,
+        registration_id: RegistrationId,
+        attestation: impl Into<Attestation>,
+    ) -> ProvisioningClientBuilder {
+        ProvisioningClientBuilder {
+            settings: RegistrationSettings::new(id_scope, registration_id),
+            attestation: attestation.into(),
+            hooks: ClientHooks::default(),
+            #[cfg(feature = "https")]
+            transport: None,
+            #[cfg(feature = "https")]
+            clock: None,
+        }
+    }
 }
 
 impl ProvisioningClientBuilder {
-    pub(super) fn new(id_scope: IdScope, registration_id: RegistrationId, signer: Box<dyn Signer + Send>) -> Self {
-        Self {
-            settings: RegistrationSettings::new(id_scope, registration_id),
-            signer,
-            second_signer: None,
-            transport: None,
-            clock: None,
-            wait: None,
-            observer: None,
-        }
-    }
-
     /// Which service to ask. Default [`Endpoint::GLOBAL`].
     #[must_use]
     pub fn endpoint(self, endpoint: Endpoint) -> Self {
@@ -81,13 +99,6 @@ impl ProvisioningClientBuilder {
         Ok(Self { settings: self.settings.certificate_signing_request(der)?, ..self })
     }
 
-    /// The enrollment's other key, tried once where the service refuses the first one and the clock is not to blame; the
-    /// next registration begins with the one that worked. Default none.
-    #[must_use]
-    pub fn second_key(self, signer: impl Signer + Send + 'static) -> Self {
-        Self { second_signer: Some(Box::new(signer)), ..self }
-    }
-
     /// How to wait after failures. Default [`RetryPolicy::DEFAULT`].
     #[must_use]
     pub fn retry(self, retry: RetryPolicy) -> Self {
@@ -118,56 +129,64 @@ impl ProvisioningClientBuilder {
         Self { settings: self.settings.product(product), ..self }
     }
 
-    /// The network stack. Default an `HttpsTransport` (feature `https`).
+    /// The transport. Default an `HttpsTransport` with default settings.
+    #[cfg(feature = "https")]
     #[must_use]
     pub fn transport(self, transport: impl Transport + Send + 'static) -> Self {
         Self { transport: Some(Box::new(transport)), ..self }
     }
 
-    /// The clock. Default the system's (feature `std`).
+    /// The clock. Default the system's.
+    #[cfg(feature = "https")]
     #[must_use]
     pub fn clock(self, clock: impl Clock + Send + 'static) -> Self {
         Self { clock: Some(Box::new(clock)), ..self }
     }
 
     /// The wait hook: called before every second or less of waiting, with what is left of the wait and why, and before every
-    /// request, with a wait of nothing. It may feed a watchdog, show progress, or end the registration with
+    /// request, with a wait of zero. It may feed a watchdog, show progress, or end the registration with
     /// [`ControlFlow::Break`], as [`Error::Cancelled`](crate::Error::Cancelled). It need not sleep: the clock does.
     ///
     /// The longest time between two calls is that of one request: at most 70 s, with the default transport 55 s. Default none.
     #[must_use]
-    pub fn wait(self, hook: impl FnMut(&Pause) -> ControlFlow<()> + Send + 'static) -> Self {
-        Self { wait: Some(Box::new(hook)), ..self }
+    pub fn wait(mut self, hook: impl FnMut(&Wait) -> ControlFlow<()> + Send + 'static) -> Self {
+        self.hooks.wait = Some(Box::new(hook));
+        self
     }
 
-    /// Whom to tell what happens. Default nobody.
+    /// The observer: called with every event, as it happens. Default none.
     #[must_use]
-    pub fn observer(self, observer: impl FnMut(Event) + Send + 'static) -> Self {
-        Self { observer: Some(Box::new(observer)), ..self }
+    pub fn observer(mut self, observer: impl FnMut(Event) + Send + 'static) -> Self {
+        self.hooks.observer = Some(Box::new(observer));
+        self
     }
 
-    /// The client. Nothing is sent yet.
-    ///
-    /// # Errors
-    ///
-    /// Without the feature `https` there is no default transport, without `std` no default clock: they must be given.
-    pub fn build(self) -> Result<ProvisioningClient, BuildError> {
-        let Self { settings, signer, second_signer, transport, clock, wait, observer } = self;
-        #[cfg(feature = "https")]
-        let transport = transport.or_else(|| Some(Box::new(crate::transport::https::HttpsTransport::new())));
-        #[cfg(feature = "std")]
-        let clock = clock.or_else(|| Some(Box::new(super::SystemClock::new())));
-        Ok(ProvisioningClient {
-            settings,
-            signer,
-            second_signer,
-            transport: transport.ok_or(BuildError::NoTransport)?,
-            clock: clock.ok_or(BuildError::NoClock)?,
-            wait,
-            observer,
-            carryover: Carryover::default(),
+    /// Creates the client. Nothing is sent yet.
+    #[cfg(feature = "https")]
+    #[must_use]
+    pub fn build(mut self) -> ProvisioningClient {
+        let (transport, clock) = (self.transport.take(), self.clock.take());
+        let transport = transport.unwrap_or_else(|| Box::new(crate::transport::HttpsTransport::new()));
+        let clock = clock.unwrap_or_else(|| Box::new(crate::time::SystemClock::new()));
+        self.build_with(transport, clock)
+    }
+
+    /// Creates the client with this transport and this clock. Nothing is sent yet.
+    #[must_use]
+    pub fn build_with(
+        self,
+        transport: impl Transport + Send + 'static,
+        clock: impl Clock + Send + 'static,
+    ) -> ProvisioningClient {
+        ProvisioningClient {
+            settings: self.settings,
+            attestation: self.attestation,
+            transport: Box::new(transport),
+            clock: Box::new(clock),
+            hooks: self.hooks,
+            session: Session::default(),
             store_error: None,
-        })
+        }
     }
 }
 
@@ -175,16 +194,4 @@ impl fmt::Debug for ProvisioningClientBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ProvisioningClientBuilder").field("settings", &self.settings).finish_non_exhaustive()
     }
-}
-
-/// Why no client could be built.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum BuildError {
-    /// There is no default transport without the feature `https`.
-    #[error("no transport was given, and without the feature `https` there is no default one")]
-    NoTransport,
-    /// There is no default clock without the feature `std`.
-    #[error("no clock was given, and without the feature `std` there is no default one")]
-    NoClock,
 }

@@ -1,20 +1,43 @@
-//! Errors. Each tells what happened, whether trying again can help, when, and what to quote to support.
+//! Errors: what happened, whether trying again can help, when, what to quote to support, and what a person should do.
+//!
+//! ```
+//! use azure_iot_dps::Error;
+//!
+//! fn report(error: &Error) {
+//!     eprintln!("{error}");
+//!     eprintln!("what to do: {}", error.remedy());
+//!     eprintln!("for the support: {}", error.support_info());
+//!     match error.retry_after() {
+//!         Some(wait) if error.is_transient() => eprintln!("trying again in {wait:?}"),
+//!         _ if error.is_transient() => eprintln!("trying again"),
+//!         _ => eprintln!("giving up"),
+//!     }
+//! }
+//! # report(&Error::Cancelled);
+//! ```
+//!
+//! What is transient does not end a registration: it tries again until its deadline, and then ends with
+//! [`DeadlineExceeded`], which holds the last [`Failure`].
 
-mod presentable;
+mod answer;
+mod deadline;
+mod remedy;
+mod sanitize;
 mod service;
 mod store;
+mod support;
 mod transport;
 
-use alloc::boxed::Box;
-use core::fmt;
 use core::time::Duration;
 
-pub use service::{Refusal, ServiceError, UnexpectedAnswer};
+pub use answer::{StillAssigning, UnexpectedAnswer};
+pub use deadline::{DeadlineExceeded, Failure};
+pub use service::{ServiceError, ServiceErrorKind};
 pub use store::StoreError;
+pub use support::SupportInfo;
 pub use transport::{TransportError, TransportErrorKind};
 
 use crate::key::SignerError;
-use crate::time::seconds_begun;
 
 /// Why a registration did not end in an assignment.
 #[derive(Debug, thiserror::Error)]
@@ -23,29 +46,25 @@ pub enum Error {
     /// The service refused the device, in its own words.
     #[error(transparent)]
     Service(#[from] ServiceError),
-    /// No complete answer arrived.
-    ///
-    /// A registration tries again until its deadline, so what comes out of it is a [`DeadlineExceeded`] around this.
+    /// The request cannot be carried, and trying again does not change that: the protocol has no such operation.
     #[error(transparent)]
-    Transport(#[from] TransportError),
-    /// An answer arrived that the service would not give: a gateway, a captive portal, a broken proxy.
-    ///
-    /// A registration tries again until its deadline, so what comes out of it is a [`DeadlineExceeded`] around this.
+    Transport(TransportError),
+    /// The service assigned the device, but in a way that cannot be used.
     #[error(transparent)]
-    UnexpectedAnswer(#[from] UnexpectedAnswer),
+    UnexpectedAnswer(UnexpectedAnswer),
     /// The deadline has passed, or the next wait would pass it.
     #[error(transparent)]
     DeadlineExceeded(#[from] DeadlineExceeded),
-    /// The service knows no assignment of this device: the answer to a registration status lookup.
+    /// The service knows no assignment of this device: the answer to a status lookup.
     #[error("the service knows no assignment of this device")]
     NotAssigned,
-    /// The wait hook said stop.
+    /// The wait hook ended the registration.
     #[error("the registration was cancelled")]
     Cancelled,
     /// The signer could not sign.
     #[error(transparent)]
     Signer(#[from] SignerError),
-    /// The registration was driven on after it had ended.
+    /// The registration was driven on after it had ended, with an assignment or an error.
     #[error("the registration has ended already; a new one is needed")]
     Ended,
 }
@@ -59,12 +78,17 @@ impl Error {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Service(error) => error.is_transient(),
-            Self::Transport(_) | Self::UnexpectedAnswer(_) | Self::DeadlineExceeded(_) => true,
-            Self::NotAssigned | Self::Cancelled | Self::Signer(_) | Self::Ended => false,
+            Self::DeadlineExceeded(_) => true,
+            Self::Transport(_)
+            | Self::UnexpectedAnswer(_)
+            | Self::NotAssigned
+            | Self::Cancelled
+            | Self::Signer(_)
+            | Self::Ended => false,
         }
     }
 
-    /// How long to wait, from now on, before trying again makes sense, where anybody said so.
+    /// The least time to wait before another call, counted from now; `None` where nothing is known.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
@@ -74,12 +98,42 @@ impl Error {
         }
     }
 
+    /// Tells a person in one sentence what to do about it.
+    #[must_use]
+    pub fn remedy(&self) -> &'static str {
+        match self {
+            Self::Service(error) => error.remedy(),
+            Self::Transport(error) => error.kind().remedy(),
+            Self::UnexpectedAnswer(error) => error.remedy(),
+            Self::DeadlineExceeded(error) => error.last().map_or(remedy::WAIT, Failure::remedy),
+            Self::NotAssigned => "Register the device: it has no assignment yet.",
+            Self::Cancelled => "Call again when the device is ready to register.",
+            Self::Signer(_) => "Check the secure element: whether it answers and holds the device's key.",
+            Self::Ended => "Create a new registration for every attempt.",
+        }
+    }
+
+    /// Returns what to quote to Azure's support: status, error code, IDs and time, as far as the service told them. Of
+    /// [`DeadlineExceeded`], those of the last failure.
+    #[must_use]
+    pub fn support_info(&self) -> SupportInfo<'_> {
+        match self {
+            Self::Service(error) => error.support_info(),
+            Self::UnexpectedAnswer(error) => error.support_info(),
+            Self::DeadlineExceeded(error) => error.last().map(Failure::support_info).unwrap_or_default(),
+            _ => SupportInfo::default(),
+        }
+    }
+
     /// What the service said: in this error, or in the last failure before the deadline passed.
     #[must_use]
     pub fn service(&self) -> Option<&ServiceError> {
         match self {
             Self::Service(error) => Some(error),
-            Self::DeadlineExceeded(error) => error.last().and_then(Self::service),
+            Self::DeadlineExceeded(error) => match error.last() {
+                Some(Failure::Service(error)) => Some(error),
+                _ => None,
+            },
             _ => None,
         }
     }
@@ -89,26 +143,24 @@ impl Error {
     pub fn transport(&self) -> Option<&TransportError> {
         match self {
             Self::Transport(error) => Some(error),
-            Self::DeadlineExceeded(error) => error.last().and_then(Self::transport),
+            Self::DeadlineExceeded(error) => match error.last() {
+                Some(Failure::Transport(error)) => Some(error),
+                _ => None,
+            },
             _ => None,
         }
     }
 
-    /// The HTTP status of the answer that this error is about, where there was an answer.
+    /// The status of the answer that this error is about, as HTTP counts; `None` where there was no answer.
     #[must_use]
-    pub fn http_status(&self) -> Option<u16> {
-        match self {
-            Self::Service(error) => Some(error.http_status()),
-            Self::UnexpectedAnswer(error) => Some(error.http_status()),
-            Self::DeadlineExceeded(error) => error.last().and_then(Self::http_status),
-            _ => None,
-        }
+    pub fn status(&self) -> Option<u16> {
+        self.support_info().status
     }
 
-    /// The service's error code, such as 401002; its thousands are the HTTP status.
+    /// The service's error code, such as 401002; its thousands are the status.
     #[must_use]
     pub fn error_code(&self) -> Option<u32> {
-        self.service().and_then(ServiceError::error_code)
+        self.support_info().error_code
     }
 
     /// The service's message.
@@ -120,78 +172,25 @@ impl Error {
     /// The service's tracking ID, which its support asks for.
     #[must_use]
     pub fn tracking_id(&self) -> Option<&str> {
-        self.service().and_then(ServiceError::tracking_id)
+        self.support_info().tracking_id
     }
 
     /// The service's ID of the request.
     #[must_use]
     pub fn request_id(&self) -> Option<&str> {
-        match self {
-            Self::Service(error) => error.request_id(),
-            Self::UnexpectedAnswer(error) => error.request_id(),
-            Self::DeadlineExceeded(error) => error.last().and_then(Self::request_id),
-            _ => None,
-        }
+        self.support_info().request_id
+    }
+
+    /// The service's ID of the registration that was under way.
+    #[must_use]
+    pub fn operation_id(&self) -> Option<&str> {
+        self.support_info().operation_id
     }
 
     /// When the service refused, as it writes it, `2019-11-19T21:39:05.1573304Z`.
     #[must_use]
     pub fn timestamp(&self) -> Option<&str> {
-        self.service().and_then(ServiceError::timestamp)
-    }
-}
-
-/// The time for a registration is over, or the next wait would outlast it.
-#[derive(Debug)]
-pub struct DeadlineExceeded {
-    inner: Box<OutOfTime>,
-}
-
-#[derive(Debug)]
-struct OutOfTime {
-    deadline: Duration,
-    retry_after: Duration,
-    last: Option<Error>,
-}
-
-impl DeadlineExceeded {
-    pub(crate) fn new(deadline: Duration, retry_after: Duration, last: Option<Error>) -> Self {
-        Self { inner: Box::new(OutOfTime { deadline, retry_after, last }) }
-    }
-
-    /// How long the registration could take in all.
-    #[must_use]
-    pub fn deadline(&self) -> Duration {
-        self.inner.deadline
-    }
-
-    /// How long to wait, from now on, before trying again makes sense.
-    #[must_use]
-    pub fn retry_after(&self) -> Duration {
-        self.inner.retry_after
-    }
-
-    /// The last failure before, where there was one. The `source()` of this error as well.
-    #[must_use]
-    pub fn last(&self) -> Option<&Error> {
-        self.inner.last.as_ref()
-    }
-}
-
-impl fmt::Display for DeadlineExceeded {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let OutOfTime { deadline, retry_after, .. } = &*self.inner;
-        write!(f, "not assigned within the deadline of {} s", deadline.as_secs_f32())?;
-        match seconds_begun(*retry_after) {
-            0 => Ok(()),
-            seconds => write!(f, ", try again in {seconds} s"),
-        }
-    }
-}
-
-impl core::error::Error for DeadlineExceeded {
-    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
-        self.last().map(|error| error as _)
+        self.support_info().timestamp
     }
 }
 

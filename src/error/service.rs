@@ -1,17 +1,18 @@
-//! What the service says when it refuses, and answers that are not the service's.
+//! What the service says when it refuses.
 
 use alloc::boxed::Box;
-use core::fmt::{self, Write};
+use core::fmt;
 use core::time::Duration;
 
-use crate::error::presentable::presentable;
+use crate::error::sanitize::sanitize;
+use crate::error::support::SupportInfo;
 use crate::protocol::Response;
-use crate::protocol::wire::{Body, RegistrationState, Text};
+use crate::protocol::json::{Body, RegistrationState, Text};
 
-/// What kind of refusal a [`ServiceError`] is.
+/// The kinds of [`ServiceError`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Refusal {
+pub enum ServiceErrorKind {
     /// The request was answered with an error.
     Request,
     /// The registration was taken up and has failed.
@@ -28,8 +29,8 @@ pub struct ServiceError {
 
 #[derive(Debug)]
 struct Inner {
-    refusal: Refusal,
-    http_status: u16,
+    kind: ServiceErrorKind,
+    status: u16,
     error_code: Option<u32>,
     message: Option<Box<str>>,
     tracking_id: Option<Box<str>>,
@@ -40,13 +41,13 @@ struct Inner {
 
 impl ServiceError {
     /// From an error body. `secret` is the signature that was sent, in case the service repeats it.
-    pub(crate) fn refused(response: &Response<'_>, body: &Body<'_>, error_code: u32, secret: &str) -> Self {
-        Self::new(Refusal::Request, response, Some(error_code), body, body.message.as_ref(), secret)
+    pub(crate) fn refused(response: &Response<'_>, body: &Body<'_>, error_code: Option<u32>, secret: &str) -> Self {
+        Self::new(ServiceErrorKind::Request, response, error_code, body, body.message.as_ref(), secret)
     }
 
     /// From a registration that was taken up and then failed or was found disabled.
     pub(crate) fn ended(
-        refusal: Refusal,
+        kind: ServiceErrorKind,
         response: &Response<'_>,
         body: &Body<'_>,
         state: Option<&RegistrationState<'_>>,
@@ -54,28 +55,28 @@ impl ServiceError {
     ) -> Self {
         let message = state.and_then(|state| state.error_message.as_ref()).or(body.message.as_ref());
         let error_code = state.and_then(|state| state.error_code).or(body.error_code);
-        let mut error = Self::new(refusal, response, error_code, body, message, secret);
+        let mut error = Self::new(kind, response, error_code, body, message, secret);
         let updated = state.and_then(|state| state.last_updated_date_time_utc.as_ref());
-        error.inner.timestamp = error.inner.timestamp.or(updated.map(|text| presentable(&text.0, secret)));
+        error.inner.timestamp = error.inner.timestamp.or(updated.map(|text| sanitize(&text.0, secret)));
         error
     }
 
     fn new(
-        refusal: Refusal,
+        kind: ServiceErrorKind,
         response: &Response<'_>,
         error_code: Option<u32>,
         body: &Body<'_>,
         message: Option<&Text<'_>>,
         secret: &str,
     ) -> Self {
-        let text = |text: Option<&Text<'_>>| text.map(|text| presentable(&text.0, secret));
+        let text = |text: Option<&Text<'_>>| text.map(|text| sanitize(&text.0, secret));
         let inner = Inner {
-            refusal,
-            http_status: response.status(),
+            kind,
+            status: response.status(),
             error_code,
             message: text(message),
             tracking_id: text(body.tracking_id.as_ref()),
-            request_id: response.request_id().map(|id| presentable(id, secret)),
+            request_id: response.request_id().map(|id| sanitize(id, secret)),
             timestamp: text(body.timestamp_utc.as_ref()),
             retry_after: response.retry_after(),
         };
@@ -84,14 +85,14 @@ impl ServiceError {
 
     /// What kind of refusal it is.
     #[must_use]
-    pub fn refusal(&self) -> Refusal {
-        self.inner.refusal
+    pub fn kind(&self) -> ServiceErrorKind {
+        self.inner.kind
     }
 
-    /// The HTTP status of the answer; 200 for a registration that failed after it was taken up.
+    /// The status of the answer, as HTTP counts; 200 for a registration that failed after it was taken up.
     #[must_use]
-    pub fn http_status(&self) -> u16 {
-        self.inner.http_status
+    pub fn status(&self) -> u16 {
+        self.inner.status
     }
 
     /// The service's error code, such as 401002; its thousands are the HTTP status.
@@ -124,13 +125,27 @@ impl ServiceError {
         self.inner.timestamp.as_deref()
     }
 
+    /// Returns what to quote to Azure's support.
+    #[must_use]
+    pub fn support_info(&self) -> SupportInfo<'_> {
+        let Inner { status, error_code, .. } = *self.inner;
+        SupportInfo {
+            status: Some(status),
+            error_code,
+            tracking_id: self.tracking_id(),
+            request_id: self.request_id(),
+            operation_id: None,
+            timestamp: self.timestamp(),
+        }
+    }
+
     /// How long the service asks to wait before the next try, or how long the device would have waited.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.inner.retry_after
     }
 
-    /// The same with this wait before the next try.
+    /// Sets the wait before the next try.
     pub(crate) fn with_retry_after(mut self, retry_after: Duration) -> Self {
         self.inner.retry_after = Some(retry_after);
         self
@@ -139,7 +154,7 @@ impl ServiceError {
     /// Whether the same request can succeed later: 3xx, 408, 409, 412, 429 and 5xx.
     #[must_use]
     pub fn is_transient(&self) -> bool {
-        self.inner.refusal == Refusal::Request && is_transient_status(self.inner.http_status)
+        self.inner.kind == ServiceErrorKind::Request && is_transient_status(self.inner.status)
     }
 }
 
@@ -152,99 +167,18 @@ fn is_transient_status(status: u16) -> bool {
 impl fmt::Display for ServiceError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let inner = &*self.inner;
-        match inner.refusal {
-            Refusal::Request => write!(f, "the service refused the request with status {}", inner.http_status)?,
-            Refusal::Failed => f.write_str("the registration failed")?,
-            Refusal::Disabled => f.write_str("the device's enrollment is disabled")?,
+        match inner.kind {
+            ServiceErrorKind::Request => write!(f, "the service refused the request with status {}", inner.status)?,
+            ServiceErrorKind::Failed => f.write_str("the registration failed")?,
+            ServiceErrorKind::Disabled => f.write_str("the device's enrollment is disabled")?,
         }
         if let Some(message) = &inner.message {
             write!(f, ": {message}")?;
         }
-        let mut separator = " (";
-        let mut detail = |f: &mut fmt::Formatter<'_>, name: &str, value: &dyn fmt::Display| {
-            write!(f, "{separator}{name} {value}")?;
-            separator = ", ";
-            Ok(())
-        };
-        if let Some(code) = inner.error_code {
-            detail(f, "error code", &code)?;
-        }
-        if let Some(id) = &inner.tracking_id {
-            detail(f, "tracking ID", id)?;
-        }
-        if let Some(id) = &inner.request_id {
-            detail(f, "request ID", id)?;
-        }
-        if let Some(timestamp) = &inner.timestamp {
-            detail(f, "at", timestamp)?;
-        }
-        if separator == ", " { f.write_str(")") } else { Ok(()) }
+        // The status stands in the sentence already.
+        let details = SupportInfo { status: None, ..self.support_info() };
+        if details.write(f, " (")? { f.write_str(")") } else { Ok(()) }
     }
 }
 
 impl core::error::Error for ServiceError {}
-
-/// An answer that is not the service's: HTML, nothing at all, or JSON that makes no sense where it came.
-///
-/// A gateway, a captive portal or a proxy answered, or the service is broken. It may be otherwise in a minute, so a
-/// registration tries again until its deadline.
-#[derive(Debug)]
-pub struct UnexpectedAnswer {
-    inner: Box<Unexpected>,
-}
-
-#[derive(Debug)]
-struct Unexpected {
-    http_status: u16,
-    content_type: Option<Box<str>>,
-    request_id: Option<Box<str>>,
-    length: usize,
-    problem: &'static str,
-}
-
-impl UnexpectedAnswer {
-    pub(crate) fn new(response: &Response<'_>, problem: &'static str, secret: &str) -> Self {
-        let inner = Unexpected {
-            http_status: response.status(),
-            content_type: response.content_type().map(|text| presentable(text, secret)),
-            request_id: response.request_id().map(|text| presentable(text, secret)),
-            length: response.body().len(),
-            problem,
-        };
-        Self { inner: Box::new(inner) }
-    }
-
-    /// The HTTP status of the answer.
-    #[must_use]
-    pub fn http_status(&self) -> u16 {
-        self.inner.http_status
-    }
-
-    /// The type of the answer's body, its `Content-Type`.
-    #[must_use]
-    pub fn content_type(&self) -> Option<&str> {
-        self.inner.content_type.as_deref()
-    }
-
-    /// The ID of the request, the answer's `x-ms-request-id`: the service itself answered, then.
-    #[must_use]
-    pub fn request_id(&self) -> Option<&str> {
-        self.inner.request_id.as_deref()
-    }
-}
-
-impl fmt::Display for UnexpectedAnswer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Unexpected { http_status, content_type, request_id, length, problem } = &*self.inner;
-        write!(f, "not an answer of the service: {problem} (status {http_status}, {length} bytes")?;
-        if let Some(content_type) = content_type {
-            write!(f, " of {content_type}")?;
-        }
-        if let Some(request_id) = request_id {
-            write!(f, ", request ID {request_id}")?;
-        }
-        f.write_char(')')
-    }
-}
-
-impl core::error::Error for UnexpectedAnswer {}

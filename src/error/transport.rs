@@ -25,8 +25,18 @@ pub enum TransportErrorKind {
     AnswerTooLarge,
     /// The answer broke off or is not HTTP.
     AnswerBroken,
+    /// The protocol has no such operation, as MQTT has no status lookup. The only kind that is final.
+    Unsupported,
     /// Something else.
     Other,
+}
+
+impl TransportErrorKind {
+    /// Whether the same request can succeed later. A registration tries again on what is transient.
+    #[must_use]
+    pub fn is_transient(self) -> bool {
+        self != Self::Unsupported
+    }
 }
 
 impl fmt::Display for TransportErrorKind {
@@ -41,6 +51,7 @@ impl fmt::Display for TransportErrorKind {
             Self::Proxy => "the proxy failed",
             Self::AnswerTooLarge => "the answer is too large",
             Self::AnswerBroken => "the answer broke off or is not HTTP",
+            Self::Unsupported => "the transport's protocol has no such operation",
             Self::Other => "the request could not be carried",
         })
     }
@@ -49,7 +60,7 @@ impl fmt::Display for TransportErrorKind {
 /// No complete answer arrived.
 ///
 /// ```
-/// use azure_iot_dps::{TransportError, TransportErrorKind};
+/// use azure_iot_dps::error::{TransportError, TransportErrorKind};
 ///
 /// // As a transport over a modem reports that its AT+HTTPACTION timed out:
 /// let error = TransportError::new(TransportErrorKind::TimedOut).with_source("+HTTPACTION: 1,601,0");
@@ -68,13 +79,13 @@ impl TransportError {
         Self { kind, source: None }
     }
 
-    /// With what lies behind it: a driver's own error, or a text. It must not hold the request's token.
+    /// Adds the cause: a driver's own error, or a text. It must not hold the request's token.
     #[must_use]
     pub fn with_source(self, source: impl Into<Box<dyn core::error::Error + Send + Sync>>) -> Self {
         Self { source: Some(source.into()), ..self }
     }
 
-    /// The same as another kind.
+    /// Changes the kind.
     #[cfg(feature = "https")]
     pub(crate) fn with_kind(self, kind: TransportErrorKind) -> Self {
         Self { kind, ..self }

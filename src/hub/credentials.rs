@@ -5,16 +5,29 @@ use core::borrow::Borrow;
 use core::fmt;
 use core::time::Duration;
 
-use crate::assignment::{Assignment, KeyUsed};
-use crate::identity::{DeviceId, HostName};
+use crate::assignment::Assignment;
+use crate::attestation::KeySlot;
+use crate::identity::{DeviceId, HubName};
 use crate::key::{DeviceKey, Signer, SignerError};
-use crate::sas::{Resource, SHORTEST_TOKEN_LIFETIME, SasToken, TOKEN_LIFETIME};
+use crate::sas::{DEFAULT_TOKEN_LIFETIME, Resource, SasToken, TokenCache};
 use crate::time::UnixTime;
-use crate::wipe;
+use crate::zeroizing;
 
 /// Source: Microsoft, "Communicate with an IoT hub using the MQTT protocol".
 const MQTT_PORT: u16 = 8883;
 const MQTT_API_VERSION: &str = "2021-04-12";
+
+/// The keys that were given cannot be those that let the device in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CredentialsError {
+    /// The service refused the primary key, let the device in with the secondary one, and only one key was given.
+    #[error("the device was let in with its secondary key: give both keys")]
+    SecondaryKeyRequired,
+    /// A certificate let the device in.
+    #[error("the device was let in with a certificate, and has no symmetric key")]
+    NoSymmetricKey,
+}
 
 /// What a device shows to the hub that it was assigned to, whatever client it uses there.
 ///
@@ -26,7 +39,9 @@ const MQTT_API_VERSION: &str = "2021-04-12";
 /// "Control access to IoT Hub using shared access signatures", "Communicate with an IoT hub using the MQTT protocol".
 ///
 /// ```
-/// use azure_iot_dps::{Assignment, DeviceKey, HubCredentials, SignerError, UnixTime};
+/// use azure_iot_dps::time::UnixTime;
+/// use azure_iot_dps::{Assignment, DeviceKey, HubCredentials};
+/// use std::error::Error;
 ///
 /// # struct MqttOptions;
 /// # impl MqttOptions {
@@ -37,56 +52,62 @@ const MQTT_API_VERSION: &str = "2021-04-12";
 /// # struct Transport;
 /// # impl Transport { fn tls_with_default_config() {} }
 /// // As rumqttc takes them; any MQTT client that does TLS will do.
-/// fn options(assignment: &Assignment, key: &DeviceKey, now: UnixTime) -> Result<MqttOptions, SignerError> {
-///     let mut credentials = HubCredentials::new(assignment, key);
+/// fn options(assignment: &Assignment, key: &DeviceKey, now: UnixTime) -> Result<MqttOptions, Box<dyn Error>> {
+///     let mut credentials = HubCredentials::new(assignment, key)?;
 ///     let login = credentials.mqtt(now)?;
-///     let mut options = MqttOptions::new(login.client_id(), login.host().as_str(), login.port());
+///     let mut options = MqttOptions::new(login.client_id(), login.host(), login.port());
 ///     options.set_credentials(login.user_name(), login.password());
 ///     options.set_transport(Transport::tls_with_default_config()); // Or the password goes out in clear text.
 ///     Ok(options)
 /// }
 /// ```
 pub struct HubCredentials<S> {
-    hub: HostName,
+    hub: HubName,
     device_id: DeviceId,
+    /// Signs with the key that let the device in.
     signer: S,
-    second_signer: Option<S>,
-    key_used: KeyUsed,
-    lifetime: Duration,
-    token: Option<SasToken>,
+    tokens: TokenCache,
 }
 
 impl<S: Signer> HubCredentials<S> {
-    /// For the hub of this assignment, with the device's key.
-    #[must_use]
-    pub fn new(assignment: &Assignment, signer: S) -> Self {
-        Self {
-            hub: assignment.hub().clone(),
-            device_id: assignment.device_id().clone(),
-            signer,
-            second_signer: None,
-            key_used: assignment.key_used(),
-            lifetime: TOKEN_LIFETIME,
-            token: None,
+    /// Creates credentials for the hub of this assignment, for a device with one key.
+    ///
+    /// # Errors
+    ///
+    /// The secondary key, or a certificate, let the device in: the hub would refuse what this key signs.
+    pub fn new(assignment: &Assignment, signer: S) -> Result<Self, CredentialsError> {
+        match assignment.key_used() {
+            Some(KeySlot::Primary) => Ok(Self::signed_by(assignment, signer)),
+            Some(KeySlot::Secondary) => Err(CredentialsError::SecondaryKeyRequired),
+            None => Err(CredentialsError::NoSymmetricKey),
         }
     }
 
-    /// The enrollment's other key, used where that is the one that let the device in. Where the two are of different types, box them
-    /// both as `Box<dyn Signer>`. Default none.
-    #[must_use]
-    pub fn second_key(self, signer: S) -> Self {
-        Self { second_signer: Some(signer), token: None, ..self }
+    /// Creates credentials for a device with both keys, and uses the one that let the device in. Where the two are of different
+    /// types, box them both as `Box<dyn Signer>`.
+    ///
+    /// # Errors
+    ///
+    /// A certificate let the device in.
+    pub fn with_keys(assignment: &Assignment, primary: S, secondary: S) -> Result<Self, CredentialsError> {
+        let key = assignment.key_used().ok_or(CredentialsError::NoSymmetricKey)?;
+        Ok(Self::signed_by(assignment, key.of(primary, Some(secondary))))
     }
 
-    /// How long a token is good for. Default 1 h; less than 5 min counts as 5 min, for a clock may be that slow.
+    fn signed_by(assignment: &Assignment, signer: S) -> Self {
+        let tokens = TokenCache::for_connections(DEFAULT_TOKEN_LIFETIME);
+        Self { hub: assignment.hub().clone(), device_id: assignment.device_id().clone(), signer, tokens }
+    }
+
+    /// The lifetime of a token. Default 1 h; clamped to 5 min at least and 365 days at most.
     #[must_use]
     pub fn token_lifetime(self, lifetime: Duration) -> Self {
-        Self { lifetime: lifetime.max(SHORTEST_TOKEN_LIFETIME), token: None, ..self }
+        Self { tokens: TokenCache::for_connections(lifetime), ..self }
     }
 
-    /// The hub's host name.
+    /// The hub.
     #[must_use]
-    pub fn hub(&self) -> &HostName {
+    pub fn hub(&self) -> &HubName {
         &self.hub
     }
 
@@ -100,26 +121,20 @@ impl<S: Signer> HubCredentials<S> {
     /// over HTTPS.
     ///
     /// `time` is the device's wall clock, or where that is wrong or missing, what the service taught the device:
-    /// [`ClockCorrection::time_at`](crate::ClockCorrection::time_at).
+    /// [`Assignment::time_at`](crate::Assignment::time_at).
     ///
     /// # Errors
     ///
     /// The signer failed; a [`DeviceKey`] never does.
     pub fn token(&mut self, time: UnixTime) -> Result<&SasToken, SignerError> {
-        let token = match self.token.take() {
-            Some(token) if self.is_good(&token, time) => token,
-            _ => {
-                let expires_at = time.saturating_add(self.lifetime);
-                SasToken::sign(Resource::device(&self.hub, &self.device_id), self.signer(), expires_at)?
-            }
-        };
-        Ok(self.token.insert(token))
+        let Self { hub, device_id, signer, tokens } = self;
+        tokens.token_at(time, |expires_at| SasToken::sign(Resource::device(hub, device_id), signer, expires_at))
     }
 
     /// Whether [`token`](Self::token) would sign a fresh one at this time.
     #[must_use]
     pub fn needs_renewal(&self, time: UnixTime) -> bool {
-        !self.token.as_ref().is_some_and(|token| self.is_good(token, time))
+        !self.tokens.is_good_at(time)
     }
 
     /// What an MQTT client needs to connect, with a token that is good for a while at this time.
@@ -128,23 +143,11 @@ impl<S: Signer> HubCredentials<S> {
     ///
     /// The signer failed; a [`DeviceKey`] never does.
     pub fn mqtt(&mut self, time: UnixTime) -> Result<MqttLogin<'_>, SignerError> {
-        self.token(time)?;
-        let Self { hub, device_id, token, .. } = self;
-        let user_name = alloc::format!("{hub}/{device_id}/?api-version={MQTT_API_VERSION}");
-        Ok(MqttLogin { hub, device_id, user_name, password: token.as_ref().map_or("", SasToken::as_str) })
-    }
-
-    /// Neither about to expire, nor from a clock that was put back since.
-    #[expect(clippy::arithmetic_side_effects, reason = "the divisor is not zero")]
-    fn is_good(&self, token: &SasToken, time: UnixTime) -> bool {
-        let left = token.expires_at().saturating_duration_since(time);
-        // A clock may be set back by a little while the token is good.
-        let longest = self.lifetime.saturating_add(Duration::from_secs(60));
-        left >= self.lifetime / 6 && left <= longest
-    }
-
-    fn signer(&self) -> &S {
-        self.key_used.of(&self.signer, self.second_signer.as_ref())
+        let user_name = alloc::format!("{}/{}/?api-version={MQTT_API_VERSION}", self.hub, self.device_id);
+        let Self { hub, device_id, signer, tokens } = self;
+        let sign = |expires_at| SasToken::sign(Resource::device(hub, device_id), signer, expires_at);
+        let password = tokens.token_at(time, sign)?.as_str();
+        Ok(MqttLogin { hub, device_id, user_name, password })
     }
 }
 
@@ -153,19 +156,24 @@ impl<S: Signer + Borrow<DeviceKey>> HubCredentials<S> {
     /// in memory.
     ///
     /// ```
-    /// # fn connection_string(assignment: &azure_iot_dps::Assignment, device_key: &azure_iot_dps::DeviceKey) {
-    /// let connection_string = azure_iot_dps::HubCredentials::new(assignment, device_key).connection_string();
+    /// # fn connection_string(
+    /// #     assignment: &azure_iot_dps::Assignment,
+    /// #     device_key: &azure_iot_dps::DeviceKey,
+    /// # ) -> Result<(), azure_iot_dps::hub::CredentialsError> {
+    /// # use azure_iot_dps::HubCredentials;
+    /// let connection_string = HubCredentials::new(assignment, device_key)?.connection_string();
     /// assert!(connection_string.as_str().starts_with("HostName="));
+    /// # Ok(())
     /// # }
     /// ```
     #[must_use]
     pub fn connection_string(&self) -> ConnectionString {
         const PARTS: [&str; 3] = ["HostName=", ";DeviceId=", ";SharedAccessKey="];
-        let key = self.signer().borrow().to_base64();
+        let key = self.signer.borrow().to_base64();
         let values = [self.hub.as_str(), self.device_id.as_str(), key.as_str()];
         let parts = PARTS.into_iter().zip(values);
         let length = parts.clone().map(|(name, value)| name.len().saturating_add(value.len())).sum();
-        let mut text = wipe::Text(String::with_capacity(length));
+        let mut text = zeroizing::Text(String::with_capacity(length));
         text.extend(parts.flat_map(|(name, value)| [name, value]));
         ConnectionString(text)
     }
@@ -176,8 +184,7 @@ impl<S> fmt::Debug for HubCredentials<S> {
         f.debug_struct("HubCredentials")
             .field("hub", &self.hub)
             .field("device_id", &self.device_id)
-            .field("key_used", &self.key_used)
-            .field("token", &self.token)
+            .field("tokens", &self.tokens)
             .finish_non_exhaustive()
     }
 }
@@ -186,17 +193,17 @@ impl<S> fmt::Debug for HubCredentials<S> {
 ///
 /// Through a gateway, connect to that instead of [`host`](Self::host); the rest still names the hub.
 pub struct MqttLogin<'a> {
-    hub: &'a HostName,
+    hub: &'a HubName,
     device_id: &'a DeviceId,
     user_name: String,
     password: &'a str,
 }
 
 impl MqttLogin<'_> {
-    /// The host to connect to: the hub.
+    /// The host to connect to: the hub's, without a port and without trailing dots.
     #[must_use]
-    pub fn host(&self) -> &HostName {
-        self.hub
+    pub fn host(&self) -> &str {
+        self.hub.host()
     }
 
     /// The port to connect to: 8883.
@@ -227,7 +234,7 @@ impl MqttLogin<'_> {
 impl fmt::Debug for MqttLogin<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MqttLogin")
-            .field("host", self.hub)
+            .field("host", &self.host())
             .field("client_id", self.device_id)
             .field("user_name", &self.user_name)
             .field("password", &format_args!("<hidden>"))
@@ -238,7 +245,7 @@ impl fmt::Debug for MqttLogin<'_> {
 /// A connection string with the device's key in it: wiped when dropped, hidden from `Debug`, and without `Display`, so that
 /// printing one is on purpose. Made by [`HubCredentials::connection_string`].
 #[derive(Clone)]
-pub struct ConnectionString(wipe::Text);
+pub struct ConnectionString(zeroizing::Text);
 
 impl ConnectionString {
     /// The secret itself: `HostName={hub};DeviceId={deviceId};SharedAccessKey={key}`.

@@ -11,10 +11,10 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use crate::error::StoreError;
-use crate::hub::AssignmentStore;
+use crate::hub::store::AssignmentStore;
 
 /// More than any assignment has.
-const LARGEST: u64 = 1024 * 1024;
+const MAX_LEN: u64 = 1024 * 1024;
 /// How long to wait for another process that is writing.
 const LOCK_LIMIT: Duration = Duration::from_secs(5);
 /// Short beside a save, so that a process that saves without a pause leaves the others their turn.
@@ -36,7 +36,7 @@ const LOCK_POLL: Duration = Duration::from_millis(1);
 ///
 /// fn boot(client: &mut ProvisioningClient) -> Result<Assignment, Error> {
 ///     let mut store = FileStore::new("/var/lib/acme-gateway/assignment");
-///     client.assignment(&mut store)
+///     client.load_or_register(&mut store)
 /// }
 /// ```
 #[derive(Clone, Debug)]
@@ -111,7 +111,7 @@ impl AssignmentStore for FileStore {
     }
 
     fn save(&mut self, record: &[u8]) -> Result<(), StoreError> {
-        if record.len() as u64 >= LARGEST {
+        if record.len() as u64 >= MAX_LEN {
             return Err(StoreError::new("the record is larger than any assignment is"));
         }
         let _lock = self.lock()?;
@@ -144,7 +144,7 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
         return Err(io::Error::other("not a file"));
     }
     let mut record = Vec::new();
-    File::open(path)?.take(LARGEST).read_to_end(&mut record)?;
+    File::open(path)?.take(MAX_LEN).read_to_end(&mut record)?;
     Ok(record)
 }
 

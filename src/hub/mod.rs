@@ -1,4 +1,8 @@
 //! From the assignment to the hub and back: credentials, the stored assignment, and when to register again.
+//!
+//! [`HubCredentials`] gives what an MQTT or HTTPS client shows to the hub. [`AssignmentStore`] keeps the assignment across
+//! reboots; `FileStore` does so in a file (feature `std`). [`Reconnection`] decides, when the hub fails, whether to try it again
+//! or to register again.
 
 mod credentials;
 #[cfg(feature = "std")]
@@ -7,7 +11,7 @@ mod reconnection;
 mod record;
 mod store;
 
-pub use credentials::{ConnectionString, HubCredentials, MqttLogin};
+pub use credentials::{ConnectionString, CredentialsError, HubCredentials, MqttLogin};
 #[cfg(feature = "std")]
 pub use file_store::FileStore;
 pub use reconnection::{Advice, HubFailure, Reconnection, ReconnectionState};

@@ -24,7 +24,7 @@ const LIMITS: [(u32, Option<&str>); 4] = [
 /// What kept a device from its hub.
 ///
 /// ```
-/// use azure_iot_dps::HubFailure;
+/// use azure_iot_dps::hub::HubFailure;
 ///
 /// // Over HTTPS, with the answer's status and its header `iothub-errorcode`:
 /// let failure = HubFailure::http(403).with_code_name("IotHubQuotaExceeded");
@@ -67,7 +67,7 @@ impl HubFailure {
         Self::new(Kind::Connack { code })
     }
 
-    /// With the hub's error code, such as 403002. Counts for [`http`](Self::http) only.
+    /// Adds the hub's error code, such as 403002. Counts for [`http`](Self::http) only.
     #[must_use]
     pub const fn with_code(self, code: u32) -> Self {
         match self.kind {
@@ -124,7 +124,7 @@ pub enum Advice {
         /// How long to wait.
         after: Duration,
     },
-    /// Register again, at once: [`ProvisioningClient::reassign`](crate::ProvisioningClient::reassign). If that fails, the
+    /// Register again, at once: [`ProvisioningClient::register_and_store`](crate::ProvisioningClient::register_and_store). If that fails, the
     /// assignment at hand is still the best there is: try its hub again, and tell what comes of it.
     Register,
 }
@@ -147,7 +147,9 @@ pub enum Advice {
 /// A device that does not stay up for that long, because it sleeps or a watchdog resets it, keeps the [`state`](Self::state).
 ///
 /// ```
-/// use azure_iot_dps::{Advice, HubFailure, Now, Reconnection, RegistrationId};
+/// use azure_iot_dps::hub::{Advice, HubFailure, Reconnection};
+/// use azure_iot_dps::time::Now;
+/// use azure_iot_dps::RegistrationId;
 /// use std::time::Duration;
 ///
 /// let mut reconnection = Reconnection::new(RegistrationId::new("my-device")?);
@@ -157,7 +159,7 @@ pub enum Advice {
 ///     Advice::Register => unreachable!("the hub is there, but busy"),
 /// }
 /// assert_eq!(reconnection.failed(HubFailure::http(404), now), Advice::Register);
-/// # Ok::<(), azure_iot_dps::RegistrationIdError>(())
+/// # Ok::<(), azure_iot_dps::identity::NameError>(())
 /// ```
 ///
 /// [hub errors]: https://learn.microsoft.com/rest/api/iothub/common-error-codes
@@ -312,7 +314,7 @@ impl Reconnection {
 
     /// The same for a limit that was met.
     fn back_off_limit(&mut self, floor: Duration, now: Now) -> Duration {
-        const POLICY: RetryPolicy = RetryPolicy::DEFAULT.first_wait(Duration::from_secs(2 * 60)).longest_wait(HOUR);
+        const POLICY: RetryPolicy = RetryPolicy::DEFAULT.first_wait(Duration::from_secs(2 * 60)).max_wait(HOUR);
         let after = POLICY.backoff(self.counts.limits, Some(floor.clamp(MINUTE, HOUR)), self.jitter(now));
         self.counts.limits = self.counts.limits.saturating_add(1);
         after

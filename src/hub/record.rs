@@ -13,9 +13,10 @@ use core::fmt::Write;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::assignment::{Assignment, KeyUsed, Run};
+use crate::assignment::{Assignment, Run};
+use crate::attestation::KeySlot;
 use crate::error::StoreError;
-use crate::protocol::wire::RegistrationState;
+use crate::protocol::json::RegistrationState;
 use crate::registration::RegistrationSettings;
 
 const FIRST: &str = "azure-iot-dps assignment ";
@@ -33,22 +34,27 @@ struct Body<'a> {
     format: u32,
     /// Endpoint, ID scope and registration ID, as a fingerprint.
     identity: String,
+    /// Whether the secondary key let the device in.
     #[serde(default)]
     second_key: bool,
+    /// Whether a certificate let the device in.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    x509: bool,
     #[serde(borrow)]
     assignment: RegistrationState<'a>,
 }
 
 impl Assignment {
-    /// The assignment as a record for an [`AssignmentStore`](crate::AssignmentStore), for whoever drives a
-    /// [`Registration`](crate::Registration) by hand. It holds no key.
+    /// The assignment as a record for an [`AssignmentStore`](crate::hub::AssignmentStore), for whoever drives a
+    /// [`Registration`](crate::registration::Registration) by hand. It holds no key.
     #[must_use]
     pub fn to_record(&self, settings: &RegistrationSettings) -> Vec<u8> {
         let body = Body {
             format: FORMAT,
             identity: fingerprint(settings),
-            second_key: self.key_used() == KeyUsed::Secondary,
-            assignment: self.to_wire(),
+            second_key: self.key_used() == Some(KeySlot::Secondary),
+            x509: self.key_used().is_none(),
+            assignment: self.to_json(),
         };
         // Text and numbers always serialize; an empty body would be taken for damage.
         let body = serde_json::to_vec(&body).unwrap_or_default();
@@ -82,10 +88,11 @@ impl Assignment {
             found => return Err(StoreError::LaterFormat { found, known: FORMAT }),
         }
         let body: Body<'_> = serde_json::from_slice(body).map_err(|_| damaged("its fields are not those of one"))?;
-        let key_used = if body.second_key { KeyUsed::Secondary } else { KeyUsed::Primary };
+        let key = if body.second_key { KeySlot::Secondary } else { KeySlot::Primary };
+        let key_used = (!body.x509).then_some(key);
         let run = Run { requests: 0, request_id: None, key_used, clock_correction: None };
-        let assignment = Self::from_wire(&body.assignment, &settings.registration_id, run);
-        assignment.map(Some).ok_or(damaged("it has no hub or no device ID"))
+        let assignment = Self::from_json(&body.assignment, &settings.registration_id, run);
+        assignment.map(Some).map_err(|_| damaged("it has no hub or no device ID"))
     }
 }
 

@@ -16,7 +16,8 @@ use crate::error::StoreError;
 /// file system.
 ///
 /// ```
-/// use azure_iot_dps::{AssignmentStore, StoreError};
+/// use azure_iot_dps::error::StoreError;
+/// use azure_iot_dps::hub::AssignmentStore;
 /// use std::borrow::Cow;
 ///
 /// const PAGE: usize = 4096;
@@ -52,10 +53,10 @@ use crate::error::StoreError;
 /// # let sim = Simulator::builder().build();
 /// # let id = RegistrationId::new("d")?;
 /// # let builder = ProvisioningClient::builder(sim.id_scope(), id.clone(), sim.device_key(&id).unwrap());
-/// # let mut client = builder.transport(sim.transport()).clock(sim.clock()).build()?;
-/// # client.assignment(&mut store)?;
+/// # let mut client = builder.build_with(sim.transport(), sim.clock());
+/// # client.load_or_register(&mut store)?;
 /// # let requests = sim.records().len();
-/// # assert_eq!(client.assignment(&mut store)?.device_id().as_str(), "d");
+/// # assert_eq!(client.load_or_register(&mut store)?.device_id().as_str(), "d");
 /// # assert_eq!(sim.records().len(), requests);
 /// # }
 /// # Ok::<(), Box<dyn std::error::Error>>(())

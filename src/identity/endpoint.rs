@@ -8,61 +8,25 @@ use core::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::identity::{HostName, HostNameError};
+use crate::identity::error::{NameError, NameKind, NameRule};
+use crate::identity::names::HostName;
 
-/// Why a text is not an [`Endpoint`].
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum EndpointError {
-    /// The text is a URL, not a host name with an optional port.
-    #[error("an endpoint is a host name with an optional port, not a URL; found \"//\" at position {position}")]
-    Url {
-        /// Where the `//` is, from 0.
-        position: usize,
-    },
-    /// The part before the port is not a host name.
-    #[error(transparent)]
-    Host(#[from] HostNameError),
-    /// Nothing behind the colon.
-    #[error("a port follows the colon at position {position}, but nothing does")]
-    PortMissing {
-        /// Where the colon is, from 0.
-        position: usize,
-    },
-    /// A character that is not a digit.
-    #[error("a port consists of digits; found {found:?} at position {position}")]
-    PortCharacter {
-        /// Where, from 0.
-        position: usize,
-        /// The character.
-        found: char,
-    },
-    /// Not a number from 1 to 65535.
-    #[error("a port is a number from 1 to 65535; the one at position {position} is not")]
-    PortOutOfRange {
-        /// Where the port begins, from 0.
-        position: usize,
-    },
-}
-
-/// Where a DPS answers: a host name and a port (443 unless another is given).
+/// The address of a DPS: a host name and, where it is not the protocol's own, a port.
 ///
 /// ```
 /// use azure_iot_dps::Endpoint;
 ///
-/// assert_eq!(Endpoint::default(), Endpoint::GLOBAL);
+/// assert_eq!((Endpoint::default(), Endpoint::GLOBAL.port()), (Endpoint::GLOBAL, None));
 /// let local: Endpoint = "localhost:8443".parse()?;
-/// assert_eq!((local.host().as_str(), local.port()), ("localhost", 8443));
-/// # Ok::<(), azure_iot_dps::EndpointError>(())
+/// assert_eq!((local.host().as_str(), local.port()), ("localhost", Some(8443)));
+/// # Ok::<(), azure_iot_dps::identity::NameError>(())
 /// ```
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct Endpoint {
     host: HostName,
-    port: u16,
+    port: Option<NonZeroU16>,
 }
-
-const HTTPS_PORT: u16 = 443;
 
 impl Endpoint {
     /// The global device endpoint of the public cloud, `global.azure-devices-provisioning.net`. The default.
@@ -73,13 +37,13 @@ impl Endpoint {
     pub const CHINA: Self = Self::known("global.azure-devices-provisioning.cn");
 
     const fn known(host: &'static str) -> Self {
-        Self { host: HostName(Cow::Borrowed(host)), port: HTTPS_PORT }
+        Self { host: HostName(Cow::Borrowed(host)), port: None }
     }
 
     /// A host at a port.
     #[must_use]
     pub fn new(host: HostName, port: NonZeroU16) -> Self {
-        Self { host, port: port.get() }
+        Self { host, port: Some(port) }
     }
 
     /// The host name.
@@ -88,10 +52,10 @@ impl Endpoint {
         &self.host
     }
 
-    /// The TCP port.
+    /// The TCP port; `None` means the protocol's default, 443 for HTTPS.
     #[must_use]
-    pub fn port(&self) -> u16 {
-        self.port
+    pub fn port(&self) -> Option<u16> {
+        self.port.map(NonZeroU16::get)
     }
 }
 
@@ -103,7 +67,7 @@ impl Default for Endpoint {
 
 impl From<HostName> for Endpoint {
     fn from(host: HostName) -> Self {
-        Self { host, port: HTTPS_PORT }
+        Self { host, port: None }
     }
 }
 
@@ -114,57 +78,59 @@ impl From<Endpoint> for String {
 }
 
 impl FromStr for Endpoint {
-    type Err = EndpointError;
+    type Err = NameError;
 
-    fn from_str(text: &str) -> Result<Self, EndpointError> {
+    fn from_str(text: &str) -> Result<Self, NameError> {
         if let Some(position) = text.find("//") {
-            return Err(EndpointError::Url { position });
+            return Err(NameError::new(NameKind::Endpoint, NameRule::Url, position));
         }
-        let Some((host, port)) = text.split_once(':') else {
-            return Ok(HostName::new(text)?.into());
-        };
+        let Some((host, port)) = text.split_once(':') else { return Ok(HostName::new(text)?.into()) };
         let host = HostName::new(host)?;
-        let colon = host.as_str().len();
-        let start = colon.saturating_add(1);
-        if port.is_empty() {
-            return Err(EndpointError::PortMissing { position: colon });
-        }
-        if let Some((offset, found)) = port.char_indices().find(|(_, c)| !c.is_ascii_digit()) {
-            return Err(EndpointError::PortCharacter { position: start.saturating_add(offset), found });
-        }
-        let port = port.parse().map_err(|_| EndpointError::PortOutOfRange { position: start })?;
+        let port = parse_port(NameKind::Endpoint, port, host.as_str().len())?;
         Ok(Self::new(host, port))
     }
 }
 
-impl TryFrom<&str> for Endpoint {
-    type Error = EndpointError;
+/// Reads the port behind the colon at this position.
+pub(super) fn parse_port(name: NameKind, port: &str, colon: usize) -> Result<NonZeroU16, NameError> {
+    let start = colon.saturating_add(1);
+    if port.is_empty() {
+        return Err(NameError::new(name, NameRule::PortMissing, colon));
+    }
+    if let Some((offset, found)) = port.char_indices().find(|(_, c)| !c.is_ascii_digit()) {
+        return Err(NameError::new(name, NameRule::PortCharacter { found }, start.saturating_add(offset)));
+    }
+    port.parse().map_err(|_| NameError::new(name, NameRule::PortOutOfRange, start))
+}
 
-    fn try_from(text: &str) -> Result<Self, EndpointError> {
+impl TryFrom<&str> for Endpoint {
+    type Error = NameError;
+
+    fn try_from(text: &str) -> Result<Self, NameError> {
         text.parse()
     }
 }
 
 impl TryFrom<String> for Endpoint {
-    type Error = EndpointError;
+    type Error = NameError;
 
-    fn try_from(text: String) -> Result<Self, EndpointError> {
+    fn try_from(text: String) -> Result<Self, NameError> {
         text.parse()
     }
 }
 
-/// `host`, or `host:port` where the port is not 443.
+/// `host`, or `host:port` where a port was given.
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.port {
-            HTTPS_PORT => f.write_str(self.host.as_str()),
-            port => write!(f, "{}:{port}", self.host),
+            None => f.write_str(self.host.as_str()),
+            Some(port) => write!(f, "{}:{port}", self.host),
         }
     }
 }
 
 impl fmt::Debug for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Endpoint({}:{})", self.host, self.port)
+        write!(f, "Endpoint({self})")
     }
 }

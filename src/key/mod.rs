@@ -18,7 +18,7 @@ use sha2::Sha256;
 
 use crate::encoding::MAC;
 use crate::identity::RegistrationId;
-use crate::wipe;
+use crate::zeroizing;
 
 /// An HMAC-SHA256 that has taken its key: a clone of it saves the two compressions that taking a key costs.
 #[derive(Clone)]
@@ -30,10 +30,10 @@ impl KeyedMac {
         Self(Hmac::new_from_slice(key).expect("HMAC takes keys of every length (RFC 2104, section 2)"))
     }
 
-    fn mac(&self, message: &[u8]) -> wipe::Bytes<MAC> {
+    fn mac(&self, message: &[u8]) -> zeroizing::Bytes<MAC> {
         let mut mac = self.0.clone();
         mac.update(message);
-        wipe::Bytes(mac.finalize_fixed().into())
+        zeroizing::Bytes(mac.finalize_fixed().into())
     }
 
     /// Compares in constant time.
@@ -49,7 +49,7 @@ impl KeyedMac {
 /// Something that signs with a device's key: a [`DeviceKey`] in memory, a secure element, a TPM, a PSA keystore.
 ///
 /// ```
-/// use azure_iot_dps::{Signer, SignerError};
+/// use azure_iot_dps::key::{Signer, SignerError};
 ///
 /// /// The key lies in slot 3 of a chip and never leaves it.
 /// struct SecureElement;
@@ -109,14 +109,18 @@ impl SignerError {
 /// the factory or the back office and never on a device (see [`KeyDerivation`]).
 ///
 /// ```
-/// use azure_iot_dps::{DeviceKey, Resource, SasToken, UnixTime};
+/// use azure_iot_dps::DeviceKey;
+/// use azure_iot_dps::sas::{Resource, SasToken};
+/// use azure_iot_dps::time::UnixTime;
 ///
 /// let key: DeviceKey = "Jsm0lyGpjaVYVP2g3FnmnmG9dI/9qU24wNoykUmermc=".parse().unwrap();
 /// SasToken::sign(Resource::uri("r"), &key, UnixTime::EPOCH).unwrap();
 /// ```
 ///
 /// ```compile_fail,E0277
-/// use azure_iot_dps::{GroupKey, Resource, SasToken, UnixTime};
+/// use azure_iot_dps::GroupKey;
+/// use azure_iot_dps::sas::{Resource, SasToken};
+/// use azure_iot_dps::time::UnixTime;
 ///
 /// let key: GroupKey = "Jsm0lyGpjaVYVP2g3FnmnmG9dI/9qU24wNoykUmermc=".parse().unwrap();
 /// SasToken::sign(Resource::uri("r"), &key, UnixTime::EPOCH).unwrap(); // A group key signs nothing.
@@ -168,7 +172,7 @@ impl KeyDerivation {
 /// The key of one device: derived from a group's key, or an individual enrollment's own.
 ///
 /// ```
-/// use azure_iot_dps::{DeviceKey, KeyError};
+/// use azure_iot_dps::key::{DeviceKey, KeyError};
 ///
 /// assert!(DeviceKey::from_base64("Jsm0lyGpjaVYVP2g3FnmnmG9dI/9qU24wNoykUmermc=\n").is_ok());
 /// assert_eq!(DeviceKey::from_base64("Jsm0lyGpjaVYVP2g3FnmnmG9dI/9qU24wNoykUmermc").unwrap_err(), KeyError::PaddingMissing);
@@ -195,9 +199,10 @@ impl DeviceKey {
         Base64Key::new(self.bytes.as_bytes())
     }
 
-    /// The length of the key in bytes. A derived key has 32, a key that the service made up has 64.
+    /// The length of the key in bytes, 16 to 64. A derived key has 32, a key that the service generated has 64.
+    #[expect(clippy::len_without_is_empty, reason = "no key is empty")]
     #[must_use]
-    pub fn length(&self) -> usize {
+    pub fn len(&self) -> usize {
         self.bytes.as_bytes().len()
     }
 

@@ -3,7 +3,7 @@
 use core::fmt;
 
 use crate::encoding::{MAC, base64_decode_into, base64_into};
-use crate::wipe;
+use crate::zeroizing;
 
 /// The longest key that DPS takes, in bytes.
 const MAX_KEY: usize = 64;
@@ -15,7 +15,7 @@ const MAX_KEY_BASE64: usize = 88;
 /// A key's bytes.
 #[derive(Clone)]
 pub(super) struct KeyBytes {
-    bytes: wipe::Bytes<MAX_KEY>,
+    bytes: zeroizing::Bytes<MAX_KEY>,
     length: usize,
 }
 
@@ -30,7 +30,7 @@ impl KeyBytes {
     }
 
     fn copy(key: &[u8]) -> Self {
-        let mut bytes = wipe::Bytes([0; MAX_KEY]);
+        let mut bytes = zeroizing::Bytes([0; MAX_KEY]);
         for (to, from) in bytes.iter_mut().zip(key) {
             *to = *from;
         }
@@ -65,7 +65,7 @@ impl KeyBytes {
         }
         let length = check_key_length(symbols.len().saturating_mul(3) / 4)?;
         // The decoder wants room for whole groups of four symbols.
-        let mut room = wipe::Bytes([0; MAX_KEY_BASE64 / 4 * 3]);
+        let mut room = zeroizing::Bytes([0; MAX_KEY_BASE64 / 4 * 3]);
         match base64_decode_into(key, &mut room[..]) {
             Some(decoded) if decoded == length => Ok(Self::copy(room.get(..decoded).unwrap_or_default())),
             _ => Err(KeyError::TrailingBits),
@@ -89,13 +89,13 @@ fn check_key_length(length: usize) -> Result<usize, KeyError> {
 /// A key in base64: wiped when dropped, hidden from `Debug`, and without `Display`, so that printing one is on purpose.
 #[derive(Clone)]
 pub struct Base64Key {
-    text: wipe::Bytes<MAX_KEY_BASE64>,
+    text: zeroizing::Bytes<MAX_KEY_BASE64>,
     length: usize,
 }
 
 impl Base64Key {
     pub(super) fn new(key: &[u8]) -> Self {
-        let mut text = wipe::Bytes([0; MAX_KEY_BASE64]);
+        let mut text = zeroizing::Bytes([0; MAX_KEY_BASE64]);
         let length = base64_into(key, &mut text[..]).len();
         Self { text, length }
     }

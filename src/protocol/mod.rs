@@ -1,12 +1,13 @@
-//! What goes over the wire: requests and answers as data, and the JSON inside them.
+//! What goes over the wire, as data: a [`Request`], a [`Response`], and how they look in a protocol.
+//!
+//! A request says what is asked and by whom. How that looks in HTTP is the view [`http::Head`]; another protocol is another
+//! view. Sources: Microsoft's REST description of the device API, and captures of the official clients.
 
-mod date;
+pub mod http;
+pub(crate) mod json;
 mod request;
 mod response;
-pub(crate) mod wire;
 
-#[cfg(feature = "simulator")]
-pub(crate) use date::http_date;
-pub(crate) use request::{API_VERSION, CSR_API_VERSION, Target};
+pub(crate) use request::{API_VERSION, CSR_API_VERSION};
 pub use request::{Operation, Request};
 pub use response::{Response, RetryAfter};

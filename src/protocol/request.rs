@@ -1,46 +1,43 @@
-//! What a device sends, as data: enough for HTTP in any shape, and for MQTT without parsing a URL.
+//! What a device asks, whatever the protocol.
 
 use core::fmt;
 use core::time::Duration;
 
-use crate::encoding::percent_encode;
 use crate::identity::{Endpoint, IdScope, RegistrationId};
 use crate::sas::SasToken;
 
-/// The device API's version that the documents show and the C SDK sends.
+/// The device API's version that Microsoft's documents show and the C SDK sends.
 pub(crate) const API_VERSION: &str = "2021-06-01";
-/// The first one that knows certificate signing requests.
-pub(crate) const CSR_API_VERSION: &str = "2026-04-01";
+/// The first stable version that knows certificate signing requests.
+pub(crate) const CSR_API_VERSION: &str = "2026-11-01";
 
 /// What a request asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Operation<'a> {
-    /// Register this device: `PUT /{idScope}/registrations/{registrationId}/register`.
+    /// Register this device.
     Register,
-    /// How far has the registration come: `GET /{idScope}/registrations/{registrationId}/operations/{operationId}`.
+    /// Tell how far the registration has come.
     OperationStatus {
-        /// What the service called the registration when it was asked for, decoded.
+        /// The ID that the service gave the registration, not encoded.
         operation_id: &'a str,
     },
-    /// What is this device's assignment: `POST /{idScope}/registrations/{registrationId}`.
+    /// Tell the assignment that the device has already. Not billed.
     StatusLookup,
 }
 
-/// One request to the service.
+/// One request to the service, in no protocol's terms.
 ///
-/// It says what it is ([`operation`](Self::operation), [`id_scope`](Self::id_scope), …) and how it looks in HTTP
-/// ([`method`](Self::method), [`endpoint`](Self::endpoint), [`target`](Self::target), [`headers`](Self::headers),
-/// [`body`](Self::body)). A transport uses whichever suits it and keeps to [`time_limit`](Self::time_limit).
+/// A transport takes the view that suits it, such as [`http`](Self::http), and keeps to [`time_limit`](Self::time_limit).
 #[derive(Clone, Copy)]
 pub struct Request<'a> {
     pub(crate) operation: Operation<'a>,
     pub(crate) endpoint: &'a Endpoint,
     pub(crate) id_scope: &'a IdScope,
     pub(crate) registration_id: &'a RegistrationId,
-    pub(crate) target: &'a str,
-    pub(crate) token: &'a SasToken,
+    pub(crate) api_version: &'a str,
     pub(crate) user_agent: &'a str,
+    pub(crate) token: Option<&'a SasToken>,
     pub(crate) body: Option<&'a [u8]>,
     pub(crate) time_limit: Duration,
 }
@@ -52,105 +49,66 @@ impl<'a> Request<'a> {
         self.operation
     }
 
-    /// Whom to ask.
+    /// The service to ask.
     #[must_use]
     pub fn endpoint(&self) -> &'a Endpoint {
         self.endpoint
     }
 
-    /// The ID scope of the device that asks.
+    /// The ID scope of the device.
     #[must_use]
     pub fn id_scope(&self) -> &'a IdScope {
         self.id_scope
     }
 
-    /// The registration ID of the device that asks.
+    /// The registration ID of the device.
     #[must_use]
     pub fn registration_id(&self) -> &'a RegistrationId {
         self.registration_id
     }
 
-    /// The HTTP method: `PUT`, `GET` or `POST`.
+    /// The version of the device API, `2021-06-01`.
     #[must_use]
-    pub fn method(&self) -> &'static str {
-        match self.operation {
-            Operation::Register => "PUT",
-            Operation::OperationStatus { .. } => "GET",
-            Operation::StatusLookup => "POST",
-        }
+    pub fn api_version(&self) -> &'a str {
+        self.api_version
     }
 
-    /// The HTTP request target: path and query, percent-encoded.
+    /// The name and version of this crate, and of the [`Product`](crate::identity::Product) where there is one.
     #[must_use]
-    pub fn target(&self) -> &'a str {
-        self.target
+    pub fn user_agent(&self) -> &'a str {
+        self.user_agent
     }
 
-    /// The HTTP headers, all but `Host` and `Content-Length`, which are the transport's. `Authorization` is a secret.
-    pub fn headers(&self) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
-        let content_type = self.body.map(|_| ("Content-Type", "application/json; charset=utf-8"));
-        let always =
-            [("Authorization", self.token.as_str()), ("Accept", "application/json"), ("User-Agent", self.user_agent)];
-        always.into_iter().chain(content_type)
+    /// The SAS token that proves the device's identity; `None` where a client certificate does.
+    #[must_use]
+    pub fn token(&self) -> Option<&'a SasToken> {
+        self.token
     }
 
-    /// The body, JSON, where there is one.
+    /// The body, JSON; `None` where the operation has none.
     #[must_use]
     pub fn body(&self) -> Option<&'a [u8]> {
         self.body
     }
 
-    /// The token that the `Authorization` header carries; over MQTT it is the password of the connection.
-    #[must_use]
-    pub fn token(&self) -> &'a SasToken {
-        self.token
-    }
-
-    /// How long the whole exchange may take, from looking up the name to the last byte of the answer. Never zero.
+    /// The time that the whole exchange may take, from the name's lookup to the last byte of the answer. Never zero.
     #[must_use]
     pub fn time_limit(&self) -> Duration {
         self.time_limit
     }
 }
 
-impl Request<'_> {
-    /// The same with less time left, but never none.
-    pub(crate) fn shortened_by(self, taken: Duration) -> Self {
-        let time_limit = self.time_limit.saturating_sub(taken).max(Duration::from_millis(1));
-        Self { time_limit, ..self }
-    }
-}
-
 impl fmt::Debug for Request<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Request")
-            .field("method", &self.method())
+            .field("operation", &self.operation)
             .field("endpoint", self.endpoint)
-            .field("target", &self.target)
-            .field("token", self.token)
-            .field("body_length", &self.body.map_or(0, <[u8]>::len))
+            .field("id_scope", self.id_scope)
+            .field("registration_id", self.registration_id)
+            .field("api_version", &self.api_version)
+            .field("token", &self.token)
+            .field("body_len", &self.body.map_or(0, <[u8]>::len))
             .field("time_limit", &self.time_limit)
-            .finish()
-    }
-}
-
-/// Writes a request target.
-pub(crate) struct Target<'a> {
-    pub(crate) operation: Operation<'a>,
-    pub(crate) id_scope: &'a IdScope,
-    pub(crate) registration_id: &'a RegistrationId,
-    pub(crate) api_version: &'a str,
-}
-
-impl fmt::Display for Target<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let registration_id = percent_encode(self.registration_id.as_str());
-        write!(f, "/{}/registrations/{registration_id}", self.id_scope)?;
-        match self.operation {
-            Operation::Register => f.write_str("/register")?,
-            Operation::OperationStatus { operation_id } => write!(f, "/operations/{}", percent_encode(operation_id))?,
-            Operation::StatusLookup => {}
-        }
-        write!(f, "?api-version={}", self.api_version)
+            .finish_non_exhaustive()
     }
 }

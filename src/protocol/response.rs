@@ -1,18 +1,17 @@
-//! What comes back, as data: status, body, and the headers that matter.
+//! What comes back, whatever the protocol.
 
 use alloc::borrow::Cow;
 use core::fmt;
 use core::time::Duration;
 
-use crate::protocol::date::parse_http_date;
-use crate::time::UnixTime;
+use crate::time::{UnixTime, parse_http_date};
 
 /// The complete answer to one request, whatever its status.
 ///
 /// The body may borrow the transport's buffer or be owned.
 ///
 /// ```
-/// use azure_iot_dps::Response;
+/// use azure_iot_dps::protocol::Response;
 ///
 /// // As a transport over a modem makes one: hand in every header, those that matter are kept.
 /// let body = br#"{"operationId":"5.3","status":"assigning"}"#;
@@ -28,6 +27,7 @@ pub struct Response<'b> {
     request_id: Option<Cow<'b, str>>,
     content_type: Option<Cow<'b, str>>,
     error_code: Option<u32>,
+    unauthorized: bool,
 }
 
 /// A `Retry-After`: seconds, or a date as RFC 9110 allows it.
@@ -40,7 +40,8 @@ pub enum RetryAfter {
 }
 
 impl<'b> Response<'b> {
-    /// From the HTTP status and the body. Over MQTT, the status is the one in the topic of the answer.
+    /// An answer with this status and this body. The status is that of HTTP, in other protocols too: over MQTT it stands in the
+    /// topic.
     #[must_use]
     pub fn new(status: u16, body: impl Into<Cow<'b, [u8]>>) -> Self {
         Self {
@@ -51,7 +52,23 @@ impl<'b> Response<'b> {
             request_id: None,
             content_type: None,
             error_code: None,
+            unauthorized: false,
         }
+    }
+
+    /// The service refused the device's credentials without a word in its own format, as an MQTT CONNACK does.
+    ///
+    /// It counts as a 401 of the service: the clock is checked, the other key is tried, and then it is final. An HTTP 401
+    /// without the service's error format is not that: a captive portal answers so, too.
+    #[must_use]
+    pub fn unauthorized() -> Self {
+        Self { unauthorized: true, ..Self::new(401, &[][..]) }
+    }
+
+    /// Sets the body, for a client that gives the headers first.
+    #[must_use]
+    pub fn with_body(self, body: impl Into<Cow<'b, [u8]>>) -> Self {
+        Self { body: body.into(), ..self }
     }
 
     /// Takes a header if it is one that matters (`Retry-After`, `Date`, `Content-Type`, `x-ms-request-id`, `x-ms-error-code`), in any
@@ -89,7 +106,7 @@ impl<'b> Response<'b> {
         self
     }
 
-    /// The HTTP status.
+    /// The status, as HTTP counts.
     #[must_use]
     pub fn status(&self) -> u16 {
         self.status
@@ -128,6 +145,11 @@ impl<'b> Response<'b> {
         self.content_type.as_deref()
     }
 
+    /// Whether it was made by [`unauthorized`](Self::unauthorized).
+    pub(crate) fn is_unauthorized(&self) -> bool {
+        self.unauthorized
+    }
+
     /// The service's error code, where a header repeats it.
     pub(crate) fn error_code(&self) -> Option<u32> {
         self.error_code
@@ -139,7 +161,7 @@ impl fmt::Debug for Response<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Response")
             .field("status", &self.status)
-            .field("body_length", &self.body.len())
+            .field("body_len", &self.body.len())
             .field("retry_after", &self.retry_after)
             .field("date", &self.date)
             .finish_non_exhaustive()

@@ -1,11 +1,11 @@
-//! What a progress display, a watchdog or a log wants to know. No event holds a secret.
+//! What a progress display or a log wants to know. No event holds a secret.
 
 use core::fmt;
 use core::time::Duration;
 
-use crate::assignment::KeyUsed;
+use crate::attestation::KeySlot;
 use crate::error::TransportErrorKind;
-use crate::time::{UnixTime, seconds_begun};
+use crate::time::{UnixTime, ceil_secs};
 
 /// Something happened in a registration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub enum Event {
     },
     /// An answer has come.
     Answered {
-        /// Its HTTP status.
+        /// Its status, as HTTP counts.
         status: u16,
     },
     /// No complete answer has come.
@@ -38,21 +38,23 @@ pub enum Event {
         /// And why.
         reason: WaitReason,
     },
-    /// The service is asked whether the device is assigned already.
-    LookingUp {
+    /// A status lookup goes out: is the device assigned already?
+    StatusLookup {
         /// The number of the request in this registration, from 1.
         request: u32,
     },
     /// The key was refused; the other one is tried.
     KeySwitched {
         /// The one that is tried.
-        key: KeyUsed,
+        key: KeySlot,
     },
     /// The device's clock was wrong or missing; from here on the service's time is used.
     ClockCorrected {
         /// The time that the service told.
         service_time: UnixTime,
     },
+    /// The service no longer knows the operation that was polled: the device registers anew.
+    OperationLost,
     /// The device has its hub.
     Assigned,
     /// The assignment was taken from its store: nothing is asked of the service.
@@ -73,12 +75,12 @@ pub enum WaitReason {
     Assigning,
     /// The service refused for now.
     Refused {
-        /// With this HTTP status.
+        /// The status of the refusal, as HTTP counts.
         status: u16,
     },
     /// Somebody else answered: a gateway, a captive portal.
     UnexpectedAnswer {
-        /// With this HTTP status.
+        /// The status of the refusal, as HTTP counts.
         status: u16,
     },
     /// No complete answer came.
@@ -86,7 +88,7 @@ pub enum WaitReason {
         /// Why.
         kind: TransportErrorKind,
     },
-    /// A fleet may have been powered on together: see [`RetryPolicy::first_spread`](crate::RetryPolicy::first_spread).
+    /// A fleet may have been powered on together: see [`RetryPolicy::first_spread`](crate::registration::RetryPolicy::first_spread).
     FirstSpread,
     /// An earlier registration was refused, and the time that it was to hold still is not over.
     EarlierRefusal,
@@ -102,7 +104,7 @@ impl Event {
             Self::Waiting { .. } | Self::Unanswered { .. } | Self::ClockCorrected { .. } | Self::KeySwitched { .. } => {
                 log::Level::Warn
             }
-            Self::NotRestored | Self::NotStored => log::Level::Warn,
+            Self::OperationLost | Self::NotRestored | Self::NotStored => log::Level::Warn,
             _ => log::Level::Debug,
         };
         log::log!(target: "azure_iot_dps", level, "{registration_id}: {self}");
@@ -116,21 +118,22 @@ impl fmt::Display for Event {
             Self::Registering { request: 1 } => f.write_str("connecting"),
             Self::Registering { .. } => f.write_str("registering again"),
             Self::Polling { .. } => f.write_str("asking how the registration goes"),
-            Self::LookingUp { .. } => f.write_str("looking the assignment up"),
+            Self::StatusLookup { .. } => f.write_str("looking the assignment up"),
             Self::Answered { status } => write!(f, "answered with status {status}"),
             Self::Unanswered { kind } => kind.fmt(f),
             Self::Waiting { duration, reason } => {
-                write!(f, "{reason}, next {} in {} s", reason.next(), seconds_begun(*duration))
+                write!(f, "{reason}, next {} in {} s", reason.next(), ceil_secs(*duration))
             }
-            Self::KeySwitched { key: KeyUsed::Primary } => {
+            Self::KeySwitched { key: KeySlot::Primary } => {
                 f.write_str("the secondary key was refused, trying the primary one")
             }
-            Self::KeySwitched { key: KeyUsed::Secondary } => {
+            Self::KeySwitched { key: KeySlot::Secondary } => {
                 f.write_str("the primary key was refused, trying the secondary one")
             }
             Self::ClockCorrected { service_time } => {
                 write!(f, "the clock is wrong: the service says it is {service_time}")
             }
+            Self::OperationLost => f.write_str("the service has forgotten the registration"),
             Self::Assigned => f.write_str("assigned"),
             Self::Restored => f.write_str("assigned already, as stored"),
             Self::NotRestored => f.write_str("the stored assignment could not be read"),
@@ -159,5 +162,28 @@ impl fmt::Display for WaitReason {
             Self::FirstSpread => f.write_str("spreading the fleet"),
             Self::EarlierRefusal => f.write_str("refused a while ago"),
         }
+    }
+}
+
+/// The events that nobody has asked for yet. One step and one answer bring no more than it has room for.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Events {
+    pending: [Option<Event>; 4],
+}
+
+impl Events {
+    pub(super) fn push(&mut self, event: Event) {
+        if let Some(free) = self.pending.iter_mut().find(|slot| slot.is_none()) {
+            *free = Some(event);
+        }
+    }
+
+    pub(super) fn pop(&mut self) -> Option<Event> {
+        self.pending.rotate_left(1);
+        self.pending.last_mut().and_then(Option::take)
+    }
+
+    pub(super) fn clear(&mut self) {
+        *self = Self::default();
     }
 }

@@ -2,12 +2,10 @@
 
 use core::time::Duration;
 
-use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::assignment::KeyUsed;
 use crate::identity::RegistrationId;
-use crate::time::{ClockCorrection, Now, UnixTime};
+use crate::time::{Now, UnixTime};
 
 /// How long a registration waits between its requests.
 ///
@@ -19,12 +17,12 @@ use crate::time::{ClockCorrection, Now, UnixTime};
 /// use azure_iot_dps::RetryPolicy;
 /// use std::time::Duration;
 ///
-/// const PATIENT: RetryPolicy = RetryPolicy::DEFAULT.first_wait(Duration::from_secs(30)).longest_wait(Duration::from_secs(600));
+/// const PATIENT: RetryPolicy = RetryPolicy::DEFAULT.first_wait(Duration::from_secs(30)).max_wait(Duration::from_secs(600));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetryPolicy {
     first: Duration,
-    longest: Duration,
+    max: Duration,
     poll: Duration,
     spread: Duration,
 }
@@ -33,13 +31,13 @@ impl RetryPolicy {
     /// First wait up to 5 s, longest wait up to 4 min, polls 2 s apart, no first spread.
     pub const DEFAULT: Self = Self {
         first: Duration::from_secs(5),
-        longest: Duration::from_secs(240),
+        max: Duration::from_secs(240),
         poll: Duration::from_secs(2),
         spread: Duration::ZERO,
     };
 
     /// The shortest of all waits after a failure: a policy of zeros is no busy loop.
-    const SHORTEST: Duration = Duration::from_secs(1);
+    const MIN_WAIT: Duration = Duration::from_secs(1);
 
     /// The upper end of the first wait after a failure; it doubles with each further one. Default 5 s; less than 1 s
     /// counts as 1 s.
@@ -50,8 +48,8 @@ impl RetryPolicy {
 
     /// The upper end of every wait that the service did not ask for. Default 4 min; less than 1 s counts as 1 s.
     #[must_use]
-    pub const fn longest_wait(self, longest: Duration) -> Self {
-        Self { longest, ..self }
+    pub const fn max_wait(self, max: Duration) -> Self {
+        Self { max, ..self }
     }
 
     /// How long to wait before asking again how the registration goes, where the service does not say. Default 2 s,
@@ -77,24 +75,24 @@ impl RetryPolicy {
     #[expect(clippy::arithmetic_side_effects, reason = "the divisor is not zero")]
     pub(crate) fn backoff(&self, attempt: u32, retry_after: Option<Duration>, jitter: Jitter<'_>) -> Duration {
         let doubled = 2_u32.saturating_pow(attempt);
-        let upper = self.first.max(Self::SHORTEST).saturating_mul(doubled).min(self.longest());
-        let lower = if attempt == 0 { Self::SHORTEST } else { (upper / 2).max(Self::SHORTEST) };
+        let upper = self.first.max(Self::MIN_WAIT).saturating_mul(doubled).min(self.max());
+        let lower = if attempt == 0 { Self::MIN_WAIT } else { (upper / 2).max(Self::MIN_WAIT) };
         let floor = lower.max(retry_after.unwrap_or_default());
         // Even a policy without room between the two ends spreads its devices.
-        let span = upper.saturating_sub(lower).max(Self::SHORTEST);
+        let span = upper.saturating_sub(lower).max(Self::MIN_WAIT);
         floor.saturating_add(jitter.part_of(span, attempt))
     }
 
     /// The longest wait that the service did not ask for.
-    pub(crate) fn longest(&self) -> Duration {
-        self.longest.max(Self::SHORTEST)
+    pub(crate) fn max(&self) -> Duration {
+        self.max.max(Self::MIN_WAIT)
     }
 
     /// How long to wait before the next poll. `zeros` counts the answers in a row that said `Retry-After: 0`.
     pub(crate) fn poll(&self, retry_after: Option<Duration>, zeros: u8) -> Duration {
         match retry_after {
             Some(Duration::ZERO) if zeros <= 2 => Duration::ZERO,
-            Some(delay) => delay.max(Self::SHORTEST),
+            Some(delay) => delay.max(Self::MIN_WAIT),
             None => self.poll.max(Self::DEFAULT.poll),
         }
     }
@@ -106,8 +104,8 @@ impl Default for RetryPolicy {
     }
 }
 
-/// Where jitter comes from: no random numbers, but a hash of who waits, when, and for the how-manyth time, so that two
-/// devices of a fleet do not march in step and a test can tell the wait beforehand.
+/// The source of jitter. It is no random number but a hash of the device, the time and the number of the attempt, so that two
+/// devices of a fleet do not march in step and a test can predict the wait.
 #[derive(Clone, Copy)]
 pub(crate) struct Jitter<'a> {
     pub(crate) registration_id: &'a RegistrationId,
@@ -127,52 +125,6 @@ impl Jitter<'_> {
         let [a, b, ..] = <[u8; 32]>::from(hash);
         // 65,536 steps: under 4 ms each, for the longest wait that is usual.
         (span / (1 << 16)).saturating_mul(u32::from(u16::from_be_bytes([a, b])))
-    }
-}
-
-/// How far a backoff has come, in a form that can be kept in flash: a device that reboots in the middle of a storm does not
-/// start it anew.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Backoff {
-    /// Failures since the last success.
-    pub failures: u32,
-    /// How long to hold still before the next request.
-    pub wait: Duration,
-}
-
-/// What one registration learnt for the next one of the same device, on the same clock: how far its backoff has come, and
-/// what time it is if the device's own clock was found wrong.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Carryover {
-    /// Failures since the last success.
-    pub(crate) failures: u32,
-    /// The uptime before which no request goes out.
-    pub(crate) not_before: Duration,
-    /// What the service told about the time.
-    pub(crate) clock_correction: Option<ClockCorrection>,
-    /// The key to begin with.
-    pub(crate) key: KeyUsed,
-    /// Whether the first spread is behind the device.
-    pub(crate) spread: bool,
-}
-
-impl Carryover {
-    /// What of it can be kept across a reboot, seen at this uptime.
-    #[must_use]
-    pub fn backoff(&self, uptime: Duration) -> Backoff {
-        Backoff { failures: self.failures, wait: self.not_before.saturating_sub(uptime) }
-    }
-
-    /// As it was when `backoff` was saved, at this uptime of the device.
-    #[must_use]
-    pub fn restore(backoff: Backoff, uptime: Duration) -> Self {
-        let not_before = uptime.saturating_add(backoff.wait);
-        Self { failures: backoff.failures, not_before, spread: true, ..Self::default() }
-    }
-
-    /// The service let the device in: what was refused before is over.
-    pub(crate) fn clear_backoff(&mut self) {
-        (self.failures, self.not_before) = (0, Duration::ZERO);
     }
 }
 
@@ -208,7 +160,7 @@ mod tests {
 
     #[test]
     fn two_devices_do_not_wait_equally_long_even_if_the_policy_leaves_no_room() {
-        let tight = RetryPolicy::DEFAULT.first_wait(Duration::ZERO).longest_wait(Duration::ZERO);
+        let tight = RetryPolicy::DEFAULT.first_wait(Duration::ZERO).max_wait(Duration::ZERO);
         let pairs = waits(tight, "dev-01", Some(10)).into_iter().zip(waits(tight, "dev-02", Some(10)));
         assert_eq!(pairs.filter(|(one, other)| one == other).count(), 0);
     }
@@ -226,10 +178,10 @@ mod tests {
     #[test]
     fn a_policy_of_zeros_still_waits_a_second_and_one_of_ages_does_not_overflow() {
         let zero =
-            RetryPolicy::DEFAULT.first_wait(Duration::ZERO).longest_wait(Duration::ZERO).poll_interval(Duration::ZERO);
+            RetryPolicy::DEFAULT.first_wait(Duration::ZERO).max_wait(Duration::ZERO).poll_interval(Duration::ZERO);
         assert!(waits(zero, "dev-01", None).iter().all(|wait| (1..2).contains(&wait.as_secs())));
         assert_eq!(zero.poll(None, 0), Duration::from_secs(2));
-        let ages = RetryPolicy::DEFAULT.first_wait(Duration::MAX).longest_wait(Duration::MAX);
+        let ages = RetryPolicy::DEFAULT.first_wait(Duration::MAX).max_wait(Duration::MAX);
         assert!(waits(ages, "dev-01", Some(u64::MAX))[9] > Duration::from_secs(u64::MAX / 2));
     }
 

@@ -7,17 +7,19 @@ use core::time::Duration;
 
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
+use sha2::{Digest, Sha256};
 
 use crate::assignment::{JsonError, PayloadError};
+use crate::attestation::AttestationKind;
 use crate::encoding::base64_encode;
 use crate::identity::{Endpoint, IdScope, Product, RegistrationId};
-use crate::protocol::wire::Register;
+use crate::protocol::json::Register;
 use crate::protocol::{API_VERSION, CSR_API_VERSION};
 use crate::registration::retry::RetryPolicy;
-use crate::sas::{SHORTEST_TOKEN_LIFETIME, TOKEN_LIFETIME};
+use crate::sas::{DEFAULT_TOKEN_LIFETIME, clamp_lifetime};
 
 /// The most bytes that the service takes in a request. Source: Microsoft, "Azure IoT Hub DPS quotas and limits".
-const LARGEST_REQUEST: usize = 96 * 1024;
+const MAX_REQUEST: usize = 96 * 1024;
 
 /// All that a registration needs to know apart from the key and the time.
 ///
@@ -48,7 +50,7 @@ impl RegistrationSettings {
             csr: None,
             retry: RetryPolicy::DEFAULT,
             deadline: Duration::from_secs(15 * 60),
-            token_lifetime: TOKEN_LIFETIME,
+            token_lifetime: DEFAULT_TOKEN_LIFETIME,
             clock_correction: true,
             user_agent: user_agent(None).into(),
         }
@@ -61,6 +63,8 @@ impl RegistrationSettings {
     }
 
     /// What to tell the service's custom allocation policy: anything that is JSON. Default nothing.
+    ///
+    /// The service's published description knows objects only; the service itself takes any JSON.
     ///
     /// # Errors
     ///
@@ -100,7 +104,7 @@ impl RegistrationSettings {
     }
 
     /// Asks for a certificate too: a PKCS#10 signing request as DER, whose common name is the registration ID. The chain
-    /// comes as [`Assignment::certificates`](crate::Assignment::certificates). Sent with api-version 2026-04-01. Default none.
+    /// comes as [`Assignment::certificates`](crate::Assignment::certificates). Sent with api-version 2026-11-01. Default none.
     ///
     /// # Errors
     ///
@@ -112,9 +116,28 @@ impl RegistrationSettings {
     /// Only if a register request fits what the service takes.
     fn checked(self) -> Result<Self, PayloadError> {
         match self.body().len() {
-            0..=LARGEST_REQUEST => Ok(self),
-            length => Err(PayloadError::TooLarge { length, limit: LARGEST_REQUEST }),
+            0..=MAX_REQUEST => Ok(self),
+            length => Err(PayloadError::TooLarge { length, limit: MAX_REQUEST }),
         }
+    }
+
+    /// What a registration is for: another endpoint, device, payload or signing request is another one.
+    pub(crate) fn fingerprint(&self, kind: AttestationKind) -> [u8; 8] {
+        let Self { endpoint, id_scope, registration_id, payload, csr, .. } = self;
+        let payload = payload.as_deref().map_or("", RawValue::get);
+        let hash = Sha256::new()
+            .chain_update(endpoint.host().as_str())
+            .chain_update(endpoint.port().unwrap_or_default().to_be_bytes())
+            .chain_update([u8::from(kind.uses_tokens())])
+            .chain_update(id_scope.as_str())
+            .chain_update("/")
+            .chain_update(registration_id.as_str())
+            .chain_update("/")
+            .chain_update(csr.as_deref().unwrap_or_default())
+            .chain_update("/")
+            .chain_update(payload)
+            .finalize();
+        hash.first_chunk().copied().unwrap_or_default()
     }
 
     /// The body of a register request.
@@ -139,12 +162,16 @@ impl RegistrationSettings {
         Self { deadline, ..self }
     }
 
-    /// How long a token is good for. Default 1 h; less than 5 min counts as 5 min, for a clock may be that slow.
+    /// The lifetime of a token. Default 1 h; clamped to 5 min ([`MIN_TOKEN_LIFETIME`]) at least and 365 days
+    /// ([`MAX_TOKEN_LIFETIME`]) at most.
     ///
     /// A token is signed anew when less than 2 min of it are left.
+    ///
+    /// [`MIN_TOKEN_LIFETIME`]: crate::sas::MIN_TOKEN_LIFETIME
+    /// [`MAX_TOKEN_LIFETIME`]: crate::sas::MAX_TOKEN_LIFETIME
     #[must_use]
     pub fn token_lifetime(self, token_lifetime: Duration) -> Self {
-        Self { token_lifetime: token_lifetime.max(SHORTEST_TOKEN_LIFETIME), ..self }
+        Self { token_lifetime: clamp_lifetime(token_lifetime), ..self }
     }
 
     /// Whether to sign again with the service's time where a 401 shows that the device's clock is to blame. Default on.

@@ -1,56 +1,31 @@
-//! What the simulator is set to.
+//! Setting up a simulator.
 
+use alloc::string::String;
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 use core::time::Duration;
-use std::sync::Mutex;
 
 use crate::identity::{HostName, IdScope};
-use crate::key::GroupKey;
-use crate::simulator::Simulator;
 use crate::simulator::allocation::{Allocation, AllocationRequest, Policy};
 use crate::simulator::enrollment::{EnrollmentGroup, IndividualEnrollment};
-use crate::simulator::journal::Journal;
+use crate::simulator::handle::Simulator;
 use crate::simulator::limits::Limits;
-use crate::simulator::service::Service;
+use crate::simulator::settings::Settings;
 
-/// What the simulator is set to: enrollments, hubs, and how slow the service is.
+/// Sets a simulator up: enrollments, hubs, and how slow the service is.
 #[derive(Clone, Debug)]
 pub struct SimulatorBuilder {
     settings: Settings,
 }
 
-#[derive(Clone, Debug)]
-pub(super) struct Settings {
-    pub(super) id_scope: IdScope,
-    pub(super) groups: Vec<EnrollmentGroup>,
-    pub(super) individuals: Vec<IndividualEnrollment>,
-    pub(super) hubs: Vec<HostName>,
-    pub(super) allocation: Policy,
-    pub(super) assigning_polls: u32,
-    pub(super) retry_after: Option<Duration>,
-    pub(super) limits: Limits,
-    pub(super) hub_quota: Option<u64>,
+impl Simulator {
+    /// Creates a builder, to set up enrollments and behaviour.
+    #[must_use]
+    pub fn builder() -> SimulatorBuilder {
+        SimulatorBuilder { settings: Settings::new() }
+    }
 }
 
 impl SimulatorBuilder {
-    pub(super) fn new() -> Self {
-        Self {
-            settings: Settings {
-                // The example of Microsoft's documentation; the text is known to be valid.
-                id_scope: IdScope::new("0ne00002193").unwrap_or_else(|_| unreachable!()),
-                groups: Vec::new(),
-                individuals: Vec::new(),
-                hubs: Vec::new(),
-                allocation: Policy::Even,
-                assigning_polls: 1,
-                retry_after: Some(Duration::from_secs(3)),
-                limits: Limits::NONE,
-                hub_quota: None,
-            },
-        }
-    }
-
     /// The ID scope. Default `0ne00002193`.
     #[must_use]
     pub fn id_scope(mut self, id_scope: IdScope) -> Self {
@@ -121,25 +96,17 @@ impl SimulatorBuilder {
         self
     }
 
-    /// The simulator.
+    /// Adds a version of the device API to those that the service takes. Default the eight that Microsoft has published, from
+    /// `2018-11-01` to `2026-11-02-preview`.
     #[must_use]
-    pub fn build(mut self) -> Simulator {
-        let settings = &mut self.settings;
-        if settings.groups.is_empty() && settings.individuals.is_empty() {
-            settings.groups.extend(demo_group());
-        }
-        if settings.hubs.is_empty() {
-            settings.hubs.extend(HostName::new("simulated-hub.azure-devices.net"));
-        }
-        let journal = Arc::new(Journal::default());
-        let service = Service::new(self.settings, Arc::clone(&journal));
-        Simulator { service: Arc::new(Mutex::new(service)), journal, time: Arc::default() }
+    pub fn api_version(mut self, version: impl Into<String>) -> Self {
+        self.settings.api_versions.push(version.into());
+        self
     }
-}
 
-/// The key of the group that a simulator makes up when it is given no enrollment. Everybody knows it.
-pub(super) const DEMO_KEY: &[u8; 64] = b"a key for tests that everybody knows, and so is worth nothing...";
-
-fn demo_group() -> Option<EnrollmentGroup> {
-    Some(EnrollmentGroup::new("demo", &GroupKey::from_bytes(DEMO_KEY).ok()?))
+    /// Creates the simulator.
+    #[must_use]
+    pub fn build(self) -> Simulator {
+        Simulator::new(self.settings.completed())
+    }
 }

@@ -4,16 +4,63 @@ use alloc::collections::VecDeque;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::fmt;
 use core::time::Duration;
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Instant;
 
 use crate::identity::{DeviceId, HostName, RegistrationId};
-use crate::simulator::lock;
+use crate::simulator::lock::lock;
 use crate::time::UnixTime;
 
 /// How many requests are kept, with what else happened since the first of them; what is older is forgotten.
 const KEPT_REQUESTS: usize = 1024;
+
+/// What a request asked of the service or of the hub. IDs are as sent, not encoded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Asked {
+    /// Register a device.
+    Register {
+        /// The device.
+        registration_id: String,
+    },
+    /// How far has a registration come?
+    OperationStatus {
+        /// The device.
+        registration_id: String,
+        /// The registration.
+        operation_id: String,
+    },
+    /// What assignment has a device already?
+    StatusLookup {
+        /// The device.
+        registration_id: String,
+    },
+    /// Take a device's message: telemetry to the hub.
+    SendMessage {
+        /// The device, by its name in the hub.
+        device_id: String,
+    },
+    /// Something that neither the service nor the hub has, as its protocol spelt it.
+    Other {
+        /// Over HTTP, the method and the target.
+        text: String,
+    },
+}
+
+/// `register my-device`, `poll my-device`, and the like.
+impl fmt::Display for Asked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Register { registration_id } => write!(f, "register {registration_id}"),
+            Self::OperationStatus { registration_id, .. } => write!(f, "poll {registration_id}"),
+            Self::StatusLookup { registration_id } => write!(f, "look {registration_id} up"),
+            Self::SendMessage { device_id } => write!(f, "message of {device_id}"),
+            Self::Other { text } => f.write_str(text),
+        }
+    }
+}
 
 /// Something that happened at the simulator.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,13 +70,11 @@ pub enum Record {
     Request {
         /// When, by the service's clock.
         at: UnixTime,
-        /// The HTTP method.
-        method: String,
-        /// Path and query, as sent.
-        target: String,
+        /// What was asked.
+        asked: Asked,
         /// The body, as sent.
         body: Vec<u8>,
-        /// The status of the answer; `None` where a fault kept it from arriving whole.
+        /// The status of the answer, as HTTP counts; `None` where a fault kept it from arriving whole.
         status: Option<u16>,
     },
     /// A device was assigned to a hub, or learnt that it still is.

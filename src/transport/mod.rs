@@ -1,10 +1,18 @@
 //! What carries a request to the service and brings back the answer.
+//!
+//! [`Transport`] is the plug for any network stack. `HttpsTransport` is the one that works out of the box (feature `https`).
+//! What a transport is given and gives back stands in [`protocol`](crate::protocol).
 
 #[cfg(feature = "https")]
-pub(crate) mod https;
+mod https;
 
 use alloc::boxed::Box;
 use core::fmt;
+
+#[cfg(feature = "https")]
+pub use https::{
+    HttpsTransport, HttpsTransportBuilder, Proxy, ProxyError, Roots, RootsError, RootsHandle, ShutdownHandle,
+};
 
 use crate::error::TransportError;
 use crate::protocol::{Request, Response};
@@ -12,7 +20,9 @@ use crate::protocol::{Request, Response};
 /// A network stack, as far as a registration needs one: over sockets, a modem's AT commands, MQTT.
 ///
 /// ```
-/// use azure_iot_dps::{Request, Response, Transport, TransportError, TransportErrorKind};
+/// use azure_iot_dps::error::{TransportError, TransportErrorKind};
+/// use azure_iot_dps::protocol::{Request, Response};
+/// use azure_iot_dps::Transport;
 /// # use core::time::Duration;
 /// # struct Answer<'m> { status: u16, headers: Vec<(&'m str, &'m str)>, body: &'m [u8] }
 /// # struct Modem;
@@ -30,12 +40,12 @@ use crate::protocol::{Request, Response};
 ///
 /// impl Transport for ModemTransport {
 ///     fn send<'b>(&'b mut self, request: &Request<'_>) -> Result<Response<'b>, TransportError> {
-///         let endpoint = request.endpoint();
+///         let head = request.http();
 ///         self.modem.set_deadline(request.time_limit()); // For all that follows.
-///         let opened = self.modem.open(endpoint.host().as_str(), endpoint.port());
+///         let opened = self.modem.open(request.endpoint().host().as_str(), head.port());
 ///         opened.map_err(|_code| TransportErrorKind::CannotConnect)?;
-///         let body = request.body().unwrap_or_default();
-///         let answer = self.modem.http(request.method(), request.target(), request.headers(), body);
+///         let (target, body) = (head.target().to_string(), request.body().unwrap_or_default());
+///         let answer = self.modem.http(head.method(), &target, head.headers(), body);
 ///         let answer = answer.map_err(|_code| TransportErrorKind::AnswerBroken)?;
 ///         let response = Response::new(answer.status, answer.body);
 ///         Ok(answer.headers.into_iter().fold(response, |response, (name, value)| response.with_header(name, value)))
@@ -49,7 +59,8 @@ pub trait Transport {
     ///
     /// # Errors
     ///
-    /// No complete answer arrived.
+    /// No complete answer arrived, or the protocol has no such operation
+    /// ([`TransportErrorKind::Unsupported`](crate::error::TransportErrorKind::Unsupported)).
     fn send<'b>(&'b mut self, request: &Request<'_>) -> Result<Response<'b>, TransportError>;
 }
 
@@ -68,17 +79,18 @@ impl<T: Transport + ?Sized> Transport for Box<T> {
 /// A transport made of a closure, whose answers own their bodies.
 ///
 /// ```
-/// use azure_iot_dps::{FnTransport, Response};
+/// use azure_iot_dps::protocol::{Operation, Response};
+/// use azure_iot_dps::transport::FnTransport;
 ///
 /// let transport = FnTransport::new(|request| {
-///     assert_eq!(request.method(), "PUT");
+///     assert_eq!(request.operation(), Operation::Register);
 ///     Ok(Response::new(202, br#"{"operationId":"5.3","status":"assigning"}"#.to_vec()))
 /// });
 /// ```
 pub struct FnTransport<F>(F);
 
 impl<F: FnMut(&Request<'_>) -> Result<Response<'static>, TransportError>> FnTransport<F> {
-    /// From the closure.
+    /// Makes a transport of the closure.
     #[must_use]
     pub fn new(send: F) -> Self {
         Self(send)

@@ -11,10 +11,13 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use azure_iot_dps::{
-    Assignment, Carryover, DeviceKey, Error, Event, IdScope, Now, Registration, RegistrationId, RegistrationSettings,
-    Response, Signer, Step, TransportError, TransportErrorKind, UnixTime,
-};
+use azure_iot_dps::attestation::{AttestationKind, KeySlot};
+use azure_iot_dps::error::{TransportError, TransportErrorKind};
+use azure_iot_dps::key::{Signer, SignerError};
+use azure_iot_dps::protocol::Response;
+use azure_iot_dps::registration::{Registration, RegistrationSettings, Session, Step};
+use azure_iot_dps::time::{Now, UnixTime};
+use azure_iot_dps::{Assignment, DeviceKey, Error, Event, IdScope, RegistrationId};
 use sha2::{Digest, Sha256};
 
 pub const KEY: &str = "miuSB501eJKWtdSGawOlw0wbqw7z4flDPUIeAsCTiWs=";
@@ -100,7 +103,7 @@ pub struct Run {
     pub sent: Vec<Sent>,
     pub events: Vec<Event>,
     pub ended_at: Duration,
-    pub carryover: Carryover,
+    pub session: Session,
     pub unused: usize,
 }
 
@@ -119,11 +122,39 @@ impl Run {
     }
 }
 
+/// What to do next, with every signature given that is asked for on the way.
+pub fn step<'r>(registration: &'r mut Registration<'_>, key: &impl Signer, now: Now) -> Result<Step<'r>, Error> {
+    step_with(registration, |_, message| key.sign(message), now)
+}
+
+/// The same for a device with several keys.
+pub fn step_with<'r>(
+    registration: &'r mut Registration<'_>,
+    sign: impl Fn(KeySlot, &[u8]) -> Result<[u8; 32], SignerError>,
+    now: Now,
+) -> Result<Step<'r>, Error> {
+    let signature = match registration.step(now)? {
+        Step::Sign(request) => Some(sign(request.key(), request.message())),
+        Step::Send(_) => None,
+        Step::Wait(wait) => return Ok(Step::Wait(wait)),
+        Step::Done(assignment) => return Ok(Step::Done(assignment)),
+    };
+    if let Some(signature) = signature {
+        registration.signed(signature);
+    }
+    registration.step(now)
+}
+
+/// All events that are pending.
+pub fn events(registration: &mut Registration<'_>) -> Vec<Event> {
+    std::iter::from_fn(|| registration.next_event()).collect()
+}
+
 /// A registration in virtual time, from a script of answers; the last one is repeated for ever.
 pub struct Drive<'a, S: Signer + ?Sized = DeviceKey> {
     pub settings: &'a RegistrationSettings,
     pub signer: &'a S,
-    pub carryover: Carryover,
+    pub session: Session,
     pub start: Now,
     /// How long each answer takes.
     pub latency: Duration,
@@ -132,50 +163,58 @@ pub struct Drive<'a, S: Signer + ?Sized = DeviceKey> {
 impl<S: Signer + ?Sized> Drive<'_, S> {
     pub fn run(&self, script: impl IntoIterator<Item = Answer>) -> Run {
         let mut script: VecDeque<Answer> = script.into_iter().collect();
-        let mut events = std::sync::Mutex::new(Vec::new());
-        let mut observer = |event| events.lock().expect("not poisoned").push(event);
-        let mut registration = Registration::resume(self.settings, self.signer, self.carryover).observer(&mut observer);
+        let mut registration = Registration::resume(self.settings, AttestationKind::SymmetricKey, self.session.clone());
         let mut now = self.start;
         let pass = |now: &mut Now, time: Duration| {
             now.uptime += time;
             now.unix = self.start.unix.map(|unix| unix.saturating_add(now.uptime - self.start.uptime));
         };
-        let mut sent = Vec::new();
+        let (mut sent, mut told) = (Vec::new(), Vec::new());
         let result = loop {
             assert!(sent.len() < 10_000, "a registration sends no end of requests");
+            let advanced = registration.advance(now);
+            told.extend(events(&mut registration));
+            if let Err(error) = advanced {
+                break Err(error);
+            }
             match registration.step(now) {
+                Ok(Step::Sign(request)) => {
+                    let signature = self.signer.sign(request.message());
+                    registration.signed(signature);
+                }
                 Ok(Step::Send(request)) => {
                     let (latency, time_limit) = (self.latency, request.time_limit());
+                    let (head, token) = (request.http(), request.token().expect("a token"));
                     sent.push(Sent {
                         at: now.uptime,
-                        method: request.method(),
-                        target: request.target().into(),
-                        authorization: request.token().as_str().into(),
+                        method: head.method(),
+                        target: head.target().to_string(),
+                        authorization: token.as_str().into(),
                         body: request.body().map(|body| String::from_utf8(body.to_vec()).expect("UTF-8")),
                         time_limit: request.time_limit(),
-                        expires_at: request.token().expires_at(),
+                        expires_at: token.expires_at(),
                     });
                     pass(&mut now, latency.min(time_limit));
                     let next = if script.len() > 1 { script.pop_front() } else { script.front().cloned() };
                     let next = next.expect("the script is not empty");
                     let answer = if latency <= time_limit { next } else { Err(TransportErrorKind::TimedOut) }
                         .map_err(TransportError::new);
-                    if let Err(error) = registration.receive(answer, now) {
+                    let received = registration.receive(answer, now);
+                    told.extend(events(&mut registration));
+                    if let Err(error) = received {
                         break Err(error);
                     }
                 }
-                Ok(Step::Wait(pause)) => {
-                    assert!(!pause.duration().is_zero(), "a wait of nothing is a busy loop");
-                    pass(&mut now, pause.duration());
+                Ok(Step::Wait(wait)) => {
+                    assert!(!wait.duration().is_zero(), "a wait of nothing is a busy loop");
+                    pass(&mut now, wait.duration());
                 }
                 Ok(Step::Done(assignment)) => break Ok(assignment),
                 Err(error) => break Err(error),
             }
         };
-        let carryover = registration.carryover();
-        drop(registration);
-        let events = std::mem::take(events.get_mut().expect("not poisoned"));
-        Run { result, sent, events, ended_at: now.uptime, carryover, unused: script.len() - 1 }
+        let session = registration.into_session();
+        Run { result, sent, events: told, ended_at: now.uptime, session, unused: script.len() - 1 }
     }
 }
 
@@ -183,7 +222,7 @@ impl<S: Signer + ?Sized> Drive<'_, S> {
 pub fn drive(settings: &RegistrationSettings, script: impl IntoIterator<Item = Answer>) -> Run {
     let signer = &key();
     let run =
-        Drive { settings, signer, carryover: Carryover::default(), start: at(0), latency: Duration::ZERO }.run(script);
+        Drive { settings, signer, session: Session::default(), start: at(0), latency: Duration::ZERO }.run(script);
     assert_eq!(run.unused, 0, "the script went on: {:?}", run.result);
     run
 }

@@ -16,11 +16,15 @@ use core::cell::{Cell, UnsafeCell};
 use core::panic::PanicInfo;
 use core::time::Duration;
 
-use azure_iot_dps::{
-    Advice, Assignment, AssignmentStore, Clock, DeviceKey, Error, FnTransport, HubCredentials, HubFailure, IdScope,
-    Now, ProvisioningClient, Reconnection, Registration, RegistrationId, RegistrationSettings, Response, Step,
-    StoreError, UnixTime,
-};
+use azure_iot_dps::attestation::AttestationKind;
+use azure_iot_dps::error::StoreError;
+use azure_iot_dps::hub::{Advice, AssignmentStore, HubFailure, Reconnection};
+use azure_iot_dps::key::Signer;
+use azure_iot_dps::protocol::Response;
+use azure_iot_dps::registration::{Registration, RegistrationSettings, Step};
+use azure_iot_dps::time::{Now, UnixTime};
+use azure_iot_dps::transport::FnTransport;
+use azure_iot_dps::{Assignment, Clock, DeviceKey, Error, HubCredentials, IdScope, ProvisioningClient, RegistrationId};
 
 #[link(name = "c")]
 unsafe extern "C" {
@@ -116,16 +120,20 @@ fn key() -> Option<DeviceKey> {
 
 /// By hand, as an RTOS task or an async executor would.
 fn by_hand(settings: &RegistrationSettings, key: &DeviceKey) -> Result<Assignment, Error> {
-    let mut registration = Registration::new(settings, key);
+    let mut registration = Registration::new(settings, AttestationKind::SymmetricKey);
     let mut answers = [ASSIGNING, ASSIGNING, ASSIGNED].into_iter();
     let mut clock = Ticks(Duration::ZERO);
     loop {
         match registration.step(clock.now())? {
+            Step::Sign(request) => {
+                let signature = key.sign(request.message());
+                registration.signed(signature);
+            }
             Step::Send(_) => {
                 let answer = Response::new(200, answers.next().unwrap_or_default());
                 registration.receive(Ok(answer), clock.now())?;
             }
-            Step::Wait(pause) => clock.sleep(pause.duration()),
+            Step::Wait(wait) => clock.sleep(wait.duration()),
             Step::Done(assignment) => return Ok(assignment),
         }
     }
@@ -142,12 +150,12 @@ fn run() -> Result<(), i32> {
     }
 
     let transport = FnTransport::new(|_| Ok(Response::new(200, ASSIGNED)));
-    let client = ProvisioningClient::builder(scope, id.clone(), key.clone()).transport(transport);
-    let mut client = client.clock(Ticks(Duration::ZERO)).build().map_err(|_| 5)?;
+    let client = ProvisioningClient::builder(scope, id.clone(), key.clone());
+    let mut client = client.build_with(transport, Ticks(Duration::ZERO));
     let mut store = Page(Vec::new());
-    client.assignment(&mut store).map_err(|_| 6)?;
-    let stored = client.assignment(&mut store).map_err(|_| 7)?;
-    let mut credentials = HubCredentials::new(&stored, &key);
+    client.load_or_register(&mut store).map_err(|_| 5)?;
+    let stored = client.load_or_register(&mut store).map_err(|_| 6)?;
+    let mut credentials = HubCredentials::new(&stored, &key).map_err(|_| 7)?;
     let login = credentials.mqtt(UnixTime::from_secs(1_800_000_000)).map_err(|_| 8)?;
     if login.client_id() != "dev-01" || stored.requests() != 0 {
         return Err(9);

@@ -5,7 +5,7 @@ use std::io;
 use rustls::CertificateError;
 use ureq::Timeout;
 
-use super::names::LOOKUP_FAILED;
+use super::dns_cache::LOOKUP_FAILED;
 use crate::error::{TransportError, TransportErrorKind as Kind};
 
 /// `proxied`: the peer that was connected to is a proxy.

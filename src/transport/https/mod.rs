@@ -1,7 +1,7 @@
 //! The default transport: ureq, with rustls on ring and the bundled roots.
 
+mod dns_cache;
 mod failure;
-mod names;
 mod proxy;
 mod roots;
 
@@ -16,7 +16,7 @@ use std::io::{self, Read};
 use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::Instant;
 
-use names::Names;
+use dns_cache::DnsCache;
 pub use proxy::{Proxy, ProxyError};
 pub use roots::{Roots, RootsError};
 use ureq::http::{HeaderMap, HeaderValue, header};
@@ -34,15 +34,15 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 /// ureq keeps its TLS configuration, and with it the sessions that can be resumed, for those alone.
 const REQUEST_LIMIT: Duration = Duration::from_secs(55);
 /// The service's answers have at most 96 KB.
-const LARGEST_BODY: u64 = 128 * 1024;
-const LARGEST_HEAD: usize = 16 * 1024;
+const MAX_BODY: u64 = 128 * 1024;
+const MAX_HEAD: usize = 16 * 1024;
 /// One that is full before the limit is passed would look like a peer that hung up.
-const INPUT_BUFFER: usize = LARGEST_HEAD + 1024;
+const INPUT_BUFFER: usize = MAX_HEAD + 1024;
 /// Room for a request's head: the longest token, target and product together stay below.
 const OUTPUT_BUFFER: usize = 8 * 1024;
 /// The service may ask to wait a minute between polls; that should not cost another handshake. Azure's load balancers drop
 /// what is idle for 4 minutes.
-const LONGEST_IDLE: Duration = Duration::from_secs(210);
+const MAX_IDLE: Duration = Duration::from_secs(210);
 
 /// Carries requests over HTTPS, with TLS 1.2 or 1.3 by rustls.
 ///
@@ -67,7 +67,7 @@ const LONGEST_IDLE: Duration = Duration::from_secs(210);
 /// ```
 pub struct HttpsTransport {
     proxy: Option<ureq::Proxy>,
-    names: Names,
+    dns: DnsCache,
     shared: Arc<Mutex<Shared>>,
     // The last answer, which the caller borrows.
     head: HeaderMap,
@@ -114,8 +114,8 @@ impl HttpsTransport {
 
     /// A handle that ends the request under way from another thread.
     #[must_use]
-    pub fn closer(&self) -> Closer {
-        Closer(Arc::clone(&self.shared))
+    pub fn shutdown_handle(&self) -> ShutdownHandle {
+        ShutdownHandle(Arc::clone(&self.shared))
     }
 
     /// A handle that replaces the roots, from anywhere and as often as need be.
@@ -126,7 +126,7 @@ impl HttpsTransport {
 
     /// Sends, and sends once more if what was kept from the last request, the connection or the address, is good no longer. A
     /// request is safe to send again.
-    fn send_anew_if_need_be(&mut self, request: &Request<'_>) -> Result<u16, ureq::Error> {
+    fn send_with_retry(&mut self, request: &Request<'_>) -> Result<u16, ureq::Error> {
         let started = Instant::now();
         let time_limit = request.time_limit().min(REQUEST_LIMIT);
         let kept = {
@@ -136,7 +136,7 @@ impl HttpsTransport {
         };
         match self.send_in_time(request, time_limit) {
             Err(error) if kept && failure::is_lost(&error) && !lock(&self.shared).closed => {
-                self.names.forget();
+                self.dns.forget();
                 let left = time_limit.saturating_sub(started.elapsed());
                 if left.is_zero() { Err(error) } else { self.send_in_time(request, left) }
             }
@@ -172,9 +172,10 @@ impl HttpsTransport {
     fn exchange(&mut self, request: &Request<'_>, time_limit: Duration) -> Result<u16, ureq::Error> {
         self.head.clear();
         self.body = Vec::new();
-        let uri = format!("https://{}{}", request.endpoint(), request.target());
-        let mut builder = ureq::http::Request::builder().method(request.method()).uri(uri);
-        for (name, value) in request.headers() {
+        let head = request.http();
+        let uri = format!("https://{}{}", request.endpoint(), head.target());
+        let mut builder = ureq::http::Request::builder().method(head.method()).uri(uri);
+        for (name, value) in head.headers() {
             let mut value = HeaderValue::try_from(value).map_err(ureq::http::Error::from)?;
             value.set_sensitive(name == header::AUTHORIZATION);
             builder = builder.header(name, value);
@@ -185,7 +186,7 @@ impl HttpsTransport {
         };
         let (head, body) = answer?.into_parts();
         // ureq's limit is the first length that is too large.
-        let limit = LARGEST_BODY.saturating_add(1);
+        let limit = MAX_BODY.saturating_add(1);
         body.into_with_config().limit(limit).reader().read_to_end(&mut self.body)?;
         self.head = head.headers;
         Ok(head.status.as_u16())
@@ -206,7 +207,7 @@ impl HttpsTransport {
         }
         let agent = shared.agent.take().unwrap_or_else(|| {
             let config = configuration(shared.roots.clone(), self.proxy.clone());
-            ureq::Agent::with_parts(config, DefaultConnector::default(), self.names.clone())
+            ureq::Agent::with_parts(config, DefaultConnector::default(), self.dns.clone())
         });
         shared.agent = Some(agent.clone());
         shared.under_way = Some(agent.clone());
@@ -226,31 +227,31 @@ impl HttpsTransport {
     }
 }
 
-/// Ends what an [`HttpsTransport`] has under way, from another thread. Made by [`HttpsTransport::closer`].
+/// Ends what an [`HttpsTransport`] has under way, from another thread. Made by [`HttpsTransport::shutdown_handle`].
 ///
 /// The request fails at once (a name that is being looked up or a TCP connection that is being opened, within their limits
 /// of 10 and 30 s). A registration takes that for a failure like any other and waits: have the wait hook say stop, too. A
 /// later registration connects anew.
 #[derive(Clone)]
-pub struct Closer(Arc<Mutex<Shared>>);
+pub struct ShutdownHandle(Arc<Mutex<Shared>>);
 
-impl Closer {
-    /// Closes the connection.
-    pub fn close(&self) {
+impl ShutdownHandle {
+    /// Ends the request under way and closes the connection.
+    pub fn shutdown(&self) {
         close(&self.0);
     }
 }
 
-impl fmt::Debug for Closer {
+impl fmt::Debug for ShutdownHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Closer")
+        f.write_str("ShutdownHandle")
     }
 }
 
 /// Replaces the roots of an [`HttpsTransport`] while it is in use. Made by [`HttpsTransport::roots_handle`].
 ///
 /// ```no_run
-/// use azure_iot_dps::{HttpsTransport, Roots, RootsError, RootsHandle};
+/// use azure_iot_dps::transport::{HttpsTransport, Roots, RootsError};
 ///
 /// let file = "/etc/acme/roots.pem";
 /// let transport = HttpsTransport::builder().roots(Roots::file(file)?).build();
@@ -292,16 +293,16 @@ impl fmt::Debug for HttpsTransport {
 
 impl Transport for HttpsTransport {
     fn send<'b>(&'b mut self, request: &Request<'_>) -> Result<Response<'b>, TransportError> {
-        let result = self.send_anew_if_need_be(request);
+        let result = self.send_with_retry(request);
         lock(&self.shared).under_way = None;
         let status = result.map_err(|error| {
             // Wherever it went wrong, the address may be to blame.
-            self.names.forget();
+            self.dns.forget();
             failure::explain(error, self.proxy.is_some())
         })?;
         if self.is_foreign(status) {
             // A gateway or a captive portal: the next request is to find the service, should it be there by then.
-            self.names.forget();
+            self.dns.forget();
             lock(&self.shared).agent = None;
         }
         let headers = self.head.iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
@@ -315,7 +316,7 @@ impl Transport for HttpsTransport {
 pub struct HttpsTransportBuilder {
     roots: Roots,
     proxy: Option<Proxy>,
-    names: Names,
+    dns: DnsCache,
 }
 
 impl HttpsTransportBuilder {
@@ -332,12 +333,12 @@ impl HttpsTransportBuilder {
     }
 
     /// How a host name and a port become addresses, which are tried in their order. Called on a thread of its own. An error, or no
-    /// address, is [`NameNotResolved`](crate::TransportErrorKind::NameNotResolved). Default the system's resolver.
+    /// address, is [`NameNotResolved`](crate::error::TransportErrorKind::NameNotResolved). Default the system's resolver.
     ///
     /// A proxy looks names up by itself: then this is asked for the proxy alone.
     #[must_use]
     pub fn resolver(self, lookup: impl Fn(&str, u16) -> io::Result<Vec<SocketAddr>> + Send + Sync + 'static) -> Self {
-        Self { names: Names::new(lookup), ..self }
+        Self { dns: DnsCache::new(lookup), ..self }
     }
 
     /// The transport. Nothing is connected yet.
@@ -346,7 +347,7 @@ impl HttpsTransportBuilder {
         let shared = Shared { roots: self.roots.into_inner(), agent: None, under_way: None, closed: false };
         HttpsTransport {
             proxy: self.proxy.map(Proxy::into_inner),
-            names: self.names,
+            dns: self.dns,
             shared: Arc::new(Mutex::new(shared)),
             head: HeaderMap::new(),
             body: Vec::new(),
@@ -371,10 +372,10 @@ fn configuration(roots: RootCerts, proxy: Option<ureq::Proxy>) -> ureq::config::
         .timeout_send_body(Some(ANSWER_LIMIT))
         .timeout_recv_response(Some(ANSWER_LIMIT))
         .timeout_recv_body(Some(ANSWER_LIMIT))
-        .max_response_header_size(LARGEST_HEAD)
+        .max_response_header_size(MAX_HEAD)
         .input_buffer_size(INPUT_BUFFER)
         .output_buffer_size(OUTPUT_BUFFER)
-        .max_idle_age(LONGEST_IDLE)
+        .max_idle_age(MAX_IDLE)
         .max_idle_connections(1)
         .max_idle_connections_per_host(1)
         // Seen by a proxy only; a request brings its own.

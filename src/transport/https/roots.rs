@@ -10,12 +10,12 @@ use std::path::{Path, PathBuf};
 use ureq::tls::{Certificate, PemItem, RootCerts, parse_pem};
 
 /// More than any list of roots has: Mozilla's has a fifth of it as PEM.
-const LARGEST_FILE: u64 = 1024 * 1024;
+const MAX_FILE: u64 = 1024 * 1024;
 
 /// The certificate authorities that a transport trusts.
 ///
 /// A device outlives them: let them come from a file that an update can replace ([`Roots::file`]), and load that again with
-/// a [`RootsHandle`](crate::RootsHandle). Trust roots, not intermediates: those change without notice.
+/// a [`RootsHandle`](crate::transport::RootsHandle). Trust roots, not intermediates: those change without notice.
 ///
 /// | cloud | endpoints | roots | bundled here |
 /// | --- | --- | --- | --- |
@@ -97,11 +97,11 @@ impl Roots {
     pub fn file(path: impl AsRef<Path>) -> Result<Self, RootsError> {
         let path = path.as_ref();
         let mut bytes = Vec::new();
-        let one_more = LARGEST_FILE.saturating_add(1);
+        let one_more = MAX_FILE.saturating_add(1);
         let result = File::open(path).and_then(|file| file.take(one_more).read_to_end(&mut bytes));
         result.map_err(|source| RootsError::File { path: path.into(), source })?;
-        if bytes.len() as u64 > LARGEST_FILE {
-            return Err(RootsError::TooLarge { limit: LARGEST_FILE });
+        if bytes.len() as u64 > MAX_FILE {
+            return Err(RootsError::TooLarge { limit: MAX_FILE });
         }
         // The first byte of a certificate in DER: a sequence.
         if bytes.first() == Some(&0x30) { Self::der(&bytes) } else { Self::pem(&bytes) }

@@ -1,0 +1,213 @@
+//! The client that owns its parts.
+
+use alloc::boxed::Box;
+use core::fmt;
+use core::mem;
+use core::ops::ControlFlow;
+
+use crate::assignment::Assignment;
+use crate::attestation::{Attestation, KeySlot};
+use crate::client::drive::{Hooks, drive};
+use crate::error::{Error, StoreError};
+use crate::hub::AssignmentStore;
+use crate::registration::{Event, Registration, RegistrationSettings, SavedSession, Session, Wait};
+use crate::time::Clock;
+use crate::transport::Transport;
+
+pub(super) type WaitHook = Box<dyn FnMut(&Wait) -> ControlFlow<()> + Send>;
+pub(super) type Observer = Box<dyn FnMut(Event) + Send>;
+
+/// Registers a device and blocks until it has its hub.
+///
+/// ```no_run
+/// use azure_iot_dps::{DeviceKey, IdScope, ProvisioningClient, RegistrationId};
+///
+/// # #[cfg(feature = "https")]
+/// # fn provision(device_key: &str) -> Result<(), Box<dyn std::error::Error>> {
+/// let mut client = ProvisioningClient::new(
+///     IdScope::new("0ne00002193")?,
+///     RegistrationId::new("sn-007-888-abc-mac-a1-b2-c3-d4-e5-f6")?,
+///     DeviceKey::from_base64(device_key)?,
+/// );
+/// let assignment = client.register()?;
+/// println!("{} at {}", assignment.device_id(), assignment.hub());
+/// # Ok(())
+/// # }
+/// ```
+pub struct ProvisioningClient {
+    pub(super) settings: RegistrationSettings,
+    pub(super) attestation: Attestation,
+    pub(super) transport: Box<dyn Transport + Send>,
+    pub(super) clock: Box<dyn Clock + Send>,
+    pub(super) hooks: ClientHooks,
+    pub(super) session: Session,
+    pub(super) store_error: Option<StoreError>,
+}
+
+/// The wait hook and the observer that the client was built with.
+#[derive(Default)]
+pub(super) struct ClientHooks {
+    pub(super) wait: Option<WaitHook>,
+    pub(super) observer: Option<Observer>,
+}
+
+impl Hooks for ClientHooks {
+    fn wait(&mut self, wait: &Wait) -> ControlFlow<()> {
+        self.wait.as_mut().map_or(ControlFlow::Continue(()), |hook| hook(wait))
+    }
+
+    fn event(&mut self, event: Event) {
+        if let Some(observer) = &mut self.observer {
+            observer(event);
+        }
+    }
+}
+
+impl ProvisioningClient {
+    /// Registers the device and blocks until it is assigned to a hub.
+    ///
+    /// Takes no longer than the deadline. May be called as often as need be. Each call is a registration of its own, unless the
+    /// one before ended at its deadline while the service was still assigning: then this one asks about that first. It goes on
+    /// with the backoff that the last one had reached, if that did not end in an assignment.
+    ///
+    /// # Errors
+    ///
+    /// Why the device has no hub. [`Error::is_transient`] tells whether another call can help, [`Error::retry_after`] when:
+    /// one that comes earlier may fail at once.
+    pub fn register(&mut self) -> Result<Assignment, Error> {
+        self.run(false)
+    }
+
+    /// Asks for the assignment that the device has already, without registering, which is not billed. Blocks as
+    /// [`register`](Self::register) does. `None` where there is no assignment.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`register`](Self::register).
+    pub fn status_lookup(&mut self) -> Result<Option<Assignment>, Error> {
+        match self.run(true) {
+            Ok(assignment) => Ok(Some(assignment)),
+            Err(Error::NotAssigned) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Loads the stored assignment or, where there is none, registers and stores one. What a device calls at every boot; it
+    /// blocks as [`register`](Self::register) does where it registers.
+    ///
+    /// A store of another endpoint, ID scope or registration ID counts as empty, and so does a damaged one. One that a later
+    /// version of this crate wrote, as after a firmware was rolled back, is neither read nor replaced
+    /// ([`register_and_store`](Self::register_and_store) replaces it). Whatever is wrong with a store does not keep the device from
+    /// its hub: it registers, as it would without, and [`store_error`](Self::store_error) tells.
+    ///
+    /// ```
+    /// # use azure_iot_dps::hub::AssignmentStore;
+    /// # use azure_iot_dps::{Assignment, Error, ProvisioningClient};
+    /// # fn boot(client: &mut ProvisioningClient, mut store: impl AssignmentStore) -> Result<Assignment, Error> {
+    /// let assignment = client.load_or_register(&mut store)?;
+    /// if let Some(problem) = client.store_error() {
+    ///     eprintln!("the stored assignment was of no use: {problem}");
+    /// }
+    /// # Ok(assignment)
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Those of [`register`](Self::register). Before another call wait for [`Error::retry_after`].
+    pub fn load_or_register(&mut self, store: &mut dyn AssignmentStore) -> Result<Assignment, Error> {
+        self.store_error = None;
+        let restored = store.load().and_then(|record| Assignment::from_record(&record, &self.settings));
+        let error = match restored {
+            Ok(Some(assignment)) => {
+                self.session.set_key(assignment.key_used().unwrap_or(KeySlot::Primary));
+                self.tell(Event::Restored);
+                return Ok(assignment);
+            }
+            Ok(None) => return self.register_and_store(store),
+            Err(error) => error,
+        };
+        self.tell(Event::NotRestored);
+        let result = match error {
+            StoreError::LaterFormat { .. } => self.register(),
+            _ => self.register_and_store(store),
+        };
+        self.store_error.get_or_insert(error);
+        result
+    }
+
+    /// Registers, whatever is stored, and stores the assignment. What a device calls when it is told to
+    /// ([`Advice::Register`](crate::hub::Advice::Register)); it blocks as [`register`](Self::register) does.
+    ///
+    /// What is stored stays there until the device has another assignment. If that cannot be stored, the one before is cleared,
+    /// where that can be done: the next boot must not go by what is out of date.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`register`](Self::register). Before another call wait for [`Error::retry_after`].
+    pub fn register_and_store(&mut self, store: &mut dyn AssignmentStore) -> Result<Assignment, Error> {
+        self.store_error = None;
+        let assignment = self.register()?;
+        if let Err(error) = store.save(&assignment.to_record(&self.settings)) {
+            if !matches!(error, StoreError::Busy) {
+                // What went wrong first is what counts.
+                let _ = store.clear();
+            }
+            self.tell(Event::NotStored);
+            self.store_error = Some(error);
+        }
+        Ok(assignment)
+    }
+
+    /// Returns what was wrong with the store, where the last [`load_or_register`](Self::load_or_register) or
+    /// [`register_and_store`](Self::register_and_store) had to do without it.
+    #[must_use]
+    pub fn store_error(&self) -> Option<&StoreError> {
+        self.store_error.as_ref()
+    }
+
+    /// Replaces what the device proves its identity with, after its keys were rolled.
+    pub fn set_attestation(&mut self, attestation: impl Into<Attestation>) {
+        self.attestation = attestation.into();
+        self.session.forget_credentials();
+    }
+
+    /// Returns what the client has learnt, to be kept across a reboot.
+    pub fn save_session(&mut self) -> SavedSession {
+        let uptime = self.clock.now().uptime;
+        self.session.save(uptime)
+    }
+
+    /// Goes on from what was kept across a reboot. Do not restore a session that was saved with other keys.
+    pub fn restore_session(&mut self, saved: SavedSession) {
+        let uptime = self.clock.now().uptime;
+        self.session.replace_saved(saved, uptime);
+    }
+
+    fn tell(&mut self, event: Event) {
+        #[cfg(feature = "log")]
+        event.log(&self.settings.registration_id);
+        self.hooks.event(event);
+    }
+
+    fn run(&mut self, status_lookup: bool) -> Result<Assignment, Error> {
+        let Self { settings, attestation, transport, clock, hooks, session, store_error: _ } = self;
+        let mut registration = Registration::resume(settings, attestation.kind(), mem::take(session));
+        if status_lookup {
+            registration = registration.status_lookup();
+        }
+        let sign = |key, message: &[u8]| attestation.sign(key, message);
+        let result = drive(&mut registration, sign, transport, clock, hooks);
+        *session = registration.into_session();
+        result
+    }
+}
+
+impl fmt::Debug for ProvisioningClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProvisioningClient")
+            .field("settings", &self.settings)
+            .field("attestation", &self.attestation)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,80 @@
+//! What a person should do, one sentence for each kind of failure.
+
+use crate::error::answer::UnexpectedAnswer;
+use crate::error::service::{ServiceError, ServiceErrorKind};
+use crate::error::transport::TransportErrorKind;
+
+pub(super) const WAIT: &str = "Wait for the time that the error names, then call again.";
+
+impl ServiceError {
+    /// Tells a person in one sentence what to do about it.
+    #[must_use]
+    pub fn remedy(&self) -> &'static str {
+        match (self.kind(), self.status()) {
+            (ServiceErrorKind::Disabled, _) => "Enable the device's enrollment in the provisioning service.",
+            (ServiceErrorKind::Failed, _) => {
+                "Look at the provisioning service's linked hubs and at its allocation policy, then register again."
+            }
+            (ServiceErrorKind::Request, 401) => {
+                "Check that the key is this device's own (for an enrollment group, the one derived for this registration \
+                 ID), the ID scope, and the device's clock."
+            }
+            (ServiceErrorKind::Request, 403) => {
+                "Check that the enrollment may be used and that nothing blocks the device's network."
+            }
+            (ServiceErrorKind::Request, 404) => {
+                "Create an enrollment for this registration ID, or correct the ID scope."
+            }
+            (ServiceErrorKind::Request, 409 | 412) => {
+                "Make sure that no other process registers this device at the same time, then call again."
+            }
+            (ServiceErrorKind::Request, 408 | 429) => {
+                "Wait for the time that the error names, then call again; for a fleet, spread the first requests."
+            }
+            (ServiceErrorKind::Request, 500..) => {
+                "Wait for the time that the error names; if it persists, look at Azure's status."
+            }
+            (ServiceErrorKind::Request, ..=399) => {
+                "Check what stands between the device and the service: it redirects requests."
+            }
+            (ServiceErrorKind::Request, _) => {
+                "Compare the registration ID, the payload and the endpoint with what the service expects."
+            }
+        }
+    }
+}
+
+impl UnexpectedAnswer {
+    /// Tells a person in one sentence what to do about it.
+    #[must_use]
+    pub fn remedy(&self) -> &'static str {
+        match self.field() {
+            Some(_) => "Ask whoever runs the provisioning service why it assigns this; quote the request ID.",
+            None => {
+                "Look for what answers in the service's place: a captive portal, a gateway, a proxy, or a wrong endpoint."
+            }
+        }
+    }
+}
+
+impl TransportErrorKind {
+    /// Tells a person in one sentence what to do about it.
+    #[must_use]
+    pub fn remedy(self) -> &'static str {
+        match self {
+            Self::NameNotResolved => "Check the endpoint's name and the network's DNS.",
+            Self::CannotConnect => "Check the network, its route to the service, and that no firewall closes the port.",
+            Self::TimedOut => "Check the network's quality, and that no firewall drops the connection silently.",
+            Self::Tls => "Check for a device between that breaks TLS, and that the service speaks TLS 1.2 or 1.3.",
+            Self::CertificateNotTrusted => {
+                "Check the trusted certificate authorities, the endpoint's name, and that no proxy inspects TLS."
+            }
+            Self::ClockNotSet => "Set the device's clock: the server's certificate is not valid yet by it.",
+            Self::Proxy => "Check the proxy's address and credentials, and that it lets the device through.",
+            Self::AnswerTooLarge => "Look for what answers in the service's place: its own answers are not that large.",
+            Self::AnswerBroken => "Check the network, and that the endpoint is that of a provisioning service.",
+            Self::Unsupported => "Use a transport whose protocol has this operation, such as HTTPS.",
+            Self::Other => "Look at the cause that the error names.",
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! What an answer means: the one place where it is decided what is final and what is tried again. It changes nothing, and all
+//! that it needs is in its arguments.
+//!
+//! | answer | outcome |
+//! | --- | --- |
+//! | `assigned` with a hub and a device ID | done |
+//! | `assigned` with a result that lacks one of them, or has one that cannot be used | final |
+//! | `assigning`, `unassigned`, an unknown status, or an operation ID alone | poll |
+//! | `failed`, `disabled` | final |
+//! | 401, where the service's time shows that the token was expired | sign again with the service's time |
+//! | another 401, where the other key was not refused | sign again with the other key |
+//! | 404 on a poll | register again, up to four times |
+//! | 404 on a status lookup | there is no assignment |
+//! | 409, 412 in the service's error format | try again, up to four times |
+//! | 3xx, 408, 429, 5xx in the service's error format | try again |
+//! | any other error in the service's format | final |
+//! | all else: HTML, nothing, JSON that makes no sense | try again |
+//! | no answer, because the protocol has no such operation | final |
+//! | no answer for any other reason | try again |
+//!
+//! The service's error format is JSON with an `errorCode`, the header `x-ms-error-code`, or
+//! [`Response::unauthorized`]. "Try again" ends at the deadline. A correction of the same kind as one before in the same
+//! registration is tried after a backoff, the first one at once.
+
+use alloc::boxed::Box;
+
+use crate::assignment::{Assignment, Run, Unusable};
+use crate::attestation::{AttestationKind, KeySlot};
+use crate::error::{Error, ServiceError, ServiceErrorKind, TransportError, UnexpectedAnswer};
+use crate::protocol::json::{Body, RegistrationState, Status};
+use crate::protocol::{Operation, Response};
+use crate::registration::attempts::Attempts;
+use crate::registration::event::WaitReason;
+use crate::registration::outcome::Outcome;
+use crate::registration::settings::RegistrationSettings;
+use crate::sas::SasToken;
+use crate::time::{ClockCorrection, UnixTime, parse_rfc3339};
+
+/// What was sent.
+#[derive(Clone, Copy)]
+pub(super) struct Sent<'s> {
+    pub(super) operation: Operation<'s>,
+    pub(super) token: Option<&'s SasToken>,
+    /// The key that signed the token.
+    pub(super) key: KeySlot,
+}
+
+/// What is known beside the answer.
+#[derive(Clone, Copy)]
+pub(super) struct Known<'k> {
+    pub(super) settings: &'k RegistrationSettings,
+    pub(super) kind: AttestationKind,
+    pub(super) clock_correction: Option<ClockCorrection>,
+    pub(super) attempts: Attempts,
+}
+
+/// What an answer means, or what it means that none came.
+pub(super) fn judge(sent: Sent<'_>, answer: Result<&Response<'_>, TransportError>, known: Known<'_>) -> Outcome {
+    match answer {
+        Ok(response) => Judge { sent, response, known }.judge(),
+        Err(error) if error.kind().is_transient() => {
+            let reason = WaitReason::Unanswered { kind: error.kind() };
+            Outcome::TryAgain(error.into(), reason)
+        }
+        Err(error) => Outcome::Final(Error::Transport(error)),
+    }
+}
+
+struct Judge<'j, 'b> {
+    sent: Sent<'j>,
+    response: &'j Response<'b>,
+    known: Known<'j>,
+}
+
+impl Judge<'_, '_> {
+    fn judge(&self) -> Outcome {
+        if self.response.is_unauthorized() {
+            return self.unauthorized(&Body::default(), None);
+        }
+        let body = Body::parse(self.response.body());
+        // The service may put its error code into a header and nothing into the body.
+        let Some(body) = body.or_else(|| self.response.error_code().map(|_| Body::default())) else {
+            return self.foreign("the body is not JSON of the device API");
+        };
+        let error_code = body.any_error_code().or(self.response.error_code());
+        match (self.response.status(), body.status(), error_code) {
+            (200..=299, ..) if self.sent.operation == Operation::StatusLookup => self.looked_up(&body),
+            (200..=299, ..) | (_, Some(Status::Failed | Status::Disabled), _) => self.told(&body),
+            (.., Some(error_code)) => self.refused(&body, error_code),
+            (.., None) => self.foreign("an error without an error code"),
+        }
+    }
+
+    /// The answer to a status lookup: the bare result.
+    fn looked_up(&self, body: &Body<'_>) -> Outcome {
+        let Some(state) = RegistrationState::parse(self.response.body()) else {
+            return self.foreign("the body is not a registration result");
+        };
+        match state.status() {
+            Some(Status::Assigned) => self.assigned(&state),
+            Some(Status::Failed) => self.ended(ServiceErrorKind::Failed, body, Some(&state)),
+            Some(Status::Disabled) => self.ended(ServiceErrorKind::Disabled, body, Some(&state)),
+            Some(_) => Outcome::NotAssigned,
+            None => self.foreign("a registration result without a status"),
+        }
+    }
+
+    /// How the registration goes.
+    fn told(&self, body: &Body<'_>) -> Outcome {
+        let state = body.registration_state.as_ref();
+        match body.status() {
+            Some(Status::Failed) => self.ended(ServiceErrorKind::Failed, body, state),
+            Some(Status::Disabled) => self.ended(ServiceErrorKind::Disabled, body, state),
+            Some(Status::Assigned) => match state {
+                Some(state) => self.assigned(state),
+                None => self.foreign("assigned, but without a registration result"),
+            },
+            Some(Status::Unassigned | Status::Assigning | Status::Unknown) | None => self.assigning(body),
+        }
+    }
+
+    fn assigning(&self, body: &Body<'_>) -> Outcome {
+        let operation_id = body.operation_id.as_ref().map(|id| &*id.0).filter(|id| is_operation_id(id));
+        if operation_id.is_none() && !self.is_poll() {
+            return self.foreign("neither assigned nor an operation to ask about");
+        }
+        let request_id = self.response.request_id().map(Box::from);
+        Outcome::Assigning { operation_id: operation_id.map(Box::from), request_id }
+    }
+
+    fn assigned(&self, state: &RegistrationState<'_>) -> Outcome {
+        let run = Run {
+            requests: self.known.attempts.requests(),
+            request_id: self.response.request_id().map(Box::from),
+            key_used: self.known.kind.uses_tokens().then_some(self.sent.key),
+            clock_correction: self.known.clock_correction,
+        };
+        match Assignment::from_json(state, &self.known.settings.registration_id, run) {
+            Ok(assignment) => Outcome::Assigned(Box::new(assignment)),
+            Err(unusable) => self.unusable(unusable),
+        }
+    }
+
+    /// An error in the service's own format.
+    fn refused(&self, body: &Body<'_>, error_code: u32) -> Outcome {
+        let status = self.response.status();
+        if status == 401 {
+            return self.unauthorized(body, Some(error_code));
+        }
+        if status == 404 && self.sent.operation == Operation::StatusLookup {
+            return Outcome::NotAssigned;
+        }
+        let error = ServiceError::refused(self.response, body, Some(error_code), self.secret());
+        if status == 404 && self.is_poll() && !self.known.attempts.enough_operations_lost() {
+            return Outcome::OperationLost(error);
+        }
+        match status {
+            409 | 412 if self.known.attempts.enough_conflicts() => Outcome::GaveUp(error),
+            _ if error.is_transient() => Outcome::TryAgain(error.into(), WaitReason::Refused { status }),
+            _ => Outcome::Final(error.into()),
+        }
+    }
+
+    fn unauthorized(&self, body: &Body<'_>, error_code: Option<u32>) -> Outcome {
+        let error = ServiceError::refused(self.response, body, error_code, self.secret());
+        let service_time = self.service_time(body);
+        let clock_at_fault = self.clock_at_fault(service_time);
+        match service_time {
+            Some(service_time) if clock_at_fault && self.known.settings.clock_correction => {
+                Outcome::ClockWrong { service_time, error }
+            }
+            _ if !clock_at_fault && self.has_other_key() => Outcome::KeyRefused(error),
+            _ => Outcome::Final(error.into()),
+        }
+    }
+
+    /// The service's time: of the answer, or else of the error in it.
+    fn service_time(&self, body: &Body<'_>) -> Option<UnixTime> {
+        let timestamp = || parse_rfc3339(&body.timestamp_utc.as_ref()?.0);
+        self.response.date().or_else(timestamp)
+    }
+
+    /// Whether a 401 is to be blamed on the clock: the token was expired when it came to the service, as the service's time
+    /// shows, or as it must have been if the device has no clock.
+    fn clock_at_fault(&self, service_time: Option<UnixTime>) -> bool {
+        let Some(token) = self.sent.token else { return false };
+        match service_time {
+            Some(service_time) => token.is_expired_at(service_time),
+            None => token.expires_at() <= UnixTime::EPOCH.saturating_add(self.known.settings.token_lifetime),
+        }
+    }
+
+    fn has_other_key(&self) -> bool {
+        let two_keys = self.known.kind == AttestationKind::SymmetricKeyPair;
+        two_keys && !self.known.attempts.is_refused(self.sent.key.other())
+    }
+
+    fn is_poll(&self) -> bool {
+        matches!(self.sent.operation, Operation::OperationStatus { .. })
+    }
+
+    fn ended(&self, kind: ServiceErrorKind, body: &Body<'_>, state: Option<&RegistrationState<'_>>) -> Outcome {
+        Outcome::Final(ServiceError::ended(kind, self.response, body, state, self.secret()).into())
+    }
+
+    fn unusable(&self, unusable: Unusable) -> Outcome {
+        Outcome::Final(Error::UnexpectedAnswer(UnexpectedAnswer::unusable(self.response, unusable, self.secret())))
+    }
+
+    fn foreign(&self, problem: &'static str) -> Outcome {
+        let answer = UnexpectedAnswer::foreign(self.response, problem, self.secret());
+        Outcome::TryAgain(answer.into(), WaitReason::UnexpectedAnswer { status: self.response.status() })
+    }
+
+    /// The signature that was sent, in case it is repeated in the answer.
+    fn secret(&self) -> &str {
+        self.sent.token.map_or("", SasToken::signature)
+    }
+}
+
+/// Longer than any that was seen by far; a request must fit the buffers of small transports.
+const MAX_OPERATION_ID: usize = 512;
+
+/// `.` and `..` would change the path that they become part of, encoded or not.
+fn is_operation_id(id: &str) -> bool {
+    !matches!(id, "" | "." | "..") && id.len() <= MAX_OPERATION_ID
+}

@@ -1,0 +1,382 @@
+//! The order of steps.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::fmt;
+use core::time::Duration;
+
+use crate::assignment::Assignment;
+use crate::attestation::{AttestationKind, KeySlot};
+use crate::error::{Error, Failure, TransportError};
+use crate::key::SignerError;
+use crate::protocol::json::Register;
+use crate::protocol::{Operation, Request, Response};
+use crate::registration::attempts::Attempts;
+use crate::registration::event::{Event, Events, WaitReason};
+use crate::registration::judge::{Known, Sent, judge};
+use crate::registration::retry::Jitter;
+use crate::registration::session::Session;
+use crate::registration::settings::RegistrationSettings;
+use crate::registration::step::{SignRequest, Step, Wait};
+use crate::sas::{Resource, SasToken, TokenCache, UnsignedToken};
+use crate::time::{ClockCorrection, Now, UnixTime};
+
+/// The most that one request may take: 10 s to resolve the name, 30 s to connect, 30 s to get the answer.
+const REQUEST_LIMIT: Duration = Duration::from_secs(10 + 30 + 30);
+
+/// One registration, from the first request to the assignment.
+///
+#[doc = include_str!("loops.md")]
+pub struct Registration<'a> {
+    pub(super) settings: &'a RegistrationSettings,
+    pub(super) kind: AttestationKind,
+    pub(super) goal: Goal,
+    body: Vec<u8>,
+    pub(super) tokens: TokenCache,
+    /// What [`Step::Sign`] asks to sign.
+    unsigned: Option<UnsignedToken<'a>>,
+    pub(super) phase: Phase,
+    /// Whether the request at hand was told and counted.
+    announced: bool,
+    /// The uptime at which the time is over; set by the first step.
+    ends_at: Option<Duration>,
+    pub(super) session: Session,
+    /// The key and the time that this registration began with.
+    pub(super) began_with: (KeySlot, Option<ClockCorrection>),
+    pub(super) attempts: Attempts,
+    pub(super) last_failure: LastFailure,
+    events: Events,
+}
+
+/// What a registration is after.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Goal {
+    Register,
+    StatusLookup,
+}
+
+pub(super) enum Phase {
+    New,
+    Ready,
+    Signing,
+    Signed,
+    SignerFailed(SignerError),
+    Sent,
+    Waiting { until: Duration, reason: WaitReason },
+    Assigned(Box<Assignment>),
+    Ended,
+}
+
+/// A step, before it borrows anything.
+enum Next<'a> {
+    Sign(UnsignedToken<'a>),
+    Send { time_limit: Duration },
+    Wait(Wait),
+    Done(Box<Assignment>),
+}
+
+/// What the error tells if the deadline ends the registration now.
+pub(super) enum LastFailure {
+    None,
+    Failed(Failure),
+    /// The service was assigning; its ID of the request.
+    Assigning(Option<Box<str>>),
+}
+
+impl<'a> Registration<'a> {
+    /// Creates a registration. Its deadline counts from the first step.
+    #[must_use]
+    pub fn new(settings: &'a RegistrationSettings, kind: AttestationKind) -> Self {
+        Self::resume(settings, kind, Session::default())
+    }
+
+    /// Creates a registration that goes on from what an earlier one of this device learnt.
+    ///
+    /// If the service has taken up the earlier one, and what is asked for is the same, this one asks about that first and
+    /// registers anew only where the service has forgotten it.
+    #[must_use]
+    pub fn resume(settings: &'a RegistrationSettings, kind: AttestationKind, session: Session) -> Self {
+        Self {
+            settings,
+            kind,
+            goal: Goal::Register,
+            body: settings.body(),
+            tokens: TokenCache::for_requests(settings.token_lifetime),
+            unsigned: None,
+            phase: Phase::New,
+            announced: false,
+            ends_at: None,
+            began_with: (session.key, session.clock_correction),
+            session,
+            attempts: Attempts::default(),
+            last_failure: LastFailure::None,
+            events: Events::default(),
+        }
+    }
+
+    /// Makes it a status lookup: it asks for the assignment that the device has already, without registering, and is not
+    /// billed. It ends in the assignment, or in [`Error::NotAssigned`] where there is none.
+    #[must_use]
+    pub fn status_lookup(self) -> Self {
+        let registration_id = self.settings.registration_id.as_str();
+        let body = Register { registration_id, payload: None, csr: None }.to_bytes();
+        Self { goal: Goal::StatusLookup, body, ..self }
+    }
+
+    /// Returns what to do next, at this time.
+    ///
+    /// The time limit of a request counts from `now`. Asking again before the answer is in gives the same request, or the rest
+    /// of the same wait. Events that were not drained are dropped.
+    ///
+    /// # Errors
+    ///
+    /// The deadline has passed, the signer failed, or the registration has ended.
+    pub fn step(&mut self, now: Now) -> Result<Step<'_>, Error> {
+        Ok(match self.next(now)? {
+            Next::Sign(unsigned) => {
+                let unsigned = self.unsigned.insert(unsigned);
+                Step::Sign(SignRequest { key: self.session.key, message: unsigned.message() })
+            }
+            Next::Send { time_limit } => Step::Send(self.request(time_limit)),
+            Next::Wait(wait) => Step::Wait(wait),
+            Next::Done(assignment) => Step::Done(*assignment),
+        })
+    }
+
+    /// Moves on to this time without taking the step, so that events can be drained before [`step`](Self::step) lends what is
+    /// to be done. Only who drains events needs it.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`step`](Self::step).
+    pub fn advance(&mut self, now: Now) -> Result<(), Error> {
+        match self.next(now)? {
+            Next::Sign(unsigned) => self.unsigned = Some(unsigned),
+            Next::Done(assignment) => self.phase = Phase::Assigned(assignment),
+            Next::Send { .. } | Next::Wait(_) => {}
+        }
+        Ok(())
+    }
+
+    /// Takes the signature that the last [`Step::Sign`] asked for, or why there is none; the next step then fails. One that
+    /// nobody asked for is ignored.
+    pub fn signed(&mut self, signature: Result<[u8; 32], SignerError>) {
+        if !matches!(self.phase, Phase::Signing) {
+            return;
+        }
+        self.phase = match (signature, self.unsigned.take()) {
+            (Ok(signature), Some(unsigned)) => {
+                self.tokens.insert(unsigned.finish(signature));
+                Phase::Signed
+            }
+            (Ok(_), None) => Phase::Ready,
+            (Err(error), _) => Phase::SignerFailed(error),
+        };
+    }
+
+    /// Takes what came of the request of the last [`Step::Send`]. An answer that nobody asked for is ignored.
+    ///
+    /// # Errors
+    ///
+    /// The service refused for good, or the next try would come too late for the deadline.
+    pub fn receive(&mut self, answer: Result<Response<'_>, TransportError>, now: Now) -> Result<(), Error> {
+        if !matches!(self.phase, Phase::Sent) {
+            return Ok(());
+        }
+        (self.phase, self.announced) = (Phase::Ended, false);
+        self.tell(match &answer {
+            Ok(response) => Event::Answered { status: response.status() },
+            Err(error) => Event::Unanswered { kind: error.kind() },
+        });
+        let retry_after = answer.as_ref().ok().and_then(Response::retry_after);
+        let key = self.session.key;
+        let sent = Sent { operation: self.operation(), token: self.tokens.token(), key };
+        let known = Known {
+            settings: self.settings,
+            kind: self.kind,
+            clock_correction: self.session.clock_correction,
+            attempts: self.attempts,
+        };
+        let outcome = match answer {
+            Ok(response) => judge(sent, Ok(&response), known),
+            Err(error) => judge(sent, Err(error), known),
+        };
+        self.attempts.answered(&outcome, key, retry_after);
+        self.act_on(outcome, retry_after, now)
+    }
+
+    /// The next event that was not told yet.
+    ///
+    /// Drain all of them after every [`advance`](Self::advance) and [`receive`](Self::receive), before acting on the result or
+    /// returning the error. At most four are pending; the next step drops those that were not drained.
+    pub fn next_event(&mut self) -> Option<Event> {
+        self.events.pop()
+    }
+
+    /// Returns what was learnt so far, for [`Registration::resume`].
+    #[must_use]
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// Ends the registration, and gives what it learnt.
+    #[must_use]
+    pub fn into_session(self) -> Session {
+        self.session
+    }
+
+    fn next(&mut self, now: Now) -> Result<Next<'a>, Error> {
+        self.events.clear();
+        match core::mem::replace(&mut self.phase, Phase::Ended) {
+            Phase::New => self.begin(now),
+            Phase::Ready | Phase::Signing => self.next_request(now),
+            // Whatever the clock says meanwhile: one signature, one request.
+            Phase::Signed | Phase::Sent => self.hand_out(now),
+            Phase::SignerFailed(error) => Err(error.into()),
+            Phase::Waiting { until, reason } => self.go_on_waiting(until, reason, now),
+            Phase::Assigned(assignment) => Ok(Next::Done(assignment)),
+            Phase::Ended => Err(Error::Ended),
+        }
+    }
+
+    /// Waits out what an earlier registration had to wait for.
+    fn begin(&mut self, now: Now) -> Result<Next<'a>, Error> {
+        let max_wait = self.settings.deadline.saturating_add(self.settings.retry.max());
+        let two_keys = self.kind == AttestationKind::SymmetricKeyPair;
+        let asks_the_same = |fingerprint| fingerprint == self.settings.fingerprint(self.kind);
+        self.session.begin(now, max_wait, two_keys, asks_the_same);
+        self.began_with = (self.session.key, self.session.clock_correction);
+        let polls_at = self.session.operation.as_ref().filter(|_| self.goal == Goal::Register).map(|it| it.ask_at);
+        if polls_at.is_some() {
+            self.last_failure = LastFailure::Assigning(None);
+        }
+        let [refused, assigning] =
+            [self.session.not_before, polls_at.unwrap_or_default()].map(|at| at.saturating_sub(now.uptime));
+        let first = !self.session.spread && refused.is_zero() && polls_at.is_none() && self.goal == Goal::Register;
+        let (wait, reason) = if first {
+            let wait = self.settings.retry.spread(self.jitter(now));
+            // Drawn once: a deadline that is shorter does not make for another draw.
+            (self.session.spread, self.session.not_before) = (true, now.uptime.saturating_add(wait));
+            (wait, WaitReason::FirstSpread)
+        } else if assigning > refused {
+            (assigning, WaitReason::Assigning)
+        } else {
+            (refused, WaitReason::EarlierRefusal)
+        };
+        if !wait.is_zero() {
+            self.tell(Event::Waiting { duration: wait, reason });
+        }
+        self.go_on_waiting(now.uptime.saturating_add(wait), reason, now)
+    }
+
+    fn go_on_waiting(&mut self, until: Duration, reason: WaitReason, now: Now) -> Result<Next<'a>, Error> {
+        match until.saturating_sub(now.uptime) {
+            Duration::ZERO => self.next_request(now),
+            left if left >= self.time_left(now) => Err(self.out_of_time(left)),
+            left => {
+                self.phase = Phase::Waiting { until, reason };
+                Ok(Next::Wait(Wait::new(left, reason)))
+            }
+        }
+    }
+
+    /// The request that is due, or the signature that it lacks.
+    fn next_request(&mut self, now: Now) -> Result<Next<'a>, Error> {
+        if self.time_left(now).is_zero() {
+            return Err(self.out_of_time(Duration::ZERO));
+        }
+        // A device without a clock signs from the epoch; the service's 401 then tells it the time.
+        let time = self.wall_clock(now).unwrap_or(UnixTime::EPOCH);
+        if self.kind.uses_tokens() && !self.tokens.is_good_at(time) {
+            self.phase = Phase::Signing;
+            return Ok(Next::Sign(self.token_to_sign(time)));
+        }
+        self.hand_out(now)
+    }
+
+    /// The request, with the time that is left for it now.
+    fn hand_out(&mut self, now: Now) -> Result<Next<'a>, Error> {
+        let time_limit = self.time_left(now).min(REQUEST_LIMIT);
+        if time_limit.is_zero() {
+            return Err(self.out_of_time(Duration::ZERO));
+        }
+        if !self.announced {
+            self.attempts.sent();
+            self.announced = true;
+            let request = self.attempts.requests();
+            self.tell(match self.operation() {
+                Operation::Register => Event::Registering { request },
+                Operation::OperationStatus { .. } => Event::Polling { request },
+                Operation::StatusLookup => Event::StatusLookup { request },
+            });
+        }
+        self.phase = Phase::Sent;
+        Ok(Next::Send { time_limit })
+    }
+
+    /// The message that somebody may be signing already stays the same for as long as it is good.
+    fn token_to_sign(&mut self, time: UnixTime) -> UnsignedToken<'a> {
+        let RegistrationSettings { id_scope, registration_id, .. } = self.settings;
+        let under_way = self.unsigned.take().filter(|it| self.tokens.is_good(it.expires_at(), time));
+        under_way.unwrap_or_else(|| {
+            SasToken::prepare(Resource::registration(id_scope, registration_id), self.tokens.expiry_at(time))
+        })
+    }
+
+    fn operation(&self) -> Operation<'_> {
+        match (self.goal, &self.session.operation) {
+            (Goal::StatusLookup, _) => Operation::StatusLookup,
+            (Goal::Register, None) => Operation::Register,
+            (Goal::Register, Some(operation)) => Operation::OperationStatus { operation_id: &operation.id },
+        }
+    }
+
+    fn request(&self, time_limit: Duration) -> Request<'_> {
+        let operation = self.operation();
+        Request {
+            operation,
+            endpoint: &self.settings.endpoint,
+            id_scope: &self.settings.id_scope,
+            registration_id: &self.settings.registration_id,
+            api_version: self.settings.api_version(),
+            user_agent: &self.settings.user_agent,
+            token: self.tokens.token(),
+            body: (!matches!(operation, Operation::OperationStatus { .. })).then_some(&self.body[..]),
+            time_limit,
+        }
+    }
+
+    /// The time of day: the device's own, unless it was found to be wrong.
+    fn wall_clock(&self, now: Now) -> Option<UnixTime> {
+        match self.session.clock_correction {
+            Some(correction) => Some(correction.time_at(now.uptime)),
+            None => now.unix,
+        }
+    }
+
+    pub(super) fn time_left(&mut self, now: Now) -> Duration {
+        let ends_at = *self.ends_at.get_or_insert(now.uptime.saturating_add(self.settings.deadline));
+        ends_at.saturating_sub(now.uptime)
+    }
+
+    pub(super) fn jitter(&self, now: Now) -> Jitter<'a> {
+        Jitter { registration_id: &self.settings.registration_id, now }
+    }
+
+    pub(super) fn tell(&mut self, event: Event) {
+        #[cfg(feature = "log")]
+        event.log(&self.settings.registration_id);
+        self.events.push(event);
+    }
+}
+
+impl fmt::Debug for Registration<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Registration")
+            .field("registration_id", &self.settings.registration_id)
+            .field("attestation", &self.kind)
+            .field("attempts", &self.attempts)
+            .field("session", &self.session)
+            .finish_non_exhaustive()
+    }
+}

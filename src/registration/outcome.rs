@@ -1,0 +1,30 @@
+//! What there is to make of an answer.
+
+use alloc::boxed::Box;
+
+use crate::assignment::Assignment;
+use crate::error::{Error, Failure, ServiceError};
+use crate::registration::event::WaitReason;
+use crate::time::UnixTime;
+
+/// What to make of an answer.
+pub(super) enum Outcome {
+    /// The device has its hub.
+    Assigned(Box<Assignment>),
+    /// The service is at it; the operation's ID and the request's, where the answer names them.
+    Assigning { operation_id: Option<Box<str>>, request_id: Option<Box<str>> },
+    /// The token was refused for a wrong clock.
+    ClockWrong { service_time: UnixTime, error: ServiceError },
+    /// The key was refused, and the other one was not.
+    KeyRefused(ServiceError),
+    /// The service knows nothing of the operation that was polled.
+    OperationLost(ServiceError),
+    /// There is no assignment to look up.
+    NotAssigned,
+    /// It may be otherwise in a while.
+    TryAgain(Failure, WaitReason),
+    /// It may be otherwise in a while, but was tried often enough for now.
+    GaveUp(ServiceError),
+    /// It is over.
+    Final(Error),
+}

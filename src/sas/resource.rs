@@ -1,0 +1,125 @@
+//! What a token gives access to.
+
+use alloc::string::String;
+use core::fmt::{self, Write};
+
+use crate::encoding::percent_encode;
+use crate::identity::{DeviceId, HubName, IdScope, ModuleId, RegistrationId};
+
+/// What a token gives access to, and under which key name (`skn`).
+#[derive(Clone, Copy, Debug)]
+pub struct Resource<'a> {
+    segments: [Segment<'a>; 5],
+    key_name: Segment<'a>,
+}
+
+/// A piece of a resource URI.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Segment<'a> {
+    None,
+    /// Has nothing in it that percent-encoding would change.
+    Plain(&'a str),
+    Any(&'a str),
+}
+
+impl<'a> Segment<'a> {
+    pub(super) fn text(self) -> Option<&'a str> {
+        match self {
+            Self::None => None,
+            Self::Plain(text) | Self::Any(text) => Some(text),
+        }
+    }
+
+    /// At least as long as it is when encoded.
+    fn max_encoded_len(self) -> usize {
+        match self {
+            Self::None => 0,
+            Self::Plain(text) => text.len(),
+            Self::Any(text) => text.len().saturating_mul(3),
+        }
+    }
+
+    pub(super) fn encode_into(self, output: &mut String) {
+        match self {
+            Self::None => {}
+            Self::Plain(text) => output.push_str(text),
+            Self::Any(text) => output.extend(percent_encode(text)),
+        }
+    }
+}
+
+impl<'a> Resource<'a> {
+    /// A device's registration at DPS: `{idScope}/registrations/{registrationId}`, key name `registration`.
+    #[must_use]
+    pub fn registration(id_scope: &'a IdScope, registration_id: &'a RegistrationId) -> Self {
+        let [id_scope, registrations] = [id_scope.as_str(), "registrations"].map(Segment::Plain);
+        let registration_id = Segment::Any(registration_id.as_str());
+        let segments = [id_scope, registrations, registration_id, Segment::None, Segment::None];
+        Self { segments, key_name: Segment::Plain("registration") }
+    }
+
+    /// A device at its hub: `{hub}/devices/{deviceId}`, no key name.
+    #[must_use]
+    pub fn device(hub: &'a HubName, device_id: &'a DeviceId) -> Self {
+        let [hub, device_id] = [hub.as_str(), device_id.as_str()].map(Segment::Any);
+        let segments = [hub, Segment::Plain("devices"), device_id, Segment::None, Segment::None];
+        Self { segments, key_name: Segment::None }
+    }
+
+    /// A module of a device at its hub: `{hub}/devices/{deviceId}/modules/{moduleId}`, no key name.
+    #[must_use]
+    pub fn module(hub: &'a HubName, device_id: &'a DeviceId, module_id: &'a ModuleId) -> Self {
+        let device = Self::device(hub, device_id);
+        let [hub, devices, device_id, ..] = device.segments;
+        let [modules, module_id] = [Segment::Plain("modules"), Segment::Any(module_id.as_str())];
+        Self { segments: [hub, devices, device_id, modules, module_id], ..device }
+    }
+
+    /// Any resource URI, not percent-encoded yet, without a key name.
+    #[must_use]
+    pub fn uri(uri: &'a str) -> Self {
+        let none = Segment::None;
+        Self { segments: [Segment::Any(uri), none, none, none, none], key_name: none }
+    }
+
+    /// The same resource under this key name, the token's `skn`. An empty one is none.
+    #[must_use]
+    pub fn with_key_name(self, key_name: &'a str) -> Self {
+        let key_name = if key_name.is_empty() { Segment::None } else { Segment::Any(key_name) };
+        Self { key_name, ..self }
+    }
+
+    pub(super) fn key_name(&self) -> Segment<'a> {
+        self.key_name
+    }
+
+    /// At least as long as the URI and the key name are when encoded.
+    pub(super) fn max_encoded_len(&self) -> usize {
+        const SLASHES: usize = 4 * "%2F".len();
+        let segments = self.segments.into_iter().chain([self.key_name]);
+        segments.map(Segment::max_encoded_len).fold(SLASHES, usize::saturating_add)
+    }
+
+    /// Writes the URI, percent-encoded.
+    pub(super) fn encode_into(&self, output: &mut String) {
+        let mut separator = "";
+        for segment in self.segments.into_iter().take_while(|segment| !matches!(segment, Segment::None)) {
+            output.push_str(separator);
+            segment.encode_into(output);
+            separator = "%2F";
+        }
+    }
+}
+
+/// The resource URI, not percent-encoded.
+impl fmt::Display for Resource<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, segment) in self.segments.iter().filter_map(|segment| segment.text()).enumerate() {
+            if index > 0 {
+                f.write_char('/')?;
+            }
+            f.write_str(segment)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,130 @@
+//! HTTP as the simulator sees it, whatever carries it: from a request to a question, and from an answer to one of HTTP.
+
+use alloc::borrow::ToOwned;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use crate::encoding::percent_decode;
+use crate::protocol::Response;
+use crate::simulator::journal::Asked;
+use crate::simulator::service::{Addressee, Answer, ErrorCode, Question, Unknown};
+use crate::time::{UnixTime, http_date};
+
+/// A request, complete.
+pub(in crate::simulator) struct HttpRequest<'a> {
+    pub(in crate::simulator) method: &'a str,
+    /// Path and query, as sent.
+    pub(in crate::simulator) target: &'a str,
+    pub(in crate::simulator) headers: Vec<(&'a str, &'a str)>,
+    pub(in crate::simulator) body: &'a [u8],
+}
+
+impl<'a> HttpRequest<'a> {
+    pub(in crate::simulator) fn header(&self, name: &str) -> Option<&'a str> {
+        self.headers.iter().find(|(it, _)| it.eq_ignore_ascii_case(name)).map(|(_, value)| *value)
+    }
+
+    fn path(&self) -> &'a str {
+        self.target.split_once('?').map_or(self.target, |(path, _)| path)
+    }
+
+    /// A parameter of the query, not decoded.
+    fn parameter(&self, name: &str) -> Option<&'a str> {
+        let (_, query) = self.target.split_once('?')?;
+        query.split('&').filter_map(|pair| pair.split_once('=')).find(|(it, _)| *it == name).map(|(_, value)| value)
+    }
+
+    /// What is asked, and whether there is such a question at all.
+    pub(in crate::simulator) fn question(&self) -> (Question<'a>, Result<(), Unknown>) {
+        let decode =
+            |segment: &str| String::from_utf8_lossy(&percent_decode(segment).collect::<Vec<u8>>()).into_owned();
+        let segments: Vec<&'a str> = self.path().split('/').skip(1).collect();
+        let (to, asked) = match &segments[..] {
+            ["devices", device_id, "messages", "events"] if self.method == "POST" => {
+                (Addressee::Hub, Ok(Asked::SendMessage { device_id: decode(device_id) }))
+            }
+            ["devices", _, "messages", "events"] => (Addressee::Hub, Err(Unknown::Method)),
+            ["devices", ..] => (Addressee::Hub, Err(Unknown::Resource)),
+            [id_scope, "registrations", registration_id, rest @ ..] => {
+                let registration_id = decode(registration_id);
+                let asked = match (self.method, rest) {
+                    ("PUT", ["register"]) => Ok(Asked::Register { registration_id }),
+                    ("GET", ["operations", operation_id]) => {
+                        Ok(Asked::OperationStatus { registration_id, operation_id: decode(operation_id) })
+                    }
+                    ("POST", []) => Ok(Asked::StatusLookup { registration_id }),
+                    (_, [] | ["register"] | ["operations", _]) => Err(Unknown::Method),
+                    _ => Err(Unknown::Resource),
+                };
+                (Addressee::Service { id_scope }, asked)
+            }
+            _ => (Addressee::Service { id_scope: "" }, Err(Unknown::Resource)),
+        };
+        let (asked, known) = match asked {
+            Ok(asked) => (asked, Ok(())),
+            Err(unknown) => (Asked::Other { text: format!("{} {}", self.method, self.target) }, Err(unknown)),
+        };
+        let (api_version, token) = (self.parameter("api-version"), self.header("authorization"));
+        (Question { asked, to, api_version, token, body: self.body }, known)
+    }
+}
+
+/// An answer, complete.
+#[derive(Clone, Debug)]
+pub(in crate::simulator) struct HttpAnswer {
+    pub(in crate::simulator) status: u16,
+    pub(in crate::simulator) headers: Vec<(&'static str, String)>,
+    pub(in crate::simulator) body: Vec<u8>,
+}
+
+impl HttpAnswer {
+    #[cfg(feature = "simulator-server")]
+    pub(in crate::simulator) fn empty(status: u16) -> Self {
+        Self { status, headers: Vec::new(), body: Vec::new() }
+    }
+
+    /// An answer of the service or of the hub, with the headers that every one of theirs has.
+    pub(in crate::simulator) fn from_answer(answer: Answer, id_scope: &str) -> Self {
+        let Answer { status, retry_after, json, error_code, location, request_id, date } = answer;
+        let headers = [
+            (!json.is_empty()).then(|| ("Content-Type", "application/json; charset=utf-8".to_owned())),
+            retry_after.map(|delay| ("Retry-After", delay.as_secs().to_string())),
+            error_code.map(|code| match code {
+                ErrorCode::Service(code) => ("x-ms-error-code", code.to_string()),
+                ErrorCode::Hub(name) => ("iothub-errorcode", name.to_owned()),
+            }),
+            location.map(|location| ("Location", format!("/{id_scope}/registrations/{location}"))),
+            Some(("Date", http_date(UnixTime::from_secs(date.as_secs())))),
+            Some(("x-ms-request-id", request_id)),
+            Some(("Strict-Transport-Security", "max-age=31536000; includeSubDomains".to_owned())),
+        ];
+        Self { status, headers: headers.into_iter().flatten().collect(), body: json }
+    }
+
+    /// Puts what a test scripted in the place of what the service would say.
+    pub(in crate::simulator) fn scripted(
+        mut self,
+        headers: Vec<(&'static str, String)>,
+        body: Option<Vec<u8>>,
+    ) -> Self {
+        if let Some(body) = body {
+            self.body = body;
+            self.headers.retain(|(name, _)| !matches!(*name, "Content-Type" | "x-ms-error-code"));
+        }
+        self.headers.retain(|(name, _)| !headers.iter().any(|(it, _)| it.eq_ignore_ascii_case(name)));
+        self.headers.extend(headers);
+        self
+    }
+
+    pub(in crate::simulator) fn into_response(self) -> Response<'static> {
+        let response = Response::new(self.status, self.body);
+        self.headers.into_iter().fold(response, |response, (name, value)| response.with_header(name, value))
+    }
+
+    #[cfg(feature = "simulator-server")]
+    pub(in crate::simulator) fn with_header(mut self, name: &'static str, value: String) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+}

@@ -1,0 +1,3 @@
+//! The protocols in which the service is asked.
+
+pub(super) mod http;

@@ -1,0 +1,85 @@
+//! A certificate authority of a few minutes' standing: for the server, and for devices that ask for a certificate.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::time::Duration;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use rcgen::{
+    BasicConstraints, CertificateParams, CertificateSigningRequestParams, DnType, ExtendedKeyUsagePurpose, IsCa,
+    KeyPair, KeyUsagePurpose,
+};
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::PrivatePkcs8KeyDer;
+
+use crate::identity::{HostName, RegistrationId};
+use crate::simulator::service::Issuer;
+use crate::time::{Civil, UnixTime};
+
+pub(super) struct Credentials {
+    pub(super) ca_pem: String,
+    pub(super) config: ServerConfig,
+    pub(super) issuer: Issuer,
+}
+
+impl Credentials {
+    /// For this machine's own names and these, valid from yesterday on for as long as strict clients allow.
+    pub(super) fn make(names: &[HostName]) -> Result<Self, Box<dyn core::error::Error + Send + Sync>> {
+        const DAY: Duration = Duration::from_secs(86_400);
+        let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
+        let days = [now.saturating_sub(DAY), now.saturating_add(DAY.saturating_mul(397))];
+        let [not_before, not_after] = days.map(date).map(|(year, month, day)| rcgen::date_time_ymd(year, month, day));
+
+        let mut ca = CertificateParams::default();
+        (ca.not_before, ca.not_after) = (not_before, not_after);
+        ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        ca.key_usages = [KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign].into();
+        ca.distinguished_name.push(DnType::CommonName, "azure-iot-dps simulator CA");
+        let ca_key = KeyPair::generate()?;
+        let ca_certificate = ca.self_signed(&ca_key)?;
+        let ca = rcgen::Issuer::new(ca, ca_key);
+
+        let own = ["localhost", "127.0.0.1", "::1"].into_iter();
+        let mut leaf = CertificateParams::new(
+            own.chain(names.iter().map(HostName::as_str)).map(String::from).collect::<Vec<_>>(),
+        )?;
+        (leaf.not_before, leaf.not_after) = (not_before, not_after);
+        leaf.distinguished_name.push(DnType::CommonName, "azure-iot-dps simulator");
+        leaf.use_authority_key_identifier_extension = true;
+        leaf.key_usages = [KeyUsagePurpose::DigitalSignature].into();
+        leaf.extended_key_usages = [ExtendedKeyUsagePurpose::ServerAuth].into();
+        let leaf_key = KeyPair::generate()?;
+        let certificate = leaf.signed_by(&leaf_key, &ca)?;
+        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()?
+            .with_no_client_auth()
+            .with_single_cert(
+                [certificate.der().clone()].into(),
+                PrivatePkcs8KeyDer::from(leaf_key.serialize_der()).into(),
+            )?;
+
+        let (ca_pem, ca_der) = (ca_certificate.pem(), ca_certificate.der().clone());
+        let issue = move |csr: &str, registration_id: &RegistrationId| {
+            let request = CertificateSigningRequestParams::from_der(&STANDARD.decode(csr).ok()?.into()).ok()?;
+            // The service wants the registration ID as the common name.
+            let name = request.params.distinguished_name.get(&DnType::CommonName)?;
+            let same = matches!(name, rcgen::DnValue::Utf8String(name) if name == registration_id.as_str())
+                || matches!(name, rcgen::DnValue::PrintableString(name) if name.as_str() == registration_id.as_str());
+            let certificate = same.then(|| request.signed_by(&ca).ok()).flatten()?;
+            Some(Vec::from([certificate.der(), &ca_der].map(|der| STANDARD.encode(der))))
+        };
+        Ok(Self { ca_pem, config, issuer: Issuer::new(issue) })
+    }
+}
+
+/// Year, month and day.
+fn date(unix: Duration) -> (i32, u8, u8) {
+    let Civil { year, month, day, .. } = UnixTime::from_secs(unix.as_secs()).to_civil();
+    let small = |field: u64| u8::try_from(field).unwrap_or(1);
+    (i32::try_from(year).unwrap_or(9999), small(month), small(day))
+}

@@ -1,0 +1,190 @@
+//! What the service and the hub answer, in no protocol's terms, and the service's JSON.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use crate::simulator::ids::{timestamp, uuid};
+use crate::simulator::service::device::{Device, Outcome};
+
+/// An answer: status, body, and what a front writes where its protocol has a place for it.
+#[derive(Clone, Debug, Default)]
+pub(in crate::simulator) struct Answer {
+    /// As HTTP counts.
+    pub(in crate::simulator) status: u16,
+    pub(in crate::simulator) retry_after: Option<Duration>,
+    /// JSON, or nothing.
+    pub(in crate::simulator) json: Vec<u8>,
+    pub(in crate::simulator) error_code: Option<ErrorCode>,
+    /// The registration that was taken up, as `{registrationId}/operations/{operationId}`.
+    pub(in crate::simulator) location: Option<String>,
+    pub(in crate::simulator) request_id: String,
+    /// When the answer was made, since 1970.
+    pub(in crate::simulator) date: Duration,
+}
+
+/// The code of an error, beside the one in the body.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::simulator) enum ErrorCode {
+    Service(u32),
+    Hub(&'static str),
+}
+
+impl Answer {
+    /// Nothing that the simulator writes fails to serialize; an empty body would show that it did.
+    pub(super) fn json<T: Serialize>(status: u16, body: &T) -> Self {
+        Self { status, json: serde_json::to_vec(body).unwrap_or_default(), ..Self::default() }
+    }
+
+    pub(super) fn empty(status: u16) -> Self {
+        Self { status, ..Self::default() }
+    }
+}
+
+/// An error in the service's own format.
+pub(super) struct Refused {
+    pub(super) status: u16,
+    pub(super) code: u32,
+    pub(super) message: &'static str,
+    pub(super) retry_after: Option<Duration>,
+}
+
+impl Refused {
+    pub(super) const fn new(code: u32, message: &'static str) -> Self {
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "codes have six digits, their first three are an HTTP status"
+        )]
+        Self { status: (code / 1000) as u16, code, message, retry_after: None }
+    }
+
+    pub(super) fn answer(&self, request_id: &str, now: Duration) -> Answer {
+        let Self { status, code, message, retry_after } = *self;
+        let body = ErrorBody { error_code: code, tracking_id: request_id, message, timestamp_utc: &timestamp(now) };
+        Answer { retry_after, error_code: Some(ErrorCode::Service(code)), ..Answer::json(status, &body) }
+    }
+}
+
+pub(super) const BAD_REQUEST: u32 = 400_000;
+pub(super) const UNAUTHORIZED: u32 = 401_002;
+pub(super) const NOT_FOUND: u32 = 404_201;
+pub(super) const METHOD_NOT_ALLOWED: u32 = 405_000;
+pub(super) const TOO_LARGE: u32 = 413_000;
+pub(super) const THROTTLED: u32 = 429_001;
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ErrorBody<'a> {
+    error_code: u32,
+    tracking_id: &'a str,
+    message: &'a str,
+    timestamp_utc: &'a str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct StatusBody<'a> {
+    operation_id: &'a str,
+    status: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    registration_state: Option<StateBody<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct StateBody<'a> {
+    registration_id: &'a str,
+    created_date_time_utc: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    assigned_hub: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    device_id: Option<&'a str>,
+    status: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    substatus: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error_code: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error_message: Option<&'a str>,
+    last_updated_date_time_utc: String,
+    etag: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    payload: Option<&'a RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    connection_profile: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    symmetric_key: Option<SymmetricKeyBody<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    issued_certificate_chain: Option<&'a [String]>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct SymmetricKeyBody<'a> {
+    enrollment_group_id: &'a str,
+}
+
+/// The first version of the device API whose results tell a connection profile.
+const PROFILE_API_VERSION: &str = "2026-11-02";
+
+/// The service is still at it.
+pub(super) fn assigning(operation_id: &str, retry_after: Option<Duration>) -> Answer {
+    let body = StatusBody { operation_id, status: "assigning", registration_state: None };
+    Answer { retry_after, ..Answer::json(202, &body) }
+}
+
+/// What has come of a registration.
+pub(super) fn ended(device: &Device, api_version: &str) -> Answer {
+    let registration_state = Some(state_of(device, &device.outcome, api_version));
+    let status = status_text(&device.outcome);
+    Answer::json(200, &StatusBody { operation_id: &device.operation_id, status, registration_state })
+}
+
+/// The bare result, as a status lookup is answered.
+pub(super) fn result(device: &Device, outcome: &Outcome, api_version: &str) -> Answer {
+    Answer::json(200, &state_of(device, outcome, api_version))
+}
+
+fn status_text(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Assigned { .. } => "assigned",
+        Outcome::Failed(_) => "failed",
+        Outcome::Disabled => "disabled",
+    }
+}
+
+fn state_of<'a>(device: &'a Device, outcome: &'a Outcome, api_version: &str) -> StateBody<'a> {
+    let mut state = StateBody {
+        registration_id: device.registration_id.as_str(),
+        created_date_time_utc: timestamp(device.created),
+        assigned_hub: None,
+        device_id: None,
+        status: status_text(outcome),
+        substatus: None,
+        error_code: None,
+        error_message: None,
+        last_updated_date_time_utc: timestamp(device.updated),
+        etag: uuid(&[b"etag", device.operation_id.as_bytes()]),
+        payload: device.payload.as_deref(),
+        connection_profile: None,
+        symmetric_key: device.group.as_deref().map(|enrollment_group_id| SymmetricKeyBody { enrollment_group_id }),
+        issued_certificate_chain: device.certificates.as_deref(),
+    };
+    match outcome {
+        Outcome::Assigned { hub, substatus } => {
+            state.assigned_hub = Some(hub.as_str());
+            state.device_id = Some(device.device_id.as_str());
+            state.substatus = Some(substatus);
+            state.connection_profile = (api_version >= PROFILE_API_VERSION).then_some("classic");
+        }
+        Outcome::Failed(failure) => {
+            state.error_code = Some(failure.code);
+            state.error_message = Some(&failure.message);
+        }
+        Outcome::Disabled => {}
+    }
+    state
+}

@@ -1,0 +1,76 @@
+//! Who asks, and whether they may.
+
+use alloc::borrow::ToOwned;
+use alloc::string::String;
+use core::time::Duration;
+
+use crate::identity::{DeviceId, RegistrationId};
+use crate::sas::SasToken;
+use crate::simulator::enrollment::Terms;
+use crate::simulator::service::Service;
+use crate::simulator::service::answer::{NOT_FOUND, Refused, UNAUTHORIZED};
+use crate::time::UnixTime;
+
+/// Who asks, once it is clear, and what is arranged for them.
+pub(super) struct Caller {
+    pub(super) registration_id: RegistrationId,
+    /// The registration ID in lower case.
+    pub(super) key: String,
+    pub(super) device_id: Option<DeviceId>,
+    pub(super) group: Option<String>,
+    pub(super) terms: Terms,
+}
+
+impl Caller {
+    pub(super) fn key(&self) -> &str {
+        &self.key
+    }
+}
+
+impl Service {
+    /// The service's check: the token as sent, its resource, its expiry, and the keys of whoever may have this ID.
+    pub(super) fn authorize(
+        &self,
+        token: Option<&str>,
+        registration_id: &RegistrationId,
+        now: Duration,
+    ) -> Result<Caller, Refused> {
+        let unauthorized = |message| Refused::new(UNAUTHORIZED, message);
+        let token = token.ok_or(unauthorized("Unauthorized: no token."))?;
+        let token = SasToken::parse(token).map_err(|_| unauthorized("Unauthorized: not a SAS token."))?;
+        let signed_as = self.signed_as(&token, registration_id);
+        let signed_as = signed_as.ok_or(unauthorized("Unauthorized: the token is for another resource."))?;
+        if token.key_name().is_some_and(|name| name != "registration") {
+            return Err(unauthorized("Unauthorized: the token's key name is not \"registration\"."));
+        }
+        if token.is_expired_at(UnixTime::from_secs(now.as_secs())) {
+            return Err(unauthorized("Unauthorized: the token has expired."));
+        }
+        let wrong_key = unauthorized("Unauthorized: the signature does not match.");
+        let key = signed_as.as_str().to_ascii_lowercase();
+        if let Some(individual) = self.settings.individuals.iter().find(|it| it.is_for(registration_id)) {
+            if !individual.signed(&token) {
+                return Err(wrong_key);
+            }
+            let (device_id, terms) = (individual.own_device_id().cloned(), individual.terms.clone());
+            return Ok(Caller { registration_id: signed_as, key, device_id, group: None, terms });
+        }
+        if self.settings.groups.is_empty() {
+            return Err(Refused::new(NOT_FOUND, "No enrollment has this registration ID."));
+        }
+        let group = self.settings.groups.iter().find(|group| group.signed(&token, &signed_as)).ok_or(wrong_key)?;
+        let (group, terms) = (Some(group.name().to_owned()), group.terms.clone());
+        Ok(Caller { registration_id: signed_as, key, device_id: None, group, terms })
+    }
+
+    /// The registration ID as the token's resource writes it, if it is the path's but for case.
+    fn signed_as(&self, token: &SasToken, registration_id: &RegistrationId) -> Option<RegistrationId> {
+        let resource = token.resource_uri();
+        let mut segments = resource.splitn(3, '/');
+        let (scope, registrations, id) = (segments.next()?, segments.next()?, segments.next()?);
+        let same = scope == self.settings.id_scope.as_str()
+            && registrations == "registrations"
+            && id.eq_ignore_ascii_case(registration_id.as_str());
+        if same { RegistrationId::new(id).ok() } else { None }
+    }
+}

@@ -1,0 +1,33 @@
+//! Whoever issues certificates to devices.
+
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::fmt;
+
+use crate::identity::RegistrationId;
+
+/// Makes a certificate chain for a signing request, both in base64; `None` where the request is not valid.
+#[derive(Clone)]
+pub(in crate::simulator) struct Issuer(Arc<Issue>);
+
+type Issue = dyn Fn(&str, &RegistrationId) -> Option<Vec<String>> + Send + Sync;
+
+impl Issuer {
+    #[cfg(feature = "simulator-server")]
+    pub(in crate::simulator) fn new(
+        issue: impl Fn(&str, &RegistrationId) -> Option<Vec<String>> + Send + Sync + 'static,
+    ) -> Self {
+        Self(Arc::new(issue))
+    }
+
+    pub(super) fn issue(&self, csr: &str, registration_id: &RegistrationId) -> Option<Vec<String>> {
+        (self.0)(csr, registration_id)
+    }
+}
+
+impl fmt::Debug for Issuer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Issuer")
+    }
+}

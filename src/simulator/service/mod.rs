@@ -1,0 +1,208 @@
+//! The provisioning service and the hub behind it, pure: a question and the time in, an answer out. No protocol's words here.
+
+mod answer;
+mod authorize;
+mod device;
+mod hub;
+mod issuer;
+mod register;
+
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use alloc::sync::Arc;
+use core::time::Duration;
+
+pub(super) use answer::{Answer, ErrorCode};
+use answer::{BAD_REQUEST, METHOD_NOT_ALLOWED, NOT_FOUND, Refused, THROTTLED};
+use device::Device;
+pub(super) use issuer::Issuer;
+
+use crate::identity::RegistrationId;
+use crate::key::DeviceKey;
+use crate::sas::SasToken;
+use crate::simulator::ids::uuid;
+use crate::simulator::journal::{Asked, Journal};
+use crate::simulator::limits::Meters;
+use crate::simulator::settings::Settings;
+
+/// What the service or the hub is asked.
+#[derive(Clone, Debug)]
+pub(super) struct Question<'a> {
+    pub(super) asked: Asked,
+    /// Whom it goes to.
+    pub(super) to: Addressee<'a>,
+    pub(super) api_version: Option<&'a str>,
+    pub(super) token: Option<&'a str>,
+    pub(super) body: &'a [u8],
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Addressee<'a> {
+    /// The provisioning service, with the ID scope that was sent.
+    Service {
+        id_scope: &'a str,
+    },
+    Hub,
+}
+
+/// Why there is no such question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unknown {
+    /// There is no such resource.
+    Resource,
+    /// The resource is there, but what is to be done with it is not known.
+    Method,
+}
+
+/// All that the simulated service knows.
+#[derive(Debug)]
+pub(super) struct Service {
+    settings: Settings,
+    /// By registration ID in lower case.
+    devices: BTreeMap<String, Device>,
+    meters: Meters,
+    requests: u64,
+    messages: u64,
+    journal: Arc<Journal>,
+    issuer: Option<Issuer>,
+}
+
+impl Service {
+    pub(super) fn new(settings: Settings, journal: Arc<Journal>) -> Self {
+        Self {
+            settings,
+            devices: BTreeMap::new(),
+            meters: Meters::default(),
+            requests: 0,
+            messages: 0,
+            journal,
+            issuer: None,
+        }
+    }
+
+    pub(super) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Sends certificate signing requests to this issuer.
+    #[cfg(feature = "simulator-server")]
+    pub(super) fn set_issuer(&mut self, issuer: Issuer) {
+        self.issuer = Some(issuer);
+    }
+
+    pub(super) fn device_key(&self, registration_id: &RegistrationId) -> Option<DeviceKey> {
+        let individual = self.settings.individuals.iter().find(|it| it.is_for(registration_id));
+        match individual {
+            Some(individual) => Some(individual.device_key()),
+            None => Some(self.settings.groups.first()?.device_key(registration_id)),
+        }
+    }
+
+    /// Whether one of the keys that let this device in signed the token.
+    pub(super) fn is_key_of(&self, registration_id: &RegistrationId, token: &SasToken) -> bool {
+        match self.settings.individuals.iter().find(|it| it.is_for(registration_id)) {
+            Some(individual) => individual.signed(token),
+            None => self.settings.groups.iter().any(|group| group.signed(token, registration_id)),
+        }
+    }
+
+    pub(super) fn devices(&self) -> impl Iterator<Item = &Device> {
+        self.devices.values()
+    }
+
+    /// Whose question it is: a registration ID in lower case, or nothing.
+    pub(super) fn device_of(&self, asked: &Asked) -> String {
+        match asked {
+            Asked::Register { registration_id }
+            | Asked::OperationStatus { registration_id, .. }
+            | Asked::StatusLookup { registration_id } => registration_id.to_ascii_lowercase(),
+            Asked::SendMessage { device_id } => {
+                let known = self.devices.iter().find(|(_, device)| device.device_id.as_str() == *device_id);
+                known.map_or_else(|| device_id.to_ascii_lowercase(), |(key, _)| key.clone())
+            }
+            Asked::Other { .. } => String::new(),
+        }
+    }
+
+    /// Answers a question that comes at this time since 1970.
+    pub(super) fn answer(&mut self, question: &Question<'_>, now: Duration) -> Answer {
+        let request_id = self.request_id();
+        let answer = match &question.to {
+            Addressee::Hub => self.answer_as_hub(question, now),
+            Addressee::Service { id_scope } => self
+                .answer_as_service(question, id_scope, now)
+                .unwrap_or_else(|refused| refused.answer(&request_id, now)),
+        };
+        Answer { request_id, date: now, ..answer }
+    }
+
+    /// Answers what is no question.
+    pub(super) fn refuse_unknown(&mut self, to: &Addressee<'_>, unknown: Unknown, now: Duration) -> Answer {
+        let request_id = self.request_id();
+        let answer = match (to, unknown) {
+            (Addressee::Hub, unknown) => hub::refuse_unknown(unknown),
+            (Addressee::Service { .. }, Unknown::Resource) => {
+                Refused::new(NOT_FOUND, "Resource not found.").answer(&request_id, now)
+            }
+            (Addressee::Service { .. }, Unknown::Method) => {
+                Refused::new(METHOD_NOT_ALLOWED, "The method is not allowed.").answer(&request_id, now)
+            }
+        };
+        Answer { request_id, date: now, ..answer }
+    }
+
+    /// An error with this status in the service's own format, as a test asked for.
+    pub(super) fn scripted(&mut self, status: u16, now: Duration) -> Answer {
+        let request_id = self.request_id();
+        let code = u32::from(status).saturating_mul(1000);
+        let refused = Refused { status, code, message: "As scripted.", retry_after: None };
+        let answer = refused.answer(&request_id, now);
+        Answer { request_id, date: now, ..answer }
+    }
+
+    fn request_id(&mut self) -> String {
+        self.requests = self.requests.saturating_add(1);
+        uuid(&[b"request", &self.requests.to_be_bytes()])
+    }
+
+    fn answer_as_service(&mut self, question: &Question<'_>, id_scope: &str, now: Duration) -> Result<Answer, Refused> {
+        let api_version = match question.api_version {
+            Some(version) if self.settings.api_versions.iter().any(|it| it == version) => version,
+            Some(_) => return Err(Refused::new(BAD_REQUEST, "The api-version is not supported.")),
+            None => return Err(Refused::new(BAD_REQUEST, "The api-version is missing.")),
+        };
+        if id_scope != self.settings.id_scope.as_str() {
+            return Err(Refused::new(NOT_FOUND, "No DPS instance has this ID scope."));
+        }
+        let (Asked::Register { registration_id }
+        | Asked::OperationStatus { registration_id, .. }
+        | Asked::StatusLookup { registration_id }) = &question.asked
+        else {
+            return Err(Refused::new(NOT_FOUND, "Resource not found."));
+        };
+        let registration_id = RegistrationId::new(registration_id.as_str())
+            .map_err(|_| Refused::new(BAD_REQUEST, "The registration ID is not valid."))?;
+        let caller = self.authorize(question.token, &registration_id, now)?;
+        self.throttle(&question.asked, caller.key(), now)?;
+        match &question.asked {
+            Asked::Register { .. } => self.register(question.body, &caller, api_version, now),
+            Asked::OperationStatus { operation_id, .. } => {
+                self.operation_status(operation_id, &caller, api_version, now)
+            }
+            Asked::StatusLookup { .. } => self.look_up(&caller, api_version),
+            _ => Err(Refused::new(NOT_FOUND, "Resource not found.")),
+        }
+    }
+
+    fn throttle(&mut self, asked: &Asked, device: &str, now: Duration) -> Result<(), Refused> {
+        let limits = &self.settings.limits;
+        let within = match asked {
+            Asked::Register { .. } => self.meters.register(limits, now),
+            Asked::OperationStatus { .. } => self.meters.poll(limits, device, now),
+            _ => true,
+        };
+        let retry_after = limits.retry_after;
+        let refused = Refused { retry_after, ..Refused::new(THROTTLED, "Too many requests.") };
+        if within { Ok(()) } else { Err(refused) }
+    }
+}

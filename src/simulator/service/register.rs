@@ -1,0 +1,176 @@
+//! What becomes of a device that registers.
+
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::string::String;
+use core::time::Duration;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::identity::{DeviceId, HostName};
+use crate::simulator::allocation::{AllocationRequest, Failure};
+use crate::simulator::enrollment::Reprovisioning;
+use crate::simulator::ids::operation_id;
+use crate::simulator::journal::Record;
+use crate::simulator::service::Service;
+use crate::simulator::service::answer::{self, Answer, BAD_REQUEST, NOT_FOUND, Refused, TOO_LARGE};
+use crate::simulator::service::authorize::Caller;
+use crate::simulator::service::device::{Device, Outcome};
+use crate::time::UnixTime;
+
+/// The first version of the device API that knows certificate signing requests.
+const CSR_API_VERSION: &str = "2026-11-01";
+/// The largest request body that the service takes.
+const MAX_BODY: usize = 96 * 1024;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RegisterBody<'a> {
+    registration_id: String,
+    #[serde(borrow)]
+    payload: Option<&'a RawValue>,
+    csr: Option<String>,
+}
+
+impl Service {
+    pub(super) fn register(
+        &mut self,
+        body: &[u8],
+        caller: &Caller,
+        api_version: &str,
+        now: Duration,
+    ) -> Result<Answer, Refused> {
+        if body.len() > MAX_BODY {
+            return Err(Refused::new(TOO_LARGE, "The request is too large."));
+        }
+        let body: RegisterBody<'_> = serde_json::from_slice(body)
+            .map_err(|_| Refused::new(BAD_REQUEST, "The body is not a device registration."))?;
+        if !body.registration_id.eq_ignore_ascii_case(caller.registration_id.as_str()) {
+            return Err(Refused::new(BAD_REQUEST, "The body's registration ID is not that of the path."));
+        }
+        let certificates = match body.csr {
+            None => None,
+            Some(_) if api_version < CSR_API_VERSION => {
+                return Err(Refused::new(BAD_REQUEST, "This api-version knows no certificate signing requests."));
+            }
+            Some(csr) => {
+                let chain = self.issuer.as_ref().and_then(|issuer| issuer.issue(&csr, &caller.registration_id));
+                Some(chain.ok_or(Refused::new(BAD_REQUEST, "The certificate signing request is not valid."))?)
+            }
+        };
+        let previous = self.devices.get(&caller.key);
+        let (outcome, payload) = self.assign(caller, previous, body.payload);
+        // A device that comes back in another case is the same device, under the name that it has.
+        let device_id = previous.map(|device| device.device_id.clone()).or_else(|| caller.device_id.clone());
+        let device_id = device_id.or_else(|| DeviceId::new(caller.registration_id.as_str()).ok());
+        let device_id = device_id.ok_or(Refused::new(BAD_REQUEST, "No device ID."))?;
+        let device = Device {
+            registration_id: caller.registration_id.clone(),
+            operation_id: operation_id(&caller.key, self.requests),
+            polls_left: self.settings.assigning_polls,
+            created: previous.map_or(now, |device| device.created),
+            updated: now,
+            first_hub: previous.and_then(|device| device.first_hub.clone()),
+            assigned: previous.and_then(|device| device.assigned.clone()),
+            outcome,
+            device_id,
+            group: caller.group.clone(),
+            payload,
+            certificates,
+        };
+        let answer = if device.is_enabled() {
+            let location = format!("{}/operations/{}", caller.registration_id, device.operation_id);
+            Answer { location: Some(location), ..answer::assigning(&device.operation_id, self.settings.retry_after) }
+        } else {
+            answer::ended(&device, api_version)
+        };
+        self.devices.insert(caller.key.clone(), device);
+        Ok(answer)
+    }
+
+    /// Where the device goes, by what is arranged for it and where it was before.
+    fn assign(
+        &self,
+        caller: &Caller,
+        previous: Option<&Device>,
+        payload: Option<&RawValue>,
+    ) -> (Outcome, Option<Box<RawValue>>) {
+        if caller.terms.disabled {
+            return (Outcome::Disabled, None);
+        }
+        let before = previous.and_then(|device| device.assigned.clone());
+        if let (Some((hub, substatus)), Reprovisioning::Never) = (&before, caller.terms.reprovisioning) {
+            let outcome = Outcome::Assigned { hub: hub.clone(), substatus };
+            return (outcome, previous.and_then(|device| device.payload.clone()));
+        }
+        let (wanted, payload) = if let Some(hub) = &caller.terms.hub {
+            (Ok(hub.clone()), None)
+        } else {
+            let hubs = &self.settings.hubs[..];
+            let request = AllocationRequest { registration_id: &caller.registration_id, payload, hubs };
+            let allocation = self.settings.allocation.allocate(&request);
+            (allocation.outcome, allocation.payload)
+        };
+        let linked = |hub: &HostName| self.settings.hubs.contains(hub) || caller.terms.hub.as_ref() == Some(hub);
+        let hub = match wanted {
+            Ok(hub) if linked(&hub) => hub,
+            Ok(_) => {
+                let message = "The allocation chose a hub that is not linked.".into();
+                return (Outcome::Failed(Failure { code: 400_209, message }), payload);
+            }
+            Err(failure) => return (Outcome::Failed(failure), payload),
+        };
+        let first_hub = previous.and_then(|device| device.first_hub.as_ref());
+        let substatus = match before {
+            Some((old, substatus)) if old == hub => substatus,
+            Some(_) if first_hub == Some(&hub) => "reprovisionedToInitialAssignment",
+            Some(_) if caller.terms.reprovisioning == Reprovisioning::Reset => "deviceDataReset",
+            Some(_) => "deviceDataMigrated",
+            None => "initialAssignment",
+        };
+        (Outcome::Assigned { hub, substatus }, payload)
+    }
+
+    pub(super) fn operation_status(
+        &mut self,
+        operation_id: &str,
+        caller: &Caller,
+        api_version: &str,
+        now: Duration,
+    ) -> Result<Answer, Refused> {
+        let device = self.devices.get_mut(&caller.key).filter(|device| device.operation_id == operation_id);
+        let device = device.ok_or(Refused::new(NOT_FOUND, "No registration has this operation ID."))?;
+        if let Some(left) = device.polls_left.checked_sub(1) {
+            device.polls_left = left;
+            device.updated = now;
+            return Ok(answer::assigning(operation_id, self.settings.retry_after));
+        }
+        if let Outcome::Assigned { hub, substatus } = &device.outcome {
+            device.first_hub.get_or_insert_with(|| hub.clone());
+            device.assigned = Some((hub.clone(), substatus));
+            self.journal.write(Record::Assigned {
+                at: UnixTime::from_secs(now.as_secs()),
+                registration_id: device.registration_id.clone(),
+                device_id: device.device_id.clone(),
+                hub: hub.clone(),
+            });
+        }
+        Ok(answer::ended(device, api_version))
+    }
+
+    /// The status lookup: the bare result, once there is one.
+    pub(super) fn look_up(&self, caller: &Caller, api_version: &str) -> Result<Answer, Refused> {
+        let none = Refused::new(NOT_FOUND, "The device is not registered.");
+        let device = self.devices.get(&caller.key).ok_or(none)?;
+        match &device.assigned {
+            // While it registers anew, it is still where it was.
+            Some((hub, substatus)) => {
+                let outcome = Outcome::Assigned { hub: hub.clone(), substatus };
+                Ok(answer::result(device, &outcome, api_version))
+            }
+            None if !device.is_enabled() => Ok(answer::result(device, &device.outcome, api_version)),
+            None => Err(Refused::new(NOT_FOUND, "The device is not assigned.")),
+        }
+    }
+}
