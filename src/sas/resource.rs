@@ -53,7 +53,11 @@ impl<'a> Resource<'a> {
     #[must_use]
     pub fn registration(id_scope: &'a IdScope, registration_id: &'a RegistrationId) -> Self {
         let [id_scope, registrations] = [id_scope.as_str(), "registrations"].map(Segment::Plain);
-        let registration_id = Segment::Any(registration_id.as_str());
+        // The only sign of a registration ID that percent-encoding changes.
+        let registration_id = match registration_id.as_str() {
+            id if id.contains(':') => Segment::Any(id),
+            id => Segment::Plain(id),
+        };
         let segments = [id_scope, registrations, registration_id, Segment::None, Segment::None];
         Self { segments, key_name: Segment::Plain("registration") }
     }

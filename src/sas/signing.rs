@@ -1,7 +1,7 @@
 //! Signing a token, in one step or in two.
 
 use alloc::string::String;
-use core::fmt::{self, Write};
+use core::fmt;
 use core::ops::Range;
 
 use crate::encoding::{MAC, MAC_BASE64, base64_into, percent_encode};
@@ -70,7 +70,7 @@ impl<'a> UnsignedToken<'a> {
         resource.encode_into(&mut text);
         let end = text.len();
         text.push('\n');
-        push_decimal(&mut text, expires_at.as_secs());
+        text.push_str(itoa::Buffer::new().format(expires_at.as_secs()));
         Self { text, resource: start..end, key_name: resource.key_name(), expires_at }
     }
 
@@ -101,7 +101,7 @@ impl<'a> UnsignedToken<'a> {
         let signature = start..text.len();
         text.push_str("&se=");
         let start = text.len();
-        push_decimal(&mut text, expires_at.as_secs());
+        text.push_str(itoa::Buffer::new().format(expires_at.as_secs()));
         let expiry = start..text.len();
         let key_name = key_name.text().map(|_| {
             text.push_str("&skn=");
@@ -127,9 +127,4 @@ impl fmt::Debug for UnsignedToken<'_> {
 fn capacity(resource: &Resource<'_>) -> usize {
     const FIXED: usize = FIRST_FIELD.len() + "&sig=&se=&skn=".len() + 3 * MAC_BASE64 + "18446744073709551615".len();
     resource.max_encoded_len().saturating_add(FIXED)
-}
-
-fn push_decimal(text: &mut String, number: u64) {
-    // Writing to a `String` cannot fail.
-    let _ = write!(text, "{number}");
 }
