@@ -194,6 +194,22 @@ fn the_first_spread_is_drawn_once_whatever_the_deadline() {
 }
 
 #[test]
+fn a_first_spread_is_not_cut_short_by_calls_that_come_too_early() {
+    let policy = RetryPolicy::DEFAULT.first_spread(seconds(36_000));
+    let settings = settings().retry(policy).deadline(seconds(10));
+    let first = drive(&settings, [assigned()]);
+    let wait = first.error().retry_after().expect("it says when");
+    assert!(wait > seconds(250), "longer than a deadline and a backoff: {wait:?}");
+    let mut session = first.session;
+    for uptime in [1, 2, 200] {
+        let drive = Drive { settings: &settings, signer: &key(), session, start: at(uptime), latency: Duration::ZERO };
+        let early = drive.run([assigned()]);
+        assert_eq!(early.error().retry_after(), Some(wait - seconds(uptime)));
+        session = early.session;
+    }
+}
+
+#[test]
 fn a_fleet_that_is_powered_on_together_spreads_its_first_requests() {
     let policy = RetryPolicy::DEFAULT.first_spread(seconds(60));
     let starts: Vec<Duration> = (0..100)

@@ -241,10 +241,10 @@ impl<'a> Registration<'a> {
 
     /// Waits out what an earlier registration had to wait for.
     fn begin(&mut self, now: Now) -> Result<Next<'a>, Error> {
-        let max_wait = self.settings.deadline.saturating_add(self.settings.retry.max());
+        let max_hold = self.settings.retry.max_hold(self.settings.deadline);
         let two_keys = self.kind == AttestationKind::SymmetricKeyPair;
         let asks_the_same = |fingerprint| fingerprint == self.settings.fingerprint(self.kind);
-        self.session.begin(now, max_wait, two_keys, asks_the_same);
+        self.session.begin(now, max_hold, two_keys, asks_the_same);
         self.began_with = (self.session.key, self.session.clock_correction);
         let polls_at = self.session.operation.as_ref().filter(|_| self.goal == Goal::Register).map(|it| it.ask_at);
         if polls_at.is_some() {

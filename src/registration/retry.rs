@@ -88,6 +88,11 @@ impl RetryPolicy {
         self.max.max(Self::MIN_WAIT)
     }
 
+    /// The longest time for which one registration can hold up the next.
+    pub(crate) fn max_hold(&self, deadline: Duration) -> Duration {
+        deadline.saturating_add(self.max()).max(self.spread)
+    }
+
     /// How long to wait before the next poll. `zeros` counts the answers in a row that said `Retry-After: 0`.
     pub(crate) fn poll(&self, retry_after: Option<Duration>, zeros: u8) -> Duration {
         match retry_after {

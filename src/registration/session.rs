@@ -113,7 +113,7 @@ impl Session {
     pub(super) fn begin(
         &mut self,
         now: Now,
-        max_wait: Duration,
+        max_hold: Duration,
         two_keys: bool,
         asks_the_same: impl Fn([u8; 8]) -> bool,
     ) {
@@ -124,7 +124,7 @@ impl Session {
         }
         self.operation = self.operation.take().filter(|operation| asks_the_same(operation.fingerprint));
         // No more than a registration can bring about: the clock may be another one than then, or the flash damaged.
-        let latest = now.uptime.saturating_add(max_wait);
+        let latest = now.uptime.saturating_add(max_hold);
         self.not_before = self.not_before.min(latest);
         if let Some(operation) = &mut self.operation {
             operation.ask_at = operation.ask_at.min(latest);
