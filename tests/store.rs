@@ -612,6 +612,33 @@ fn the_key_that_let_the_device_in_is_remembered_across_a_boot() {
     assert_eq!(restored.key_used(), Some(KeySlot::Secondary));
 }
 
+/// Else the hub would refuse what the device signs, at every boot.
+#[test]
+fn a_stored_assignment_for_which_the_device_has_no_key_any_more_is_replaced() {
+    let (primary, secondary) = (common::key(), azure_iot_dps::DeviceKey::from_bytes(&[9; 32]).expect("a key"));
+    let registrations = Arc::new(Mutex::new(0));
+    let boot = |attestation: Attestation, refuse_first: bool, store: &mut dyn AssignmentStore| {
+        let (count, mut refuse) = (Arc::clone(&registrations), refuse_first);
+        let transport = FnTransport::new(move |_| {
+            *count.lock().expect("not poisoned") += 1;
+            let answer = if std::mem::take(&mut refuse) { refused(401, 401_002) } else { assigned() };
+            answer.map_err(Into::into)
+        });
+        let mut client = ProvisioningClient::builder(scope(), id("dev-01"), attestation).build_with(transport, Fixed);
+        client.load_or_register(store).expect("assigned").key_used()
+    };
+    let mut store = Memory::default();
+    let both = || Attestation::symmetric_keys(primary.clone(), secondary.clone());
+    assert_eq!(boot(both(), true, &mut store), Some(KeySlot::Secondary));
+    assert_eq!(boot(both(), false, &mut store), Some(KeySlot::Secondary));
+    assert_eq!(*registrations.lock().expect("not poisoned"), 2, "both keys: the stored one is good");
+    assert_eq!(boot(secondary.clone().into(), false, &mut store), Some(KeySlot::Primary));
+    assert_eq!(boot(secondary.clone().into(), false, &mut store), Some(KeySlot::Primary));
+    assert_eq!(*registrations.lock().expect("not poisoned"), 3, "one key: registered once, then stored");
+    assert_eq!(boot(Attestation::X509, false, &mut store), None);
+    assert_eq!(*registrations.lock().expect("not poisoned"), 4);
+}
+
 /// What the first version wrote. Were it not read any more, every device in the field would register at once.
 #[test]
 fn a_record_of_format_1_is_read_for_ever() {

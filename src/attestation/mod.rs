@@ -69,6 +69,15 @@ impl AttestationKind {
     pub const fn uses_tokens(self) -> bool {
         matches!(self, Self::SymmetricKey | Self::SymmetricKeyPair)
     }
+
+    /// Whether it holds the key that let a device in, or the certificate where no key did.
+    pub(crate) const fn holds(self, key_used: Option<KeySlot>) -> bool {
+        match self {
+            Self::SymmetricKey => matches!(key_used, Some(KeySlot::Primary)),
+            Self::SymmetricKeyPair => key_used.is_some(),
+            Self::X509 => key_used.is_none(),
+        }
+    }
 }
 
 /// The proof of a device's identity. Made from a [`DeviceKey`](crate::DeviceKey), or whatever else is a [`Signer`].

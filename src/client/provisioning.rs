@@ -95,7 +95,8 @@ impl ProvisioningClient {
     /// Loads the stored assignment or, where there is none, registers and stores one. What a device calls at every boot; it
     /// blocks as [`register`](Self::register) does where it registers.
     ///
-    /// A store of another endpoint, ID scope or registration ID counts as empty, and so does a damaged one. One that a later
+    /// A store of another endpoint, ID scope or registration ID counts as empty, and so does a damaged one, and one whose assignment
+    /// came about with a key that the client does not have. One that a later
     /// version of this crate wrote, as after a firmware was rolled back, is neither read nor replaced
     /// ([`register_and_store`](Self::register_and_store) replaces it). Whatever is wrong with a store does not keep the device from
     /// its hub: it registers, as it would without, and [`store_error`](Self::store_error) tells.
@@ -119,12 +120,13 @@ impl ProvisioningClient {
         self.store_error = None;
         let restored = store.load().and_then(|record| Assignment::from_record(&record, &self.settings));
         let error = match restored {
-            Ok(Some(assignment)) => {
+            Ok(Some(assignment)) if self.attestation.kind().holds(assignment.key_used()) => {
                 self.session.set_key(assignment.key_used().unwrap_or(KeySlot::Primary));
                 self.tell(Event::Restored);
                 return Ok(assignment);
             }
-            Ok(None) => return self.register_and_store(store),
+            // None, or one for which the device has no key any more.
+            Ok(_) => return self.register_and_store(store),
             Err(error) => error,
         };
         self.tell(Event::NotRestored);
