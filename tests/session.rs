@@ -143,6 +143,22 @@ fn a_session_without_an_operation_is_read_from_flash_too() {
 }
 
 #[test]
+fn an_operation_id_from_flash_that_would_change_the_path_is_not_asked_about() {
+    let settings = settings().deadline(seconds(60));
+    let saved = unfinished(&settings).session.save(seconds(60));
+    let json = serde_json::to_string(&saved).expect("serializes");
+    for bad in ["..", ".", "", &"x".repeat(600)] {
+        let damaged = json.replace(r#""5.3""#, &format!("{bad:?}"));
+        let saved: SavedSession = serde_json::from_str(&damaged).expect("reads");
+        let run = resume(&settings, Session::restore(saved, seconds(0)), at(0), vec![assigned()]);
+        assert_eq!(methods(&run), ["PUT"], "{bad:?}");
+    }
+    let saved: SavedSession = serde_json::from_str(&json).expect("reads");
+    let run = resume(&settings, Session::restore(saved, seconds(0)), at(0), vec![assigned()]);
+    assert_eq!(methods(&run), ["GET"], "whole as it was");
+}
+
+#[test]
 fn an_operation_is_forgotten_when_something_else_is_asked_for() {
     let settings = settings().deadline(seconds(60));
     let session = unfinished(&settings).session;

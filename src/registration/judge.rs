@@ -32,6 +32,7 @@ use crate::protocol::{Operation, Response};
 use crate::registration::attempts::Attempts;
 use crate::registration::event::WaitReason;
 use crate::registration::outcome::Outcome;
+use crate::registration::session::is_operation_id;
 use crate::registration::settings::RegistrationSettings;
 use crate::sas::SasToken;
 use crate::time::{ClockCorrection, UnixTime, parse_rfc3339};
@@ -216,12 +217,4 @@ impl Judge<'_, '_> {
     fn secret(&self) -> &str {
         self.sent.token.map_or("", SasToken::signature)
     }
-}
-
-/// Longer than any that was seen by far; a request must fit the buffers of small transports.
-const MAX_OPERATION_ID: usize = 512;
-
-/// `.` and `..` would change the path that they become part of, encoded or not.
-fn is_operation_id(id: &str) -> bool {
-    !matches!(id, "" | "." | "..") && id.len() <= MAX_OPERATION_ID
 }

@@ -122,7 +122,9 @@ impl Session {
         if !two_keys {
             self.key = KeySlot::Primary;
         }
-        self.operation = self.operation.take().filter(|operation| asks_the_same(operation.fingerprint));
+        // Flash can be damaged, too.
+        let good = |it: &PendingOperation| is_operation_id(&it.id) && asks_the_same(it.fingerprint);
+        self.operation = self.operation.take().filter(good);
         // No more than a registration can bring about: the clock may be another one than then, or the flash damaged.
         let latest = now.uptime.saturating_add(max_hold);
         self.not_before = self.not_before.min(latest);
@@ -173,4 +175,12 @@ impl fmt::Debug for SavedSession {
             .field("operation_id", &self.operation_id())
             .finish_non_exhaustive()
     }
+}
+
+/// Longer than any that was seen by far; a request must fit the buffers of small transports.
+const MAX_OPERATION_ID: usize = 512;
+
+/// `.` and `..` would change the path that they become part of, encoded or not.
+pub(super) fn is_operation_id(id: &str) -> bool {
+    !matches!(id, "" | "." | "..") && id.len() <= MAX_OPERATION_ID
 }
