@@ -139,7 +139,9 @@ fn an_explicit_refusal_of_all_keys_is_final_and_the_next_registration_begins_wit
     assert_eq!((service.kind(), service.status(), service.error_code()), (ServiceErrorKind::Request, 401, None));
     assert!(!error.is_transient());
     assert_eq!(error.to_string(), "the service refused the request with status 401");
-    let again = register(&both_keys(), outcome.session, vec![assigned()]);
+    let mut session = outcome.session;
+    session.forget_refusal();
+    let again = register(&both_keys(), session, vec![assigned()]);
     assert_eq!(again.signed_by, [Some(KeySlot::Primary)]);
 }
 

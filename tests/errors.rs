@@ -4,11 +4,14 @@
 mod common;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use azure_iot_dps::Error;
 use azure_iot_dps::error::{SupportInfo, TransportError, TransportErrorKind as Kind};
 use azure_iot_dps::key::SignerError;
-use common::{Answer, answer, assigning, drive, html, refused, seconds, settings};
+use azure_iot_dps::registration::Session;
+use azure_iot_dps::time::Now;
+use common::{Answer, Drive, answer, assigned, assigning, at, drive, html, key, refused, seconds, settings};
 
 /// What a registration of two seconds comes to.
 fn error(script: impl IntoIterator<Item = Answer>) -> Error {
@@ -33,6 +36,23 @@ const KINDS: [Kind; 11] = [
     Kind::Other,
 ];
 
+/// Of a call that comes right after a refusal.
+fn too_early() -> Error {
+    let (settings, signer) = (settings(), &key());
+    let session = drive(&settings, [refused(401, 401_002)]).session;
+    let early = Drive { settings: &settings, signer, session, start: at(1), latency: Duration::ZERO };
+    early.run([assigned()]).result.expect_err("too early")
+}
+
+/// Of a device that has no clock, and is not told the time.
+fn blind() -> Error {
+    let (settings, signer, session) = (settings(), &key(), Session::default());
+    let start = Now { unix: None, uptime: Duration::ZERO };
+    let answer = answer(401, r#"{"errorCode":401002,"message":"Unauthorized"}"#);
+    let drive = Drive { settings: &settings, signer, session, start, latency: Duration::ZERO };
+    drive.run([Ok(answer)]).result.expect_err("refused")
+}
+
 /// One error of every kind there is, with a word that its remedy must have, and whether it is transient.
 fn all() -> Vec<(&'static str, Error, &'static str, bool)> {
     let unusable = r#"{"status":"assigned","registrationState":{"assignedHub":"a b","deviceId":"d"}}"#;
@@ -48,6 +68,7 @@ fn all() -> Vec<(&'static str, Error, &'static str, bool)> {
         ("precondition", status(412), "no other process", true),
         ("throttled", status(429), "spread", true),
         ("in trouble", status(503), "Azure's status", true),
+        ("allocation failed", error([refused(400, 400_207)]), "allocation policy", true),
         ("failed", error([Ok(answer(200, r#"{"status":"failed"}"#))]), "allocation policy", false),
         ("disabled", error([Ok(answer(200, r#"{"status":"disabled"}"#))]), "Enable", false),
         ("unusable", error([Ok(answer(200, unusable))]), "assigns", false),
@@ -59,6 +80,8 @@ fn all() -> Vec<(&'static str, Error, &'static str, bool)> {
             "Wait",
             true,
         ),
+        ("too early", too_early(), "forget the refusal", false),
+        ("clock not set", blind(), "device's clock", true),
         ("not assigned", Error::NotAssigned, "Register", false),
         ("cancelled", Error::Cancelled, "again", false),
         ("signer", SignerError::new("gone").into(), "secure element", false),
@@ -98,7 +121,9 @@ fn every_failure_of_a_transport_says_so_too_in_words_of_its_own() {
 fn every_error_says_whether_trying_again_can_help_and_when_if_it_can() {
     for (name, error, _, transient) in all() {
         assert_eq!(error.is_transient(), transient, "{name}");
-        assert_eq!(error.retry_after().is_some(), transient, "{name}");
+        // An enrollment is repaired in the cloud: all that the service has answered says when to ask again.
+        let answered = matches!(error, Error::Service(_) | Error::UnexpectedAnswer(_) | Error::TooEarly(_));
+        assert_eq!(error.retry_after().is_some(), transient || answered, "{name}");
     }
 }
 

@@ -74,6 +74,7 @@ fn two_wrong_keys_are_each_tried_once_and_the_next_registration_starts_with_the_
     for requests in [2, 4] {
         assert_eq!(client.register().expect_err("refused").status(), Some(401));
         assert_eq!(sim.records().len(), requests);
+        client.forget_refusal();
     }
 }
 
@@ -161,8 +162,9 @@ fn a_date_that_was_a_lie_is_forgotten_with_the_registration_that_it_did_not_help
     let lie = refused(401, 401_002).map(|answer| answer.with_header("Date", "Fri, 31 Dec 9999 23:59:59 GMT"));
     let first = drive(&settings, [lie, refused(401, 401_002)]);
     assert_eq!(first.error().status(), Some(401));
-    let drive =
-        Drive { settings: &settings, signer: &key(), session: first.session, start: at(5), latency: Duration::ZERO };
+    let mut session = first.session;
+    session.forget_refusal();
+    let drive = Drive { settings: &settings, signer: &key(), session, start: at(5), latency: Duration::ZERO };
     assert_eq!(drive.run([assigned()]).sent[0].expires_at, UnixTime::from_secs(NEW_YEAR + 3605));
 }
 

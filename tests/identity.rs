@@ -26,6 +26,13 @@ fn an_id_scope_is_ascii_letters_and_digits() {
 }
 
 #[test]
+fn an_id_scope_has_at_most_64_characters() {
+    IdScope::new("0".repeat(64)).expect("64 characters");
+    assert_eq!(broken(IdScope::new("0".repeat(65))), (NameRule::TooLong { length: 65, limit: 64 }, 64));
+    assert_eq!(broken(IdScope::new("0".repeat(1_000_000))), (NameRule::TooLong { length: 1_000_000, limit: 64 }, 64));
+}
+
+#[test]
 fn a_registration_id_has_letters_digits_and_four_signs() {
     for text in ["x", "0", "-", "sn-007-888-abc-mac-a1-b2-c3-d4-e5-f6", "a:b.c_d-", "Dev_01.a:B-z", ".a", "_1", ":-"] {
         assert_eq!(RegistrationId::new(text).expect(text).as_str(), text);

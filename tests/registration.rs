@@ -266,13 +266,14 @@ fn asking_early_gives_the_rest_of_the_same_pause() {
 #[test]
 fn an_error_of_the_service_with_a_final_status_ends_the_registration_at_once() {
     for (status, code) in
-        [(400, 400_207), (401, 401_002), (403, 403_000), (404, 404_201), (405, 405_000), (415, 415_000)]
+        [(400, 400_012), (401, 401_002), (403, 403_000), (404, 404_201), (405, 405_000), (415, 415_000)]
     {
         let run = drive(&settings(), [refused(status, code)]);
         let error = run.error();
         assert_eq!(run.sent.len(), 1, "{status}");
         assert!(!error.is_transient(), "{status}");
         assert_eq!((error.status(), error.error_code()), (Some(status), Some(code)));
+        assert!(error.retry_after().expect("enrollments are repaired") >= seconds(1800), "{status}");
     }
 }
 
@@ -293,16 +294,16 @@ fn an_error_tells_all_that_support_asks_for() {
 
 #[test]
 fn a_registration_that_failed_is_final_and_says_why() {
-    let body = r#"{"operationId":"5.3","status":"failed","registrationState":{"status":"failed","errorCode":400209,
-        "errorMessage":"Custom allocation failed"}}"#;
+    let body = r#"{"operationId":"5.3","status":"failed","registrationState":{"status":"failed","errorCode":404201,
+        "errorMessage":"Enrollment not found"}}"#;
     let run = drive(&settings(), [assigning(), Ok(answer(200, body))]);
     let Error::Service(error) = run.error() else { panic!("{:?}", run.error()) };
     assert_eq!(
         (error.kind(), error.error_code(), error.message()),
-        (ServiceErrorKind::Failed, Some(400_209), Some("Custom allocation failed"))
+        (ServiceErrorKind::Failed, Some(404_201), Some("Enrollment not found"))
     );
     assert!(!error.is_transient());
-    assert_eq!(error.to_string(), "the registration failed: Custom allocation failed (error code 400209)");
+    assert_eq!(error.to_string(), "the registration failed: Enrollment not found (error code 404201)");
 }
 
 #[test]
@@ -616,7 +617,7 @@ fn a_wait_that_would_pass_the_deadline_ends_the_registration_now_and_says_when_t
     assert_eq!((run.sent.len(), run.ended_at), (1, seconds(0)));
     let error = run.error();
     let retry_after = error.retry_after().expect("it says when");
-    assert!(retry_after >= seconds(60) && retry_after < seconds(65), "{retry_after:?}");
+    assert!(retry_after >= seconds(100) && retry_after < seconds(105), "{retry_after:?}");
     assert_eq!(
         error.to_string(),
         format!("not assigned within the deadline of 60 s, try again in {} s", retry_after.as_secs() + 1)
@@ -626,11 +627,11 @@ fn a_wait_that_would_pass_the_deadline_ends_the_registration_now_and_says_when_t
 }
 
 #[test]
-fn a_retry_after_of_ages_silences_a_device_no_longer_than_one_deadline() {
+fn a_retry_after_of_ages_silences_a_device_for_no_longer_than_an_hour() {
     for value in ["86400", "18446744073709551615", "99999999999999999999999", "Fri, 31 Dec 9999 23:59:59 GMT"] {
         let answer = assigning_after(value).map(|answer| answer.with_header("Date", "Thu, 01 Jan 2026 00:00:00 GMT"));
         let run = drive(&settings(), [answer]);
-        assert_eq!(run.error().retry_after(), Some(seconds(900)), "{value}");
+        assert_eq!(run.error().retry_after(), Some(seconds(3600)), "{value}");
         assert_eq!(run.ended_at, seconds(0));
     }
 }
@@ -706,23 +707,25 @@ fn a_backoff_that_outlasts_the_next_deadline_sends_nothing_and_says_when_to_come
 }
 
 #[test]
-fn what_was_learnt_on_another_clock_silences_a_device_no_longer_than_a_registration_could() {
+fn what_was_learnt_on_another_clock_silences_a_device_no_longer_than_it_did_then() {
     let settings = settings();
     let start = at(30 * 86_400);
     let drive =
         Drive { settings: &settings, signer: &key(), session: Session::default(), start, latency: Duration::ZERO };
-    let old = drive.run([unreachable()]).session;
+    let first = drive.run([unreachable()]);
+    let (old, pause) = (first.session.clone(), first.error().retry_after().expect("it says when"));
     // After a restart the uptime begins anew.
     let drive = Drive { settings: &settings, signer: &key(), session: old, start: at(0), latency: Duration::ZERO };
     let run = drive.run([assigned()]);
-    assert!(run.error().retry_after().expect("it says when") <= seconds(900 + 240), "{:?}", run.error());
+    assert_eq!(run.sent[0].at, pause);
+    run.result.expect("assigned");
 }
 
 #[test]
 fn a_wait_of_exactly_the_deadline_ends_a_registration_at_once() {
-    let first = drive(&settings(), [assigning_after("100000")]);
-    assert_eq!(first.error().retry_after(), Some(seconds(900)));
-    let settings = settings();
+    let settings = settings().deadline(seconds(3600));
+    let first = drive(&settings, [assigning_after("100000")]);
+    assert_eq!(first.error().retry_after(), Some(seconds(3600)));
     let drive = Drive {
         settings: &settings,
         signer: &key(),
@@ -731,7 +734,7 @@ fn a_wait_of_exactly_the_deadline_ends_a_registration_at_once() {
         latency: Duration::ZERO,
     };
     let second = drive.run([assigned()]);
-    assert_eq!((second.ended_at, second.error().retry_after()), (seconds(0), Some(seconds(900))));
+    assert_eq!((second.ended_at, second.error().retry_after()), (seconds(0), Some(seconds(3600))));
 }
 
 #[test]

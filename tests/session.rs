@@ -242,7 +242,7 @@ fn whatever_was_restored_costs_at_most_one_wait_and_is_used_up() {
             }
         }
     }
-    assert_eq!(waits, [seconds(900 + 240)], "a deadline and the longest backoff, once");
+    assert_eq!(waits, [seconds(3600 + 240)], "the longest Retry-After and the longest backoff, once");
 }
 
 // Nothing honest is final the second time

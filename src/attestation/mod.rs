@@ -7,6 +7,7 @@ use alloc::boxed::Box;
 use core::fmt;
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use crate::key::{Signer, SignerError};
 
@@ -133,6 +134,19 @@ impl Attestation {
             Self::SymmetricKey { primary, secondary } => key.of(primary, secondary.as_ref()).sign(message),
             Self::X509 => Err(SignerError::new("a device with an X.509 certificate has no symmetric key")),
         }
+    }
+}
+
+impl Attestation {
+    /// Tells one device's keys from others, and nothing about them: a part of a hash of what they sign. `None` where there is no
+    /// key, or none that signs.
+    pub(crate) fn fingerprint(&self) -> Option<[u8; 8]> {
+        let keys = [KeySlot::Primary, KeySlot::Secondary];
+        let hash = keys.iter().try_fold(Sha256::new(), |hash, key| {
+            let signature = self.sign(*key, b"azure-iot-dps: which keys are these?").ok()?;
+            Some(hash.chain_update(signature))
+        });
+        hash?.finalize().first_chunk().copied()
     }
 }
 

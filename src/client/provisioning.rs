@@ -72,8 +72,8 @@ impl ProvisioningClient {
     ///
     /// # Errors
     ///
-    /// Why the device has no hub. [`Error::is_transient`] tells whether another call can help, [`Error::retry_after`] when:
-    /// one that comes earlier may fail at once.
+    /// Why the device has no hub. [`Error::retry_after`] tells whether another call can help, and when: one that comes earlier
+    /// may fail at once, without a request.
     pub fn register(&mut self) -> Result<Assignment, Error> {
         self.run(false)
     }
@@ -174,6 +174,12 @@ impl ProvisioningClient {
         self.session.forget_credentials();
     }
 
+    /// Lets the next call go out at once although the service has refused the device: for somebody who has repaired the
+    /// enrollment and stands by. Otherwise a call that comes too early fails with [`Error::TooEarly`].
+    pub fn forget_refusal(&mut self) {
+        self.session.forget_refusal();
+    }
+
     /// Returns what the client has learnt, to be kept across a reboot.
     pub fn save_session(&mut self) -> SavedSession {
         let uptime = self.clock.now().uptime;
@@ -194,6 +200,7 @@ impl ProvisioningClient {
 
     fn run(&mut self, status_lookup: bool) -> Result<Assignment, Error> {
         let Self { settings, attestation, transport, clock, hooks, session, store_error: _ } = self;
+        session.use_keys(|| attestation.fingerprint());
         let mut registration = Registration::resume(settings, attestation.kind(), mem::take(session));
         if status_lookup {
             registration = registration.status_lookup();
@@ -201,6 +208,7 @@ impl ProvisioningClient {
         let sign = |key, message: &[u8]| attestation.sign(key, message);
         let result = drive(&mut registration, sign, transport, clock, hooks);
         *session = registration.into_session();
+        session.note_keys(|| attestation.fingerprint());
         result
     }
 }

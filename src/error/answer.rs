@@ -2,6 +2,7 @@
 
 use alloc::boxed::Box;
 use core::fmt::{self, Write};
+use core::time::Duration;
 
 use crate::assignment::Unusable;
 use crate::error::sanitize::sanitize;
@@ -28,6 +29,7 @@ struct Unexpected {
     length: usize,
     field: Option<&'static str>,
     problem: &'static str,
+    retry_after: Option<Duration>,
 }
 
 impl UnexpectedAnswer {
@@ -49,6 +51,7 @@ impl UnexpectedAnswer {
             length: response.body().len(),
             field,
             problem,
+            retry_after: None,
         };
         Self { inner: Box::new(inner) }
     }
@@ -78,6 +81,18 @@ impl UnexpectedAnswer {
         self.inner.field
     }
 
+    /// The least time to wait before another registration, counted from now; `None` where the answer is not the service's.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.inner.retry_after
+    }
+
+    /// Sets the wait before the next try.
+    pub(super) fn with_retry_after(mut self, retry_after: Duration) -> Self {
+        self.inner.retry_after = Some(retry_after);
+        self
+    }
+
     /// Returns what to quote to Azure's support.
     #[must_use]
     pub fn support_info(&self) -> SupportInfo<'_> {
@@ -87,7 +102,7 @@ impl UnexpectedAnswer {
 
 impl fmt::Display for UnexpectedAnswer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Unexpected { status, content_type, request_id, length, field, problem } = &*self.inner;
+        let Unexpected { status, content_type, request_id, length, field, problem, retry_after: _ } = &*self.inner;
         match field {
             Some(field) => write!(f, "the service's assignment cannot be used: {field}: {problem}")?,
             None => write!(f, "not an answer of the service: {problem}")?,

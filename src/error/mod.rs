@@ -9,8 +9,8 @@
 //!     eprintln!("for the support: {}", error.support_info());
 //!     match error.retry_after() {
 //!         Some(wait) if error.is_transient() => eprintln!("trying again in {wait:?}"),
-//!         _ if error.is_transient() => eprintln!("trying again"),
-//!         _ => eprintln!("giving up"),
+//!         Some(wait) => eprintln!("somebody has to repair this; trying again in {wait:?}, in case that it was done"),
+//!         None => eprintln!("giving up"),
 //!     }
 //! }
 //! # report(&Error::Cancelled);
@@ -18,9 +18,13 @@
 //!
 //! What is transient does not end a registration: it tries again until its deadline, and then ends with
 //! [`DeadlineExceeded`], which holds the last [`Failure`].
+//!
+//! Enrollments are repaired in the cloud while the device runs: so a refusal that ends a registration says when to try again, too. A
+//! call that comes earlier fails with [`TooEarly`], without a request.
 
 mod answer;
 mod deadline;
+mod early;
 mod remedy;
 mod sanitize;
 mod service;
@@ -32,7 +36,8 @@ use core::time::Duration;
 
 pub use answer::{StillAssigning, UnexpectedAnswer};
 pub use deadline::{DeadlineExceeded, Failure};
-pub use service::{ServiceError, ServiceErrorKind};
+pub use early::TooEarly;
+pub use service::{ClockFault, ServiceError, ServiceErrorKind};
 pub use store::StoreError;
 pub use support::SupportInfo;
 pub use transport::{TransportError, TransportErrorKind};
@@ -55,6 +60,9 @@ pub enum Error {
     /// The deadline has passed, or the next wait would pass it.
     #[error(transparent)]
     DeadlineExceeded(#[from] DeadlineExceeded),
+    /// The service refused the device a while ago, and the pause that follows is not over. No request went out.
+    #[error(transparent)]
+    TooEarly(#[from] TooEarly),
     /// The service knows no assignment of this device: the answer to a status lookup.
     #[error("the service knows no assignment of this device")]
     NotAssigned,
@@ -70,10 +78,11 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether the same call can succeed later with nothing changed on the device.
+    /// Whether the same call can succeed later with nothing repaired.
     ///
     /// True for all that the network or the service's load brings about; false where the enrollment, the key or the
-    /// code must be changed first, and for a registration that was cancelled.
+    /// code must be changed first, and for a registration that was cancelled. Where somebody may repair the enrollment
+    /// meanwhile, [`retry_after`](Self::retry_after) says when to try again all the same.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
@@ -81,6 +90,7 @@ impl Error {
             Self::DeadlineExceeded(_) => true,
             Self::Transport(_)
             | Self::UnexpectedAnswer(_)
+            | Self::TooEarly(_)
             | Self::NotAssigned
             | Self::Cancelled
             | Self::Signer(_)
@@ -88,13 +98,35 @@ impl Error {
         }
     }
 
-    /// The least time to wait before another call, counted from now; `None` where nothing is known.
+    /// The least time to wait before another call, counted from now; `None` where waiting does not help.
+    ///
+    /// | the registration ended because | retry after |
+    /// | --- | --- |
+    /// | its deadline passed | what is left of the last wait |
+    /// | 409 or 412 five times; error code 4002xx; a clock that is not set | 1 to 2 min, doubling, at most 1 h |
+    /// | 401 | 30 to 37.5 min, doubling, at most 4 h |
+    /// | any other refusal, `failed`, `disabled`, an assignment that cannot be used | 60 to 75 min, doubling, at most 4 h |
+    ///
+    /// A call that comes earlier waits, or fails at once where the deadline is too short for that; after the last two rows it
+    /// fails at once in any case, with [`TooEarly`]. A 401 is not hopeless: the service may go on for half an hour with the key that
+    /// a device used last, after that was rolled.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::DeadlineExceeded(error) => Some(error.retry_after()),
             Self::Service(error) => error.retry_after(),
+            Self::UnexpectedAnswer(error) => error.retry_after(),
+            Self::TooEarly(error) => Some(error.retry_after()),
             _ => None,
+        }
+    }
+
+    /// Sets the wait before the next call, where the kind of error has one.
+    pub(crate) fn with_retry_after(self, retry_after: Duration) -> Self {
+        match self {
+            Self::Service(error) => Self::Service(error.with_retry_after(retry_after)),
+            Self::UnexpectedAnswer(error) => Self::UnexpectedAnswer(error.with_retry_after(retry_after)),
+            other => other,
         }
     }
 
@@ -106,6 +138,7 @@ impl Error {
             Self::Transport(error) => error.kind().remedy(),
             Self::UnexpectedAnswer(error) => error.remedy(),
             Self::DeadlineExceeded(error) => error.last().map_or(remedy::WAIT, Failure::remedy),
+            Self::TooEarly(_) => remedy::REPAIR,
             Self::NotAssigned => "Register the device: it has no assignment yet.",
             Self::Cancelled => "Call again when the device is ready to register.",
             Self::Signer(_) => "Check the secure element: whether it answers and holds the device's key.",
@@ -121,6 +154,7 @@ impl Error {
             Self::Service(error) => error.support_info(),
             Self::UnexpectedAnswer(error) => error.support_info(),
             Self::DeadlineExceeded(error) => error.last().map(Failure::support_info).unwrap_or_default(),
+            Self::TooEarly(error) => error.support_info(),
             _ => SupportInfo::default(),
         }
     }

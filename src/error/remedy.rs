@@ -4,42 +4,39 @@ use crate::error::answer::UnexpectedAnswer;
 use crate::error::service::{ServiceError, ServiceErrorKind};
 use crate::error::transport::TransportErrorKind;
 
+pub(super) const REPAIR: &str = "Repair what the service refused the device for, then wait for the time that the error names or forget the refusal.";
 pub(super) const WAIT: &str = "Wait for the time that the error names, then call again.";
 
 impl ServiceError {
     /// Tells a person in one sentence what to do about it.
     #[must_use]
     pub fn remedy(&self) -> &'static str {
-        match (self.kind(), self.status()) {
-            (ServiceErrorKind::Disabled, _) => "Enable the device's enrollment in the provisioning service.",
-            (ServiceErrorKind::Failed, _) => {
-                "Look at the provisioning service's linked hubs and at its allocation policy, then register again."
+        if self.clock_fault().is_some() {
+            return "Set the device's clock, or let it be corrected by the service's time.";
+        }
+        if self.is_of_the_allocation() {
+            return "Look at the provisioning service's linked hubs and at its allocation policy, then register again.";
+        }
+        match self.says() {
+            None if self.kind() == ServiceErrorKind::Disabled => {
+                "Enable the device's enrollment in the provisioning service."
             }
-            (ServiceErrorKind::Request, 401) => {
+            None => "Look at the provisioning service's linked hubs and at its allocation policy, then register again.",
+            Some(401) => {
                 "Check that the key is this device's own (for an enrollment group, the one derived for this registration \
-                 ID), the ID scope, and the device's clock."
+                 ID), the ID scope, and the device's clock; a key that was rolled may be refused for half an hour."
             }
-            (ServiceErrorKind::Request, 403) => {
-                "Check that the enrollment may be used and that nothing blocks the device's network."
-            }
-            (ServiceErrorKind::Request, 404) => {
-                "Create an enrollment for this registration ID, or correct the ID scope."
-            }
-            (ServiceErrorKind::Request, 409 | 412) => {
+            Some(403) => "Check that the enrollment may be used and that nothing blocks the device's network.",
+            Some(404) => "Create an enrollment for this registration ID, or correct the ID scope.",
+            Some(409 | 412) => {
                 "Make sure that no other process registers this device at the same time, then call again."
             }
-            (ServiceErrorKind::Request, 408 | 429) => {
+            Some(408 | 429) => {
                 "Wait for the time that the error names, then call again; for a fleet, spread the first requests."
             }
-            (ServiceErrorKind::Request, 500..) => {
-                "Wait for the time that the error names; if it persists, look at Azure's status."
-            }
-            (ServiceErrorKind::Request, ..=399) => {
-                "Check what stands between the device and the service: it redirects requests."
-            }
-            (ServiceErrorKind::Request, _) => {
-                "Compare the registration ID, the payload and the endpoint with what the service expects."
-            }
+            Some(500..) => "Wait for the time that the error names; if it persists, look at Azure's status.",
+            Some(..=399) => "Check what stands between the device and the service: it redirects requests.",
+            Some(_) => "Compare the registration ID, the payload and the endpoint with what the service expects.",
         }
     }
 }

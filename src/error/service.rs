@@ -8,6 +8,7 @@ use crate::error::sanitize::sanitize;
 use crate::error::support::SupportInfo;
 use crate::protocol::Response;
 use crate::protocol::json::{Body, RegistrationState, Text};
+use crate::time::UnixTime;
 
 /// The kinds of [`ServiceError`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +38,20 @@ struct Inner {
     request_id: Option<Box<str>>,
     timestamp: Option<Box<str>>,
     retry_after: Option<Duration>,
+    clock_fault: Option<ClockFault>,
+}
+
+/// What was wrong with the clock that a refused token was signed by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ClockFault {
+    /// The device had no time to sign by, or one before this crate was written, and the service did not tell the time.
+    NotSet,
+    /// The service's time shows that the token was expired.
+    Wrong {
+        /// The time that the service told.
+        service_time: UnixTime,
+    },
 }
 
 impl ServiceError {
@@ -79,6 +94,7 @@ impl ServiceError {
             request_id: response.request_id().map(|id| sanitize(id, secret)),
             timestamp: text(body.timestamp_utc.as_ref()),
             retry_after: response.retry_after(),
+            clock_fault: None,
         };
         Self { inner: Box::new(inner) }
     }
@@ -139,22 +155,55 @@ impl ServiceError {
         }
     }
 
-    /// How long the service asks to wait before the next try, or how long the device would have waited.
+    /// The least time to wait before another registration, counted from now: what the service asks for, or the pause that follows
+    /// a refusal. See [`Error::retry_after`](super::Error::retry_after).
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.inner.retry_after
     }
 
     /// Sets the wait before the next try.
-    pub(crate) fn with_retry_after(mut self, retry_after: Duration) -> Self {
+    pub(super) fn with_retry_after(mut self, retry_after: Duration) -> Self {
         self.inner.retry_after = Some(retry_after);
         self
     }
 
-    /// Whether the same request can succeed later: 3xx, 408, 409, 412, 429 and 5xx.
+    /// What was wrong with the device's clock, where a token was refused (401) and the clock is to blame. Setting it is the cure.
+    #[must_use]
+    pub fn clock_fault(&self) -> Option<ClockFault> {
+        self.inner.clock_fault
+    }
+
+    pub(crate) fn with_clock_fault(mut self, clock_fault: Option<ClockFault>) -> Self {
+        self.inner.clock_fault = clock_fault;
+        self
+    }
+
+    /// The status that it amounts to: of a registration that failed, that of its error code.
+    pub(crate) fn says(&self) -> Option<u16> {
+        match self.inner.kind {
+            ServiceErrorKind::Request => Some(self.inner.status),
+            ServiceErrorKind::Failed => u16::try_from(self.inner.error_code? / 1000).ok(),
+            ServiceErrorKind::Disabled => None,
+        }
+    }
+
+    /// Whether the allocation's own code answered badly: a webhook that fails, no hub that fits. Codes 4002xx.
+    pub(crate) fn is_of_the_allocation(&self) -> bool {
+        matches!(self.inner.error_code, Some(400_200..=400_299)) && self.inner.kind != ServiceErrorKind::Disabled
+    }
+
+    /// Whether the same registration can succeed later with nothing repaired: 3xx, 408, 409, 412, 429, 5xx as a status or as the
+    /// family of a failed registration's error code; 4002xx, an allocation that went wrong; and a refused token where the
+    /// [clock](Self::clock_fault) is to blame.
     #[must_use]
     pub fn is_transient(&self) -> bool {
-        self.inner.kind == ServiceErrorKind::Request && is_transient_status(self.inner.status)
+        let transient = match self.inner.kind {
+            ServiceErrorKind::Request => is_transient_status(self.inner.status),
+            ServiceErrorKind::Failed => self.says().is_some_and(|status| status >= 400 && is_transient_status(status)),
+            ServiceErrorKind::Disabled => false,
+        };
+        transient || self.is_of_the_allocation() || self.inner.clock_fault.is_some()
     }
 }
 
@@ -174,6 +223,13 @@ impl fmt::Display for ServiceError {
         }
         if let Some(message) = &inner.message {
             write!(f, ": {message}")?;
+        }
+        match inner.clock_fault {
+            None => {}
+            Some(ClockFault::NotSet) => f.write_str("; the token was signed without a clock that is set")?,
+            Some(ClockFault::Wrong { service_time }) => {
+                write!(f, "; the token was signed by a wrong clock, the service says it is {service_time}")?;
+            }
         }
         // The status stands in the sentence already.
         let details = SupportInfo { status: None, ..self.support_info() };

@@ -12,6 +12,8 @@ use crate::identity::error::{NameError, NameKind, NameRule};
 
 /// Source: Microsoft, "Device identity properties" and "Azure IoT Hub Device Provisioning Service terminology".
 const MAX_ID: usize = 128;
+/// The service's have 11 characters, and its documents name no limit: this one keeps what is no scope out of requests.
+const MAX_ID_SCOPE: usize = 64;
 /// Source: RFC 1035, section 2.3.4.
 const MAX_LABEL: usize = 63;
 pub(super) const MAX_HOST_NAME: usize = 253;
@@ -94,7 +96,7 @@ macro_rules! name {
 }
 
 name! {
-    /// The ID scope: the name of a tenant's DPS instance, ASCII letters and digits, such as `0ne00002193`.
+    /// The ID scope: the name of a tenant's DPS instance, 1 to 64 ASCII letters and digits, such as `0ne00002193`.
     ///
     /// The Azure portal shows it on the overview page of the instance.
     IdScope(Box<str>), check_id_scope
@@ -154,7 +156,7 @@ pub(super) fn check_length(name: NameKind, text: &str, limit: usize) -> Result<(
 
 fn check_id_scope(text: &str) -> Result<(), NameError> {
     check_characters(NameKind::IdScope, text, |c| c.is_ascii_alphanumeric())?;
-    check_length(NameKind::IdScope, text, usize::MAX)
+    check_length(NameKind::IdScope, text, MAX_ID_SCOPE)
 }
 
 fn check_registration_id(text: &str) -> Result<(), NameError> {

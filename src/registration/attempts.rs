@@ -56,7 +56,7 @@ impl Attempts {
             Outcome::Assigned(_)
             | Outcome::NotAssigned
             | Outcome::TryAgain(..)
-            | Outcome::GaveUp(_)
+            | Outcome::Refused { .. }
             | Outcome::Final(_) => {}
         }
     }

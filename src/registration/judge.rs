@@ -4,34 +4,40 @@
 //! | answer | outcome |
 //! | --- | --- |
 //! | `assigned` with a hub and a device ID | done |
-//! | `assigned` with a result that lacks one of them, or has one that cannot be used | final |
+//! | `assigned` with a result that lacks one of them, or has one that cannot be used | final, paced by the hour |
 //! | `assigning`, `unassigned`, an unknown status, or an operation ID alone | poll |
-//! | `failed`, `disabled` | final |
+//! | `failed` | by its error code, as if that were the status: the rows below; without one, final, paced by the hour |
+//! | `disabled` | final, paced by the hour |
 //! | 401, where the service's time shows that the token was expired | sign again with the service's time |
 //! | another 401, where the other key was not refused | sign again with the other key |
+//! | 401, where the clock is at fault and cannot be corrected | final, paced by minutes or until the clock is set |
+//! | another 401 | final, paced by the half hour: the service may not have noticed that a key was rolled |
 //! | 404 on a poll | register again, up to four times |
-//! | 404 on a status lookup | there is no assignment |
-//! | 409, 412 in the service's error format | try again, up to four times |
+//! | 404, 204 or `null` on a status lookup | there is no assignment |
+//! | error code 4002xx: the allocation's own code answered badly | final, paced by minutes |
+//! | 409, 412 in the service's error format | try again, up to four times, then final, paced by minutes |
 //! | 3xx, 408, 429, 5xx in the service's error format | try again |
-//! | any other error in the service's format | final |
+//! | any other error in the service's format | final, paced by the hour |
 //! | all else: HTML, nothing, JSON that makes no sense | try again |
 //! | no answer, because the protocol has no such operation | final |
 //! | no answer for any other reason | try again |
 //!
 //! The service's error format is JSON with an `errorCode`, the header `x-ms-error-code`, or
 //! [`Response::unauthorized`]. "Try again" ends at the deadline. A correction of the same kind as one before in the same
-//! registration is tried after a backoff, the first one at once.
+//! registration is tried after a backoff, the first one at once. "Paced" means that the error says when another registration may
+//! go out, and that one that comes earlier waits (minutes) or fails without a request.
 
 use alloc::boxed::Box;
 
 use crate::assignment::{Assignment, Run, Unusable};
 use crate::attestation::{AttestationKind, KeySlot};
-use crate::error::{Error, ServiceError, ServiceErrorKind, TransportError, UnexpectedAnswer};
+use crate::error::{ClockFault, Error, ServiceError, ServiceErrorKind, TransportError, UnexpectedAnswer};
 use crate::protocol::json::{Body, RegistrationState, Status};
 use crate::protocol::{Operation, Response};
 use crate::registration::attempts::Attempts;
 use crate::registration::event::WaitReason;
 use crate::registration::outcome::Outcome;
+use crate::registration::refusal::Pace;
 use crate::registration::session::is_operation_id;
 use crate::registration::settings::RegistrationSettings;
 use crate::sas::SasToken;
@@ -78,6 +84,9 @@ impl Judge<'_, '_> {
         if self.response.is_unauthorized() {
             return self.unauthorized(&Body::default(), None);
         }
+        if self.tells_nothing() {
+            return Outcome::NotAssigned;
+        }
         let body = Body::parse(self.response.body());
         // The service may put its error code into a header and nothing into the body.
         let Some(body) = body.or_else(|| self.response.error_code().map(|_| Body::default())) else {
@@ -92,6 +101,16 @@ impl Judge<'_, '_> {
         }
     }
 
+    /// Whether it is a status lookup's way of saying that there is nothing to tell.
+    fn tells_nothing(&self) -> bool {
+        self.sent.operation == Operation::StatusLookup
+            && match self.response.status() {
+                204 => true,
+                200..=299 => self.response.body().trim_ascii() == b"null",
+                _ => false,
+            }
+    }
+
     /// The answer to a status lookup: the bare result.
     fn looked_up(&self, body: &Body<'_>) -> Outcome {
         let Some(state) = RegistrationState::parse(self.response.body()) else {
@@ -99,8 +118,9 @@ impl Judge<'_, '_> {
         };
         match state.status() {
             Some(Status::Assigned) => self.assigned(&state),
-            Some(Status::Failed) => self.ended(ServiceErrorKind::Failed, body, Some(&state)),
-            Some(Status::Disabled) => self.ended(ServiceErrorKind::Disabled, body, Some(&state)),
+            // How the last registration ended, be it days ago: there is nothing to wait for.
+            Some(Status::Failed) => repair(self.ended(ServiceErrorKind::Failed, body, Some(&state))),
+            Some(Status::Disabled) => repair(self.ended(ServiceErrorKind::Disabled, body, Some(&state))),
             Some(_) => Outcome::NotAssigned,
             None => self.foreign("a registration result without a status"),
         }
@@ -110,8 +130,8 @@ impl Judge<'_, '_> {
     fn told(&self, body: &Body<'_>) -> Outcome {
         let state = body.registration_state.as_ref();
         match body.status() {
-            Some(Status::Failed) => self.ended(ServiceErrorKind::Failed, body, state),
-            Some(Status::Disabled) => self.ended(ServiceErrorKind::Disabled, body, state),
+            Some(Status::Failed) => self.by_what_it_says(self.ended(ServiceErrorKind::Failed, body, state)),
+            Some(Status::Disabled) => repair(self.ended(ServiceErrorKind::Disabled, body, state)),
             Some(Status::Assigned) => match state {
                 Some(state) => self.assigned(state),
                 None => self.foreign("assigned, but without a registration result"),
@@ -155,23 +175,35 @@ impl Judge<'_, '_> {
         if status == 404 && self.is_poll() && !self.known.attempts.enough_operations_lost() {
             return Outcome::OperationLost(error);
         }
-        match status {
-            409 | 412 if self.known.attempts.enough_conflicts() => Outcome::GaveUp(error),
-            _ if error.is_transient() => Outcome::TryAgain(error.into(), WaitReason::Refused { status }),
-            _ => Outcome::Final(error.into()),
-        }
+        self.by_what_it_says(error)
+    }
+
+    /// By the status, or by the error code of a registration that failed: what it says counts, not where it stands.
+    fn by_what_it_says(&self, error: ServiceError) -> Outcome {
+        let status = error.says();
+        let pace = match status {
+            Some(409 | 412) if self.known.attempts.enough_conflicts() => Pace::Minutes,
+            _ if error.is_of_the_allocation() => Pace::Minutes,
+            Some(status) if error.is_transient() => {
+                return Outcome::TryAgain(error.into(), WaitReason::Refused { status });
+            }
+            Some(401) => Pace::Key,
+            _ => Pace::Repair,
+        };
+        Outcome::Refused { error: error.into(), pace }
     }
 
     fn unauthorized(&self, body: &Body<'_>, error_code: Option<u32>) -> Outcome {
-        let error = ServiceError::refused(self.response, body, error_code, self.secret());
-        let service_time = self.service_time(body);
-        let clock_at_fault = self.clock_at_fault(service_time);
-        match service_time {
-            Some(service_time) if clock_at_fault && self.known.settings.clock_correction => {
+        let fault = self.clock_fault(self.service_time(body));
+        let error = ServiceError::refused(self.response, body, error_code, self.secret()).with_clock_fault(fault);
+        match fault {
+            Some(ClockFault::Wrong { service_time }) if self.known.settings.clock_correction => {
                 Outcome::ClockWrong { service_time, error }
             }
-            _ if !clock_at_fault && self.has_other_key() => Outcome::KeyRefused(error),
-            _ => Outcome::Final(error.into()),
+            // Without the service's time, the key may be at fault as well as the clock.
+            None | Some(ClockFault::NotSet) if self.has_other_key() => Outcome::KeyRefused(error),
+            None => Outcome::Refused { error: error.into(), pace: Pace::Key },
+            Some(_) => Outcome::Refused { error: error.into(), pace: Pace::Clock },
         }
     }
 
@@ -181,13 +213,13 @@ impl Judge<'_, '_> {
         self.response.date().or_else(timestamp)
     }
 
-    /// Whether a 401 is to be blamed on the clock: the token was expired when it came to the service, as the service's time
-    /// shows, or as it must have been if the device has no clock.
-    fn clock_at_fault(&self, service_time: Option<UnixTime>) -> bool {
-        let Some(token) = self.sent.token else { return false };
+    /// What a 401 has to do with the clock: the token was expired when it came to the service, as the service's time shows, or
+    /// as it must have been because it expires before this crate was written.
+    fn clock_fault(&self, service_time: Option<UnixTime>) -> Option<ClockFault> {
+        let token = self.sent.token?;
         match service_time {
-            Some(service_time) => token.is_expired_at(service_time),
-            None => token.expires_at() <= UnixTime::EPOCH.saturating_add(self.known.settings.token_lifetime),
+            Some(service_time) => token.is_expired_at(service_time).then_some(ClockFault::Wrong { service_time }),
+            None => token.is_expired_at(UnixTime::THIS_CRATE).then_some(ClockFault::NotSet),
         }
     }
 
@@ -200,12 +232,13 @@ impl Judge<'_, '_> {
         matches!(self.sent.operation, Operation::OperationStatus { .. })
     }
 
-    fn ended(&self, kind: ServiceErrorKind, body: &Body<'_>, state: Option<&RegistrationState<'_>>) -> Outcome {
-        Outcome::Final(ServiceError::ended(kind, self.response, body, state, self.secret()).into())
+    /// A registration that was taken up and is over.
+    fn ended(&self, kind: ServiceErrorKind, body: &Body<'_>, state: Option<&RegistrationState<'_>>) -> ServiceError {
+        ServiceError::ended(kind, self.response, body, state, self.secret())
     }
 
     fn unusable(&self, unusable: Unusable) -> Outcome {
-        Outcome::Final(Error::UnexpectedAnswer(UnexpectedAnswer::unusable(self.response, unusable, self.secret())))
+        repair(Error::UnexpectedAnswer(UnexpectedAnswer::unusable(self.response, unusable, self.secret())))
     }
 
     fn foreign(&self, problem: &'static str) -> Outcome {
@@ -217,4 +250,9 @@ impl Judge<'_, '_> {
     fn secret(&self) -> &str {
         self.sent.token.map_or("", SasToken::signature)
     }
+}
+
+/// Somebody has to repair something.
+fn repair(error: impl Into<Error>) -> Outcome {
+    Outcome::Refused { error: error.into(), pace: Pace::Repair }
 }

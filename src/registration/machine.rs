@@ -14,12 +14,11 @@ use crate::protocol::{Operation, Request, Response};
 use crate::registration::attempts::Attempts;
 use crate::registration::event::{Event, Events, WaitReason};
 use crate::registration::judge::{Known, Sent, judge};
-use crate::registration::retry::Jitter;
 use crate::registration::session::Session;
 use crate::registration::settings::RegistrationSettings;
 use crate::registration::step::{SignRequest, Step, Wait};
 use crate::sas::{Resource, SasToken, TokenCache, UnsignedToken};
-use crate::time::{ClockCorrection, Now, UnixTime};
+use crate::time::{ClockCorrection, Now, Pause, UnixTime};
 
 /// The most that one request may take: 10 s to resolve the name, 30 s to connect, 30 s to get the answer.
 const REQUEST_LIMIT: Duration = Duration::from_secs(10 + 30 + 30);
@@ -38,8 +37,8 @@ pub struct Registration<'a> {
     pub(super) phase: Phase,
     /// Whether the request at hand was told and counted.
     announced: bool,
-    /// The uptime at which the time is over; set by the first step.
-    ends_at: Option<Duration>,
+    /// When it is over, so is the registration; begins with the first step.
+    pub(super) deadline: Option<Pause>,
     pub(super) session: Session,
     /// The key and the time that this registration began with.
     pub(super) began_with: (KeySlot, Option<ClockCorrection>),
@@ -61,14 +60,18 @@ pub(super) enum Phase {
     Signing,
     Signed,
     SignerFailed(SignerError),
-    Sent,
-    Waiting { until: Duration, reason: WaitReason },
+    /// Since that time.
+    Sent(Now),
+    Waiting {
+        pause: Pause,
+        reason: WaitReason,
+    },
     Assigned(Box<Assignment>),
     Ended,
 }
 
 /// A step, before it borrows anything.
-enum Next<'a> {
+pub(super) enum Next<'a> {
     Sign(UnsignedToken<'a>),
     Send { time_limit: Duration },
     Wait(Wait),
@@ -105,7 +108,7 @@ impl<'a> Registration<'a> {
             unsigned: None,
             phase: Phase::New,
             announced: false,
-            ends_at: None,
+            deadline: None,
             began_with: (session.key, session.clock_correction),
             session,
             attempts: Attempts::default(),
@@ -180,21 +183,21 @@ impl<'a> Registration<'a> {
     ///
     /// The service refused for good, or the next try would come too late for the deadline.
     pub fn receive(&mut self, answer: Result<Response<'_>, TransportError>, now: Now) -> Result<(), Error> {
-        if !matches!(self.phase, Phase::Sent) {
-            return Ok(());
-        }
+        let Phase::Sent(sent_at) = self.phase else { return Ok(()) };
+        self.look_at_the_deadline(now);
         (self.phase, self.announced) = (Phase::Ended, false);
         self.tell(match &answer {
             Ok(response) => Event::Answered { status: response.status() },
             Err(error) => Event::Unanswered { kind: error.kind() },
         });
         let retry_after = answer.as_ref().ok().and_then(Response::retry_after);
+        let learnt = answer.as_ref().ok().and_then(|response| self.clock_correction(response, sent_at, now));
         let key = self.session.key;
         let sent = Sent { operation: self.operation(), token: self.tokens.token(), key };
         let known = Known {
             settings: self.settings,
             kind: self.kind,
-            clock_correction: self.session.clock_correction,
+            clock_correction: learnt.or(self.session.clock_correction),
             attempts: self.attempts,
         };
         let outcome = match answer {
@@ -202,6 +205,11 @@ impl<'a> Registration<'a> {
             Err(error) => judge(sent, Err(error), known),
         };
         self.attempts.answered(&outcome, key, retry_after);
+        if let Some(correction) = learnt
+            && outcome.is_by_the_service()
+        {
+            self.correct_clock(correction);
+        }
         self.act_on(outcome, retry_after, now)
     }
 
@@ -227,61 +235,21 @@ impl<'a> Registration<'a> {
 
     fn next(&mut self, now: Now) -> Result<Next<'a>, Error> {
         self.events.clear();
+        self.look_at_the_deadline(now);
         match core::mem::replace(&mut self.phase, Phase::Ended) {
             Phase::New => self.begin(now),
             Phase::Ready | Phase::Signing => self.next_request(now),
             // Whatever the clock says meanwhile: one signature, one request.
-            Phase::Signed | Phase::Sent => self.hand_out(now),
+            Phase::Signed | Phase::Sent(_) => self.hand_out(now),
             Phase::SignerFailed(error) => Err(error.into()),
-            Phase::Waiting { until, reason } => self.go_on_waiting(until, reason, now),
+            Phase::Waiting { pause, reason } => self.go_on_waiting(pause, reason, now),
             Phase::Assigned(assignment) => Ok(Next::Done(assignment)),
             Phase::Ended => Err(Error::Ended),
         }
     }
 
-    /// Waits out what an earlier registration had to wait for.
-    fn begin(&mut self, now: Now) -> Result<Next<'a>, Error> {
-        let max_hold = self.settings.retry.max_hold(self.settings.deadline);
-        let two_keys = self.kind == AttestationKind::SymmetricKeyPair;
-        let asks_the_same = |fingerprint| fingerprint == self.settings.fingerprint(self.kind);
-        self.session.begin(now, max_hold, two_keys, asks_the_same);
-        self.began_with = (self.session.key, self.session.clock_correction);
-        let polls_at = self.session.operation.as_ref().filter(|_| self.goal == Goal::Register).map(|it| it.ask_at);
-        if polls_at.is_some() {
-            self.last_failure = LastFailure::Assigning(None);
-        }
-        let [refused, assigning] =
-            [self.session.not_before, polls_at.unwrap_or_default()].map(|at| at.saturating_sub(now.uptime));
-        let first = !self.session.spread && refused.is_zero() && polls_at.is_none() && self.goal == Goal::Register;
-        let (wait, reason) = if first {
-            let wait = self.settings.retry.spread(self.jitter(now));
-            // Drawn once: a deadline that is shorter does not make for another draw.
-            (self.session.spread, self.session.not_before) = (true, now.uptime.saturating_add(wait));
-            (wait, WaitReason::FirstSpread)
-        } else if assigning > refused {
-            (assigning, WaitReason::Assigning)
-        } else {
-            (refused, WaitReason::EarlierRefusal)
-        };
-        if !wait.is_zero() {
-            self.tell(Event::Waiting { duration: wait, reason });
-        }
-        self.go_on_waiting(now.uptime.saturating_add(wait), reason, now)
-    }
-
-    fn go_on_waiting(&mut self, until: Duration, reason: WaitReason, now: Now) -> Result<Next<'a>, Error> {
-        match until.saturating_sub(now.uptime) {
-            Duration::ZERO => self.next_request(now),
-            left if left >= self.time_left(now) => Err(self.out_of_time(left)),
-            left => {
-                self.phase = Phase::Waiting { until, reason };
-                Ok(Next::Wait(Wait::new(left, reason)))
-            }
-        }
-    }
-
     /// The request that is due, or the signature that it lacks.
-    fn next_request(&mut self, now: Now) -> Result<Next<'a>, Error> {
+    pub(super) fn next_request(&mut self, now: Now) -> Result<Next<'a>, Error> {
         if self.time_left(now).is_zero() {
             return Err(self.out_of_time(Duration::ZERO));
         }
@@ -310,7 +278,7 @@ impl<'a> Registration<'a> {
                 Operation::StatusLookup => Event::StatusLookup { request },
             });
         }
-        self.phase = Phase::Sent;
+        self.phase = Phase::Sent(now);
         Ok(Next::Send { time_limit })
     }
 
@@ -346,21 +314,20 @@ impl<'a> Registration<'a> {
         }
     }
 
+    /// What an answer tells about the time, where that is off by more than a minute from what tokens are signed by. Every
+    /// answer of the service counts: a token of a clock that is nearly an hour behind is let in, and useless minutes later.
+    fn clock_correction(&self, response: &Response<'_>, sent_at: Now, now: Now) -> Option<ClockCorrection> {
+        let told = response.date().filter(|_| self.settings.clock_correction)?;
+        let needed = ClockCorrection::is_needed(told, self.wall_clock(sent_at), self.wall_clock(now));
+        needed.then(|| ClockCorrection::new(told, now))
+    }
+
     /// The time of day: the device's own, unless it was found to be wrong.
     fn wall_clock(&self, now: Now) -> Option<UnixTime> {
         match self.session.clock_correction {
             Some(correction) => Some(correction.time_at(now.uptime)),
             None => now.unix,
         }
-    }
-
-    pub(super) fn time_left(&mut self, now: Now) -> Duration {
-        let ends_at = *self.ends_at.get_or_insert(now.uptime.saturating_add(self.settings.deadline));
-        ends_at.saturating_sub(now.uptime)
-    }
-
-    pub(super) fn jitter(&self, now: Now) -> Jitter<'a> {
-        Jitter { registration_id: &self.settings.registration_id, now }
     }
 
     pub(super) fn tell(&mut self, event: Event) {

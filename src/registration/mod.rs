@@ -11,7 +11,8 @@
 //! | `changes` | what each outcome changes, and what comes next |
 //! | `attempts` | what has been tried in this registration, and how often that is enough |
 //! | `session` | what outlives it: backoff, operation under way, the service's time, the key that works |
-//! | `retry` | how long every wait is |
+//! | `pacing` | when the next step is due |
+//! | `retry`, `refusal` | how long every wait is, and every pause after a refusal |
 //! | `event`, `step`, `settings` | what it tells, what it asks for, and what it is told |
 
 mod attempts;
@@ -20,6 +21,8 @@ mod event;
 mod judge;
 mod machine;
 mod outcome;
+mod pacing;
+mod refusal;
 mod retry;
 mod session;
 mod settings;
@@ -27,8 +30,8 @@ mod step;
 
 pub use event::{Event, WaitReason};
 pub use machine::Registration;
-pub(crate) use retry::Jitter;
 pub use retry::RetryPolicy;
+pub(crate) use retry::Jitter;
 pub use session::{SavedSession, Session};
 pub use settings::RegistrationSettings;
 pub use step::{SignRequest, Step, Wait};

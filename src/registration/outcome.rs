@@ -5,6 +5,7 @@ use alloc::boxed::Box;
 use crate::assignment::Assignment;
 use crate::error::{Error, Failure, ServiceError};
 use crate::registration::event::WaitReason;
+use crate::registration::refusal::Pace;
 use crate::time::UnixTime;
 
 /// What to make of an answer.
@@ -23,8 +24,15 @@ pub(super) enum Outcome {
     NotAssigned,
     /// It may be otherwise in a while.
     TryAgain(Failure, WaitReason),
-    /// It may be otherwise in a while, but was tried often enough for now.
-    GaveUp(ServiceError),
+    /// It is over, and paced: a call that comes too early is not let out.
+    Refused { error: Error, pace: Pace },
     /// It is over.
     Final(Error),
+}
+
+impl Outcome {
+    /// Whether the service itself has answered, as far as can be seen.
+    pub(super) fn is_by_the_service(&self) -> bool {
+        !matches!(self, Self::TryAgain(Failure::Transport(_) | Failure::UnexpectedAnswer(_), _))
+    }
 }

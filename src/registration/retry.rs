@@ -7,11 +7,20 @@ use sha2::{Digest, Sha256};
 use crate::identity::RegistrationId;
 use crate::time::{Now, UnixTime};
 
+/// The longest time that a `Retry-After` can silence a device: a wrong one must not cost a trip to the site.
+pub(crate) const MAX_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
+
+/// What doubles with each attempt, counted from 0.
+pub(crate) fn doubled(first: Duration, attempt: u32, max: Duration) -> Duration {
+    first.saturating_mul(2_u32.saturating_pow(attempt)).min(max)
+}
+
 /// How long a registration waits between its requests.
 ///
 /// After a failure it waits 1 to 5 s, then 5 to 10, 10 to 20 and so on up to 2 to 4 min: exponential backoff with equal
 /// jitter. `Retry-After` of the service is a floor under that, not a replacement for it, so that a fleet which was
-/// refused together does not come back together.
+/// refused together does not come back together. More than an hour counts as an hour; the floor holds for the next
+/// registration too, where the deadline ends this one.
 ///
 /// ```
 /// use azure_iot_dps::RetryPolicy;
@@ -74,8 +83,7 @@ impl RetryPolicy {
     /// How long to wait after the failure number `attempt`, counted from 0.
     #[expect(clippy::arithmetic_side_effects, reason = "the divisor is not zero")]
     pub(crate) fn backoff(&self, attempt: u32, retry_after: Option<Duration>, jitter: Jitter<'_>) -> Duration {
-        let doubled = 2_u32.saturating_pow(attempt);
-        let upper = self.first.max(Self::MIN_WAIT).saturating_mul(doubled).min(self.max());
+        let upper = doubled(self.first.max(Self::MIN_WAIT), attempt, self.max());
         let lower = if attempt == 0 { Self::MIN_WAIT } else { (upper / 2).max(Self::MIN_WAIT) };
         let floor = lower.max(retry_after.unwrap_or_default());
         // Even a policy without room between the two ends spreads its devices.
@@ -88,9 +96,9 @@ impl RetryPolicy {
         self.max.max(Self::MIN_WAIT)
     }
 
-    /// The longest time for which one registration can hold up the next.
-    pub(crate) fn max_hold(&self, deadline: Duration) -> Duration {
-        deadline.saturating_add(self.max()).max(self.spread)
+    /// The longest pause that one registration can leave to the next.
+    pub(crate) fn max_hold(&self) -> Duration {
+        MAX_RETRY_AFTER.saturating_add(self.max()).max(self.spread)
     }
 
     /// How long to wait before the next poll. `zeros` counts the answers in a row that said `Retry-After: 0`.
@@ -118,6 +126,13 @@ pub(crate) struct Jitter<'a> {
 }
 
 impl Jitter<'_> {
+    /// Equal jitter: half of the span, and a part of the other half.
+    #[expect(clippy::arithmetic_side_effects, reason = "the divisor is not zero")]
+    pub(crate) fn half_to_all_of(self, span: Duration, attempt: u32) -> Duration {
+        let half = span / 2;
+        half.saturating_add(self.part_of(half, attempt))
+    }
+
     /// A part of the span, anything from nothing to nearly all of it.
     #[expect(clippy::arithmetic_side_effects, reason = "the divisor is not zero")]
     pub(crate) fn part_of(self, span: Duration, attempt: u32) -> Duration {

@@ -6,20 +6,29 @@ use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::attestation::KeySlot;
-use crate::time::{ClockCorrection, Now};
+use crate::attestation::{AttestationKind, KeySlot};
+use crate::registration::refusal::{Refusal, SavedRefusal};
+use crate::registration::settings::RegistrationSettings;
+use crate::time::{ClockCorrection, Now, Pause};
 
-/// The memory of a device between registrations on the same clock: how far its backoff has come, the
-/// operation that is under way at the service, the key that works, and the time, if the device's own clock was found wrong.
+/// The memory of a device between registrations on the same clock: how far its backoff has come, a refusal that is to be
+/// repaired, the operation that is under way at the service, the key that works, and the time, if the device's own clock was
+/// found wrong.
 ///
 /// Start with [`Session::default`], hand it to [`Registration::resume`](super::Registration::resume), and take it back with
 /// [`Registration::into_session`](super::Registration::into_session). What can outlive a reboot is [`SavedSession`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Session {
-    /// Failures since the last success.
+    /// Failures since the service last let the device in.
     pub(super) failures: u32,
-    /// The uptime before which no request goes out.
-    pub(super) not_before: Duration,
+    /// Registrations that were refused or failed since the last assignment.
+    pub(super) refusals: u32,
+    /// Before it is over, no request goes out.
+    pub(super) pause: Pause,
+    /// Before it is over, a registration fails without a request.
+    pub(super) refusal: Option<Refusal>,
+    /// The clocks when a refusal was blamed on them: the pause ends when the wall clock is set.
+    pub(super) blamed_clock: Option<Now>,
     /// The registration that the service has taken up.
     pub(super) operation: Option<PendingOperation>,
     /// What the service told about the time.
@@ -34,21 +43,25 @@ pub struct Session {
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct PendingOperation {
     pub(super) id: Box<str>,
-    /// What was asked for, by [`RegistrationSettings::fingerprint`](super::RegistrationSettings).
+    /// What was asked for, by [`RegistrationSettings::fingerprint`].
     pub(super) fingerprint: [u8; 8],
-    /// The uptime at which to ask about it.
-    pub(super) ask_at: Duration,
+    /// When it is over, ask about it.
+    pub(super) pause: Pause,
 }
 
 /// The part of a [`Session`] that can be kept across a reboot, in a form that serde writes to flash.
 ///
 /// A device that reboots in the middle of a storm goes on with its backoff, and asks about the registration that the service
 /// has taken up instead of registering again, which is billed. It begins with the key that worked. Its times count from when it
-/// was saved.
+/// was saved; whatever they are, they hold the device up once, and no longer than a registration could have done.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SavedSession {
     failures: u32,
     wait: Duration,
+    #[serde(default)]
+    refusals: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    refusal: Option<SavedRefusal>,
     #[serde(default)]
     key: KeySlot,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -69,29 +82,45 @@ impl Session {
         let operation = self.operation.as_ref().map(|operation| SavedOperation {
             id: operation.id.clone(),
             fingerprint: operation.fingerprint,
-            wait: operation.ask_at.saturating_sub(uptime),
+            wait: operation.pause.left(uptime),
         });
-        let wait = self.not_before.saturating_sub(uptime);
-        SavedSession { failures: self.failures, wait, key: self.key, operation }
+        SavedSession {
+            failures: self.failures,
+            wait: self.pause.left(uptime),
+            refusals: self.refusals,
+            refusal: self.refusal.map(|refusal| refusal.save(uptime)),
+            key: self.key,
+            operation,
+        }
     }
 
     /// Goes on from what was saved, at this uptime.
     #[must_use]
     pub fn restore(saved: SavedSession, uptime: Duration) -> Self {
-        let SavedSession { failures, wait, key, operation } = saved;
+        let SavedSession { failures, wait, refusals, refusal, key, operation } = saved;
         let operation = operation.map(|operation| PendingOperation {
             id: operation.id,
             fingerprint: operation.fingerprint,
-            ask_at: uptime.saturating_add(operation.wait),
+            pause: Pause::new(operation.wait, uptime),
         });
-        let not_before = uptime.saturating_add(wait);
-        Self { failures, not_before, operation, key, spread: true, ..Self::default() }
+        let pause = Pause::new(wait, uptime);
+        let refusal = refusal.map(|saved| Refusal::restore(saved, uptime));
+        Self { failures, refusals, pause, refusal, operation, key, spread: true, ..Self::default() }
     }
 
-    /// Begins with the primary key and with a registration of its own: for a device whose keys or certificate were replaced.
+    /// Begins with the primary key and with a registration of its own, at once: for a device whose keys or certificate were
+    /// replaced.
     pub fn forget_credentials(&mut self) {
         self.key = KeySlot::Primary;
         self.operation = None;
+        self.forget_refusal();
+    }
+
+    /// Lets the next registration go out at once although the service has refused the device: for somebody who has repaired
+    /// the enrollment and stands by.
+    pub fn forget_refusal(&mut self) {
+        self.clear_backoff();
+        (self.refusals, self.refusal) = (0, None);
     }
 
     /// The key that the next registration begins with.
@@ -104,32 +133,49 @@ impl Session {
         *self = Self { clock_correction: self.clock_correction, ..Self::restore(saved, uptime) };
     }
 
+    /// Forgets the refusal of other keys than these, which are asked for only where there is a refusal.
+    pub(crate) fn use_keys(&mut self, keys: impl FnOnce() -> Option<[u8; 8]>) {
+        if self.refusal.is_some_and(|refusal| refusal.is_of_other_keys(keys())) {
+            self.forget_credentials();
+        }
+    }
+
+    /// Notes whose refusal it is, if there is one.
+    pub(crate) fn note_keys(&mut self, keys: impl FnOnce() -> Option<[u8; 8]>) {
+        if let Some(refusal) = &mut self.refusal {
+            refusal.note_keys(keys);
+        }
+    }
+
     /// The service let the device in: what was refused before is over.
     pub(super) fn clear_backoff(&mut self) {
-        (self.failures, self.not_before) = (0, Duration::ZERO);
+        (self.failures, self.pause, self.blamed_clock) = (0, Pause::NONE, None);
     }
 
     /// Fits what an earlier registration left to this one, which starts now.
-    pub(super) fn begin(
-        &mut self,
-        now: Now,
-        max_hold: Duration,
-        two_keys: bool,
-        asks_the_same: impl Fn([u8; 8]) -> bool,
-    ) {
+    pub(super) fn begin(&mut self, settings: &RegistrationSettings, kind: AttestationKind, now: Now) {
         // A clock that was set meanwhile is right again.
         self.clock_correction = self.clock_correction.filter(|correction| correction.still_holds(now));
-        if !two_keys {
+        if self.blamed_clock.is_some_and(|then| !now.goes_on_from(then)) {
+            self.clear_backoff();
+        }
+        if kind != AttestationKind::SymmetricKeyPair {
             self.key = KeySlot::Primary;
         }
+        if self.refusal.is_some_and(|refusal| !refusal.is_of_device(settings.device())) {
+            self.forget_refusal();
+        }
         // Flash can be damaged, too.
-        let good = |it: &PendingOperation| is_operation_id(&it.id) && asks_the_same(it.fingerprint);
+        let good = |it: &PendingOperation| is_operation_id(&it.id) && it.fingerprint == settings.fingerprint(kind);
         self.operation = self.operation.take().filter(good);
         // No more than a registration can bring about: the clock may be another one than then, or the flash damaged.
-        let latest = now.uptime.saturating_add(max_hold);
-        self.not_before = self.not_before.min(latest);
+        let fitted = |pause: Pause| pause.seen_at(now.uptime).at_most(settings.retry.max_hold());
+        self.pause = fitted(self.pause);
         if let Some(operation) = &mut self.operation {
-            operation.ask_at = operation.ask_at.min(latest);
+            operation.pause = fitted(operation.pause);
+        }
+        if let Some(refusal) = &mut self.refusal {
+            refusal.pause = refusal.pause.seen_at(now.uptime);
         }
     }
 }
@@ -144,7 +190,7 @@ impl SavedSession {
     /// The time to hold still before the next request.
     #[must_use]
     pub fn wait(&self) -> Duration {
-        self.wait
+        self.refusal.map_or(self.wait, |refusal| refusal.wait.max(self.wait))
     }
 
     /// The key that the next registration begins with.
@@ -162,7 +208,7 @@ impl SavedSession {
 
 impl fmt::Debug for PendingOperation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PendingOperation").field("id", &self.id).field("ask_at", &self.ask_at).finish_non_exhaustive()
+        f.debug_struct("PendingOperation").field("id", &self.id).field("pause", &self.pause).finish_non_exhaustive()
     }
 }
 
@@ -170,7 +216,7 @@ impl fmt::Debug for SavedSession {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SavedSession")
             .field("failures", &self.failures)
-            .field("wait", &self.wait)
+            .field("wait", &self.wait())
             .field("key", &self.key)
             .field("operation_id", &self.operation_id())
             .finish_non_exhaustive()

@@ -121,23 +121,29 @@ impl RegistrationSettings {
         }
     }
 
-    /// What a registration is for: another endpoint, device, payload or signing request is another one.
+    /// Which device it is and whom it asks: another endpoint, ID scope or registration ID is another one.
+    pub(crate) fn device(&self) -> [u8; 8] {
+        first_8(self.hash_of_device())
+    }
+
+    /// What a registration is for: another device, kind of proof, payload or signing request is another one.
     pub(crate) fn fingerprint(&self, kind: AttestationKind) -> [u8; 8] {
-        let Self { endpoint, id_scope, registration_id, payload, csr, .. } = self;
-        let payload = payload.as_deref().map_or("", RawValue::get);
-        let hash = Sha256::new()
+        let payload = self.payload.as_deref().map_or("", RawValue::get);
+        let hash = self.hash_of_device();
+        let hash = hash.chain_update([u8::from(kind.uses_tokens())]);
+        let hash = hash.chain_update(self.csr.as_deref().unwrap_or_default());
+        first_8(hash.chain_update("/").chain_update(payload))
+    }
+
+    fn hash_of_device(&self) -> Sha256 {
+        let Self { endpoint, id_scope, registration_id, .. } = self;
+        Sha256::new()
             .chain_update(endpoint.host().as_str())
             .chain_update(endpoint.port().unwrap_or_default().to_be_bytes())
-            .chain_update([u8::from(kind.uses_tokens())])
             .chain_update(id_scope.as_str())
             .chain_update("/")
             .chain_update(registration_id.as_str())
             .chain_update("/")
-            .chain_update(csr.as_deref().unwrap_or_default())
-            .chain_update("/")
-            .chain_update(payload)
-            .finalize();
-        hash.first_chunk().copied().unwrap_or_default()
     }
 
     /// The body of a register request.
@@ -186,6 +192,10 @@ impl RegistrationSettings {
     pub fn product(self, product: &Product) -> Self {
         Self { user_agent: user_agent(Some(product)).into(), ..self }
     }
+}
+
+fn first_8(hash: Sha256) -> [u8; 8] {
+    hash.finalize().first_chunk().copied().unwrap_or_default()
 }
 
 fn user_agent(product: Option<&Product>) -> String {

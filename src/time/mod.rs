@@ -4,6 +4,8 @@
 //! decides waits and deadlines. [`Clock`] is what blocking code needs: to read the clocks, and to sleep. `SystemClock` is the
 //! clock of an operating system (feature `std`).
 
+mod correction;
+mod pause;
 #[cfg(feature = "std")]
 mod system_clock;
 mod text;
@@ -11,6 +13,8 @@ mod text;
 use core::fmt;
 use core::time::Duration;
 
+pub use correction::ClockCorrection;
+pub(crate) use pause::Pause;
 #[cfg(feature = "std")]
 pub use system_clock::SystemClock;
 #[cfg(feature = "simulator")]
@@ -26,6 +30,9 @@ pub struct UnixTime(u64);
 impl UnixTime {
     /// The first second of 1970.
     pub const EPOCH: Self = Self(0);
+
+    /// 2026-01-01T00:00:00Z: no clock that is set reads an earlier time, for this crate did not exist.
+    pub(crate) const THIS_CRATE: Self = Self(1_767_225_600);
 
     /// From seconds since the epoch.
     #[must_use]
@@ -141,45 +148,25 @@ fn days_in_month(year: u64, month: u64) -> u64 {
 pub struct Now {
     /// The wall clock, from which the expiry of tokens is reckoned. `None` on a board that does not know the time.
     pub unix: Option<UnixTime>,
-    /// A clock that never goes back and is never set, such as the time since power-on: waits and deadlines go by it.
+    /// A clock that never goes back and is never set, such as the time since power-on: waits and deadlines go by it. One that
+    /// goes back all the same, as a counter of 32 bits does, makes no wait longer than it was.
     pub uptime: Duration,
 }
 
-/// What the service told about the time, to a device whose own clock was wrong or missing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ClockCorrection {
-    pub(crate) service_time: UnixTime,
-    pub(crate) device_time: Option<UnixTime>,
-    pub(crate) uptime: Duration,
-}
-
-impl ClockCorrection {
-    /// What time it is when the device's uptime is this, by the service's clock. For a device that sets its clock by it.
-    #[must_use]
-    pub fn time_at(&self, uptime: Duration) -> UnixTime {
-        self.service_time.saturating_add(uptime.saturating_sub(self.uptime))
-    }
-
-    /// Whether the device's clock is still the one that was found wrong: it has neither been set nor begun to run since.
-    pub(crate) fn still_holds(&self, now: Now) -> bool {
-        const TOLERANCE: Duration = Duration::from_secs(60);
-        let passed = now.uptime.saturating_sub(self.uptime);
-        match (self.device_time, now.unix) {
+impl Now {
+    /// Whether the wall clock is still the one that was read then: it has neither been set nor begun to run since.
+    pub(crate) fn goes_on_from(self, then: Self) -> bool {
+        let passed = self.uptime.saturating_sub(then.uptime);
+        match (then.unix, self.unix) {
             (None, None) => true,
-            (Some(then), Some(unix)) => then.saturating_add(passed).abs_diff(unix) <= TOLERANCE,
+            (Some(then), Some(unix)) => then.saturating_add(passed).abs_diff(unix) <= CLOCK_TOLERANCE,
             _ => false,
         }
     }
-
-    /// How many seconds the device's clock must be put forward to be right, or back if negative. `None` for a device that
-    /// has no clock.
-    #[must_use]
-    pub fn offset_seconds(&self) -> Option<i64> {
-        let device_time = self.device_time?.as_secs();
-        let ahead = i64::try_from(self.service_time.as_secs().abs_diff(device_time)).unwrap_or(i64::MAX);
-        Some(if self.service_time.as_secs() >= device_time { ahead } else { ahead.saturating_neg() })
-    }
 }
+
+/// What a clock may be off, or what it may seem to be off.
+pub(crate) const CLOCK_TOLERANCE: Duration = Duration::from_secs(60);
 
 /// What the blocking client needs of a device's clock.
 ///

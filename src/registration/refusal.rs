@@ -1,0 +1,135 @@
+//! How long a device that was refused stays quiet.
+
+use core::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, ServiceError, TooEarly};
+use crate::registration::retry::{Jitter, doubled};
+use crate::time::Pause;
+
+const MINUTE: Duration = Duration::from_secs(60);
+/// The longest of all pauses after a refusal.
+pub(super) const MAX_REFUSAL_PAUSE: Duration = Duration::from_secs(4 * 60 * 60);
+
+/// How a refusal that ends a call is paced: how soon it may be otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pace {
+    /// By itself, in minutes: the same identity registers elsewhere, or the allocation's own code answered badly.
+    Minutes,
+    /// When the clock is set, or in minutes.
+    Clock,
+    /// When the key is repaired, or the service has noticed that it was rolled: in half an hour.
+    Key,
+    /// When somebody has repaired something else: in an hour.
+    Repair,
+}
+
+impl Pace {
+    /// The pause after this many refusals in a row, not counting this one. It doubles with each.
+    #[expect(clippy::arithmetic_side_effects, reason = "the divisor is not zero")]
+    pub(super) fn pause(self, refusals: u32, jitter: Jitter<'_>) -> Duration {
+        let longer = |first: Duration| {
+            // With the quarter that a device adds, so that a fleet does not come back together.
+            let base = doubled(first, refusals, MAX_REFUSAL_PAUSE / 5 * 4);
+            base.saturating_add(jitter.part_of(base / 4, refusals))
+        };
+        match self {
+            Self::Minutes | Self::Clock => jitter.half_to_all_of(doubled(MINUTE * 2, refusals, MINUTE * 60), refusals),
+            Self::Key => longer(MINUTE * 30),
+            Self::Repair => longer(MINUTE * 60),
+        }
+    }
+}
+
+/// A refusal that lets no request out before its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Refusal {
+    pub(super) pause: Pause,
+    pub(super) reason: Reason,
+}
+
+/// A [`Refusal`] in flash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct SavedRefusal {
+    pub(super) wait: Duration,
+    reason: Reason,
+}
+
+/// Whom the service refused, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Reason {
+    status: Option<u16>,
+    error_code: Option<u32>,
+    /// Endpoint, ID scope and registration ID, by [`RegistrationSettings::device`](super::RegistrationSettings).
+    device: [u8; 8],
+    /// The keys, by [`Attestation::fingerprint`](crate::attestation::Attestation); `None` where nobody told.
+    keys: Option<[u8; 8]>,
+}
+
+impl Refusal {
+    pub(super) fn new(pause: Pause, error: &Error, device: [u8; 8]) -> Self {
+        let status = error.service().and_then(ServiceError::says).or(error.status());
+        let reason = Reason { status, error_code: error.error_code(), device, keys: None };
+        Self { pause, reason }
+    }
+
+    pub(super) fn save(self, uptime: Duration) -> SavedRefusal {
+        SavedRefusal { wait: self.pause.left(uptime), reason: self.reason }
+    }
+
+    pub(super) fn restore(saved: SavedRefusal, uptime: Duration) -> Self {
+        Self { pause: Pause::new(saved.wait, uptime).at_most(MAX_REFUSAL_PAUSE), reason: saved.reason }
+    }
+
+    /// Whether it is this device that was refused.
+    pub(super) fn is_of_device(self, device: [u8; 8]) -> bool {
+        self.reason.device == device
+    }
+
+    /// Whether other keys than these were refused.
+    pub(super) fn is_of_other_keys(self, keys: Option<[u8; 8]>) -> bool {
+        matches!((self.reason.keys, keys), (Some(refused), Some(keys)) if refused != keys)
+    }
+
+    /// Takes down whose keys were refused, once.
+    pub(super) fn note_keys(&mut self, keys: impl FnOnce() -> Option<[u8; 8]>) {
+        if self.reason.keys.is_none() {
+            self.reason.keys = keys();
+        }
+    }
+
+    /// What a call gets that comes with so much time left.
+    pub(super) fn too_early(self, left: Duration) -> TooEarly {
+        TooEarly::new(left, self.reason.status, self.reason.error_code)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::RegistrationId;
+    use crate::time::Now;
+
+    #[test]
+    fn pauses_after_refusals_double_up_to_four_hours_and_differ_by_device() {
+        let pauses = |pace: Pace, name: &str| {
+            let registration_id = RegistrationId::new(name).expect("valid");
+            let now = Now { unix: None, uptime: Duration::from_secs(7) };
+            let jitter = Jitter { registration_id: &registration_id, now };
+            [0, 1, 2, 3, 9].map(|refusals| pace.pause(refusals, jitter))
+        };
+        for (pace, ranges) in [
+            (Pace::Key, [(30.0, 37.5), (60.0, 75.0), (120.0, 150.0), (192.0, 240.0), (192.0, 240.0)]),
+            (Pace::Repair, [(60.0, 75.0), (120.0, 150.0), (192.0, 240.0), (192.0, 240.0), (192.0, 240.0)]),
+            (Pace::Minutes, [(1.0, 2.0), (2.0, 4.0), (4.0, 8.0), (8.0, 16.0), (30.0, 60.0)]),
+            (Pace::Clock, [(1.0, 2.0), (2.0, 4.0), (4.0, 8.0), (8.0, 16.0), (30.0, 60.0)]),
+        ] {
+            for (pause, (low, high)) in pauses(pace, "dev-01").into_iter().zip(ranges) {
+                let minutes = pause.as_secs_f64() / 60.0;
+                assert!(minutes >= low && minutes <= high, "{pace:?}: {minutes} is not within {low} to {high}");
+            }
+            assert_ne!(pauses(pace, "dev-01"), pauses(pace, "dev-02"));
+        }
+    }
+}

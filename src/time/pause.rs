@@ -1,0 +1,78 @@
+//! Time that has to pass.
+
+use core::time::Duration;
+
+/// A stretch of uptime that has to pass.
+///
+/// An uptime that jumps back (a counter that wraps, a restart) cannot make it longer than it was.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Pause {
+    since: Duration,
+    length: Duration,
+}
+
+impl Pause {
+    /// One that is over.
+    pub(crate) const NONE: Self = Self { since: Duration::ZERO, length: Duration::ZERO };
+
+    /// A pause of this length that begins at this uptime.
+    pub(crate) const fn new(length: Duration, uptime: Duration) -> Self {
+        Self { since: uptime, length }
+    }
+
+    /// What is left of it.
+    pub(crate) fn left(self, uptime: Duration) -> Duration {
+        let passed = uptime.saturating_sub(self.since);
+        self.length.saturating_sub(passed)
+    }
+
+    /// Whether it has passed.
+    pub(crate) fn is_over(self, uptime: Duration) -> bool {
+        self.left(uptime).is_zero()
+    }
+
+    /// What is left of it, counted from this uptime on. Whoever keeps that loses no more to a jump than what passed since.
+    #[must_use]
+    pub(crate) fn seen_at(self, uptime: Duration) -> Self {
+        Self::new(self.left(uptime), uptime)
+    }
+
+    /// The same, but no longer than this.
+    #[must_use]
+    pub(crate) fn at_most(self, length: Duration) -> Self {
+        Self { length: self.length.min(length), ..self }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn seconds(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn a_pause_passes_with_the_uptime() {
+        let pause = Pause::new(seconds(10), seconds(100));
+        assert_eq!([100, 104, 110, 200].map(|uptime| pause.left(seconds(uptime)).as_secs()), [10, 6, 0, 0]);
+        assert!(!pause.is_over(seconds(109)) && pause.is_over(seconds(110)));
+        assert!(Pause::NONE.is_over(Duration::ZERO));
+    }
+
+    #[test]
+    fn an_uptime_that_jumps_back_costs_no_more_than_the_pause_was_long() {
+        let pause = Pause::new(seconds(10), seconds(4_294_967));
+        assert_eq!(pause.left(seconds(0)), seconds(10));
+        let looked_at = pause.seen_at(seconds(4_294_973)).seen_at(seconds(1));
+        assert_eq!(looked_at.left(seconds(1)), seconds(4));
+        assert_eq!(looked_at.left(seconds(5)), seconds(0));
+    }
+
+    #[test]
+    fn no_pause_overflows() {
+        let pause = Pause::new(Duration::MAX, Duration::MAX);
+        assert_eq!(pause.left(Duration::MAX), Duration::MAX);
+        assert_eq!(pause.at_most(seconds(5)).left(Duration::ZERO), seconds(5));
+    }
+}
