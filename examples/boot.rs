@@ -75,9 +75,13 @@ fn boot(device: &Device, arguments: &Arguments) -> Result<()> {
         eprintln!("{refused}");
         match reconnection.failed(refused.failure, clock.now()) {
             Advice::Retry { after } => watchdog.sleep(&mut clock, after),
+            // The hub at hand is still the best there is, if neither helps.
+            Advice::LookUp => match client.look_up_or_register(&mut store) {
+                Ok(found) => assignment = found,
+                Err(error) => eprintln!("{}", sentence(&error)),
+            },
             Advice::Register => match client.register_and_store(&mut store) {
                 Ok(another) => assignment = another,
-                // The hub at hand is still the best there is.
                 Err(error) => eprintln!("{}", sentence(&error)),
             },
         }

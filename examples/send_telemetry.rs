@@ -7,15 +7,15 @@
 mod support;
 
 use std::borrow::Cow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use azure_iot_dps::error::StoreError;
 use azure_iot_dps::hub::{Advice, AssignmentStore, HubFailure, Reconnection};
-use azure_iot_dps::time::UnixTime;
+use azure_iot_dps::time::{Now, UnixTime};
 use azure_iot_dps::{
-    Assignment, Clock, DeviceKey, Endpoint, FileStore, HubCredentials, ProvisioningClient, SystemClock,
+    Assignment, Clock, DeviceKey, Endpoint, FileStore, HubCredentials, ProvisioningClient, RegistrationId, SystemClock,
 };
 use clap::Parser;
 use support::Result;
@@ -44,7 +44,8 @@ struct Arguments {
     /// What to tell a custom allocation policy
     #[arg(long, value_name = "JSON")]
     payload: Option<String>,
-    /// Keep the assignment in this file: the next run does not register (a simulated service forgets, so there it does)
+    /// Keep the assignment in this file, and beside it (`.hub`) how long the hub has failed: the next run does not register (a
+    /// simulated service forgets, so there it does)
     #[arg(long, value_name = "FILE")]
     store: Option<PathBuf>,
     /// Connect to this gateway instead of the hub; token and path still name the hub
@@ -87,7 +88,41 @@ fn run(arguments: &Arguments) -> Result<()> {
     if arguments.json {
         support::print(&as_json(&assignment)?)?;
     }
-    Sender { arguments, device: &device, clock, client, store, assignment }.send_all()
+    let patience = arguments.store.as_deref().map(Patience::beside);
+    let mut reconnection = match &patience {
+        Some(patience) => patience.restore(device.registration_id.clone(), clock.clone().now()),
+        None => Reconnection::new(device.registration_id.clone()),
+    };
+    let mut sender = Sender { arguments, device: &device, clock, client, store, assignment };
+    let result = sender.send_all(&mut reconnection);
+    if let Some(patience) = &patience {
+        patience.save(&reconnection, sender.clock.now());
+    }
+    result
+}
+
+/// How long the hub has failed, kept from run to run: a hub that is out of reach for a run is no reason to register, but one that
+/// was moved or deleted is to be found out by programs that run for minutes, too.
+struct Patience(PathBuf);
+
+impl Patience {
+    fn beside(store: &Path) -> Self {
+        let mut file = store.as_os_str().to_owned();
+        file.push(".hub");
+        Self(file.into())
+    }
+
+    fn restore(&self, registration_id: RegistrationId, now: Now) -> Reconnection {
+        let state = std::fs::read(&self.0).ok().and_then(|json| serde_json::from_slice(&json).ok());
+        Reconnection::restore(registration_id, state.unwrap_or_default(), now.uptime)
+    }
+
+    fn save(&self, reconnection: &Reconnection, now: Now) {
+        let json = serde_json::to_vec(&reconnection.state(now.uptime)).unwrap_or_default();
+        if let Err(error) = std::fs::write(&self.0, json) {
+            eprintln!("warning: {}: {error}", self.0.display());
+        }
+    }
 }
 
 fn warn(client: &ProvisioningClient) {
@@ -123,9 +158,8 @@ struct Sender<'a> {
 }
 
 impl Sender<'_> {
-    fn send_all(&mut self) -> Result<()> {
+    fn send_all(&mut self, reconnection: &mut Reconnection) -> Result<()> {
         let (mut credentials, mut hub) = self.connect()?;
-        let mut reconnection = Reconnection::new(self.device.registration_id.clone());
         let Arguments { count, interval, message, deadline, .. } = self.arguments;
         for number in 1..=*count {
             if number > 1 {
@@ -145,25 +179,26 @@ impl Sender<'_> {
                 let left = Duration::from_secs(*deadline).saturating_sub(now.uptime.saturating_sub(started));
                 match reconnection.failed(refused.failure, now) {
                     Advice::Retry { after } if after >= left => {
-                        if refused.failure == HubFailure::UNREACHABLE {
-                            // It may have been moved or deleted: the next run asks.
-                            self.store.clear()?;
-                        }
                         return Err(refused.to_string().into());
                     }
                     Advice::Retry { after } => {
                         eprintln!("{refused}, next try in {} s", after.as_secs_f32().ceil());
                         self.clock.sleep(after);
                     }
-                    Advice::Register => {
-                        eprintln!("{refused}, registering again");
-                        self.assignment = self.client.register_and_store(&mut *self.store)?;
+                    advice => {
+                        self.assignment = if advice == Advice::LookUp {
+                            eprintln!("{refused}, looking the assignment up");
+                            self.client.look_up_or_register(&mut *self.store)?
+                        } else {
+                            eprintln!("{refused}, registering again");
+                            self.client.register_and_store(&mut *self.store)?
+                        };
                         warn(&self.client);
                         (credentials, hub) = self.connect()?;
                     }
                 }
             }
-            reconnection.connected();
+            reconnection.connected(self.clock.now());
             support::print(&format!("acknowledged {number} of {count}\n"))?;
         }
         Ok(())

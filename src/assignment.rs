@@ -172,6 +172,16 @@ impl Assignment {
             .map_err(|error| PayloadError::Type(JsonError(error)))
     }
 
+    /// Whether a device that has the other one goes to the same hub, as the same device and with the same key.
+    pub(crate) fn is_same_as(&self, other: &Self) -> bool {
+        (&self.hub, &self.device_id, self.run.key_used) == (&other.hub, &other.device_id, other.run.key_used)
+    }
+
+    /// Keeps what a lookup does not tell.
+    pub(crate) fn with_certificates_of(self, stored: Self) -> Self {
+        if self.certificates.is_empty() { Self { certificates: stored.certificates, ..self } } else { self }
+    }
+
     /// The certificates that were issued for the device's signing request, as DER, leaf first; none if there was no request.
     #[must_use]
     pub fn certificates(&self) -> impl ExactSizeIterator<Item = &[u8]> {

@@ -8,18 +8,21 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use azure_iot_dps::attestation::KeySlot;
-use azure_iot_dps::error::StoreError;
+use azure_iot_dps::error::{StoreError, TransportError, TransportErrorKind};
 use azure_iot_dps::hub::{Advice, AssignmentStore, HubFailure, Reconnection};
 use azure_iot_dps::identity::{HostName, HubName};
 use azure_iot_dps::key::{Signer, SignerError};
+use azure_iot_dps::protocol::{Operation, Request, Response};
 use azure_iot_dps::simulator::{
     Allocation, Asked, EnrollmentGroup, IndividualEnrollment, Record, Simulator, SimulatorClock,
 };
 use azure_iot_dps::time::UnixTime;
+use azure_iot_dps::transport::FnTransport;
 use azure_iot_dps::{
     Assignment, Attestation, Clock, DeviceKey, GroupKey, HubCredentials, ProvisioningClient, SasToken,
 };
-use common::{NEW_YEAR, at, id, seconds};
+use common::{NEW_YEAR, id, seconds};
+use sha2::{Digest, Sha256};
 
 fn host(name: &str) -> HostName {
     HostName::new(name).expect("valid")
@@ -128,248 +131,11 @@ fn a_secure_element_signs_for_the_hub_and_its_failure_is_told() {
     );
 }
 
-// Reconnect or reprovision: the rules
+// Reconnect or ask the service, against the simulator's DPS and hub, in virtual time
 
 fn reconnection() -> Reconnection {
     Reconnection::new(id("dev-01"))
 }
-
-fn retry(advice: Advice) -> Duration {
-    match advice {
-        Advice::Retry { after } => after,
-        Advice::Register => panic!("it was to try again"),
-    }
-}
-
-#[test]
-fn a_hub_that_answers_401_or_404_or_connack_4_or_5_or_403_without_a_quota_means_register() {
-    let connack = [4, 5].map(HubFailure::connack);
-    let http = [401, 403, 404].map(HubFailure::http);
-    let nameless = ["", "0", "NoSuchName"].map(|name| HubFailure::http(403).with_code_name(name));
-    let codes = [HubFailure::http(403).with_code(403_001), HubFailure::http(404).with_code(404_103)];
-    for failure in connack.into_iter().chain(http).chain(codes).chain(nameless) {
-        assert_eq!(reconnection().failed(failure, at(7)), Advice::Register, "{failure:?}");
-    }
-}
-
-#[test]
-fn a_limit_that_is_met_is_waited_for_up_to_an_hour_and_never_a_reason_to_register() {
-    for failure in [
-        HubFailure::http(403).with_code(403_002),
-        HubFailure::http(403).with_code_name("403002"),
-        HubFailure::http(403).with_code_name("IoTHubQuotaExceeded"),
-        HubFailure::http(403).with_code_name("DeviceMaximumQueueDepthExceeded"),
-        HubFailure::http(403).with_code(403_006),
-        HubFailure::http(403).with_code(403_010),
-    ] {
-        let mut reconnection = reconnection();
-        let mut now = 0;
-        let waits: Vec<u64> = (0..50)
-            .map(|_| {
-                let wait = retry(reconnection.failed(failure, at(now))).as_secs();
-                now += wait;
-                wait
-            })
-            .collect();
-        assert!((60..120).contains(&waits[0]) && (60..=240).contains(&waits[1]), "{waits:?}");
-        assert!(waits[10..].iter().all(|wait| (1800..=3600).contains(wait)), "{waits:?}");
-    }
-}
-
-#[test]
-fn a_busy_hub_is_tried_again_with_backoff_for_ever() {
-    let failures = [408, 429, 500, 503, 504].map(HubFailure::http);
-    for failure in failures.into_iter().chain([1, 2, 3, 0, 255].map(HubFailure::connack)) {
-        let mut reconnection = reconnection();
-        let waits: Vec<u64> =
-            (0..2000).map(|number| retry(reconnection.failed(failure, at(number * 240))).as_secs()).collect();
-        assert!((1..5).contains(&waits[0]) && (5..10).contains(&waits[1]), "{failure:?}: {:?}", &waits[..9]);
-        assert!(waits[9..].iter().all(|wait| (120..240).contains(wait)));
-    }
-}
-
-#[test]
-fn a_retry_after_is_a_floor_and_more_than_an_hour_counts_as_an_hour() {
-    let failure = |delay| HubFailure::http(429).with_retry_after(seconds(delay));
-    assert!((60..65).contains(&retry(reconnection().failed(failure(60), at(0))).as_secs()));
-    assert!((3600..3605).contains(&retry(reconnection().failed(failure(u64::MAX), at(0))).as_secs()));
-}
-
-#[test]
-fn a_status_that_neither_waiting_nor_registering_mends_is_no_reason_to_register() {
-    for status in [200, 302, 400, 405, 413, 418, 0, u16::MAX] {
-        let _ = retry(reconnection().failed(HubFailure::http(status), at(0)));
-    }
-}
-
-/// When a device registers whose hub never answers, in seconds since it was first out of reach.
-fn registrations_while_unreachable(name: &str, from: u64, until: u64) -> Vec<u64> {
-    let mut reconnection = Reconnection::new(id(name));
-    let mut now = Duration::from_secs(from);
-    let mut registrations = Vec::new();
-    while now.as_secs() < from + until {
-        let reading = azure_iot_dps::time::Now { unix: None, uptime: now };
-        match reconnection.failed(HubFailure::UNREACHABLE, reading) {
-            Advice::Retry { after } => {
-                assert!(!after.is_zero() && after <= seconds(240), "{after:?}");
-                now += after;
-            }
-            Advice::Register => {
-                registrations.push(now.as_secs() - from);
-                now += seconds(20);
-            }
-        }
-    }
-    registrations
-}
-
-#[test]
-fn a_hub_out_of_reach_is_tried_for_30_minutes_then_the_device_registers_and_then_at_most_hourly() {
-    for name in ["dev-01", "dev-02", "dev-03"] {
-        let registrations = registrations_while_unreachable(name, 7, 24 * 3600);
-        assert!((1800..=2250).contains(&registrations[0]), "{registrations:?}");
-        let gaps: Vec<u64> = registrations.windows(2).map(|pair| pair[1] - pair[0]).collect();
-        assert!(gaps.iter().all(|gap| (3600..=4520).contains(gap)), "{gaps:?}");
-        assert!(gaps.len() >= 18, "{gaps:?}");
-    }
-}
-
-#[test]
-fn two_devices_do_not_register_at_the_same_moment() {
-    let first = |name: &str| registrations_while_unreachable(name, 7, 3600)[0];
-    let moments: std::collections::BTreeSet<u64> = (0..20).map(|number| first(&format!("dev-{number}"))).collect();
-    assert!(moments.len() > 10, "{moments:?}");
-}
-
-#[test]
-fn a_hub_that_answers_in_between_ends_the_30_minutes() {
-    for sign_of_life in [HubFailure::http(503), HubFailure::connack(3), HubFailure::http(400)] {
-        let mut reconnection = reconnection();
-        for minute in 0..600 {
-            let failure = if minute % 20 == 0 { sign_of_life } else { HubFailure::UNREACHABLE };
-            let _ = retry(reconnection.failed(failure, at(minute * 60)));
-        }
-    }
-    let mut reconnection = reconnection();
-    for minute in 0..600 {
-        if minute % 20 == 0 {
-            reconnection.connected();
-        }
-        let _ = retry(reconnection.failed(HubFailure::UNREACHABLE, at(minute * 60)));
-    }
-}
-
-#[test]
-fn a_refusal_that_a_registration_does_not_mend_brings_the_next_one_later_and_later() {
-    let mut reconnection = reconnection();
-    let (mut now, mut registrations) = (seconds(0), Vec::new());
-    while now < seconds(24 * 3600) {
-        match reconnection.failed(HubFailure::http(401), azure_iot_dps::time::Now { unix: None, uptime: now }) {
-            Advice::Retry { after } => {
-                assert!(!after.is_zero() && after < seconds(240), "{after:?}");
-                now += after;
-            }
-            Advice::Register => {
-                registrations.push(now.as_secs());
-                now += seconds(1);
-            }
-        }
-    }
-    assert_eq!(registrations[0], 0);
-    for (number, pair) in registrations.windows(2).enumerate() {
-        let least = 60 * 2_u64.pow(u32::try_from(number).expect("few")).min(60);
-        assert!((least..=least * 5 / 4 + 1).contains(&(pair[1] - pair[0])), "{registrations:?}");
-    }
-    assert!(registrations.len() > 20, "{registrations:?}");
-}
-
-#[test]
-fn a_hub_that_flaps_between_taking_and_refusing_a_device_makes_for_no_storm_of_registrations() {
-    let mut reconnection = reconnection();
-    let mut registrations = 0;
-    for second in 0..3600 {
-        reconnection.connected();
-        registrations += u32::from(reconnection.failed(HubFailure::http(401), at(second)) == Advice::Register);
-    }
-    assert!((4..=6).contains(&registrations), "{registrations} in an hour");
-}
-
-#[test]
-fn a_refusal_is_a_reason_to_register_at_once_where_the_last_one_is_a_while_ago() {
-    let mut reconnection = reconnection();
-    let refused = HubFailure::connack(5);
-    assert_eq!(reconnection.failed(refused, at(0)), Advice::Register);
-    assert!(retry(reconnection.failed(refused, at(1))) < seconds(5), "the hub may not know the device yet");
-    reconnection.connected();
-    assert_eq!(reconnection.failed(refused, at(80)), Advice::Register);
-    // An hour without a refusal, and it begins with a minute again.
-    reconnection.connected();
-    assert_eq!(reconnection.failed(refused, at(8000)), Advice::Register);
-    assert_eq!(reconnection.failed(refused, at(8080)), Advice::Register);
-}
-
-#[test]
-fn silence_is_a_reason_to_register_at_most_hourly_even_if_the_hub_answers_in_between() {
-    let mut reconnection = reconnection();
-    let mut registrations = Vec::new();
-    for minute in 0..600 {
-        let failure = if minute % 40 == 0 { HubFailure::http(503) } else { HubFailure::UNREACHABLE };
-        if reconnection.failed(failure, at(minute * 60)) == Advice::Register {
-            registrations.push(minute);
-        }
-    }
-    assert!(registrations.len() > 3, "{registrations:?}");
-    assert!(registrations.windows(2).all(|pair| pair[1] - pair[0] >= 60), "{registrations:?}");
-}
-
-#[test]
-fn a_device_that_never_stays_up_for_half_an_hour_registers_all_the_same_if_it_keeps_the_state() {
-    let mut state = azure_iot_dps::hub::ReconnectionState::default();
-    let mut registrations = Vec::new();
-    for boot in 0..60 {
-        // Five minutes awake, five times tried; what is kept goes through flash.
-        let json = serde_json::to_string(&state).expect("JSON");
-        let state_of_flash = serde_json::from_str(&json).expect("the same");
-        let mut reconnection = Reconnection::restore(id("dev-01"), state_of_flash, seconds(3));
-        for minute in 0..5 {
-            if reconnection.failed(HubFailure::UNREACHABLE, at(3 + minute * 60)) == Advice::Register {
-                registrations.push(boot);
-            }
-        }
-        state = reconnection.state(seconds(3 + 5 * 60));
-    }
-    assert!((6..=8).contains(&registrations[0]), "{registrations:?}");
-    assert!(registrations.windows(2).all(|pair| pair[1] - pair[0] >= 12), "{registrations:?}");
-}
-
-#[test]
-fn a_device_that_reboots_whenever_it_is_refused_does_not_register_at_every_boot_if_it_keeps_the_state() {
-    let mut state = azure_iot_dps::hub::ReconnectionState::default();
-    let mut registrations = 0;
-    for _ in 0..360 {
-        let mut reconnection = Reconnection::restore(id("dev-01"), state, seconds(1));
-        registrations += u32::from(reconnection.failed(HubFailure::http(401), at(2)) == Advice::Register);
-        state = reconnection.state(seconds(11));
-    }
-    assert!((4..=6).contains(&registrations), "{registrations} in an hour of boots");
-}
-
-#[test]
-fn a_clock_that_jumps_or_starts_over_brings_no_panic() {
-    let mut reconnection = reconnection();
-    let failures =
-        [HubFailure::UNREACHABLE, HubFailure::http(401), HubFailure::http(503).with_retry_after(Duration::MAX)];
-    for uptime in [Duration::MAX, Duration::ZERO, Duration::MAX, seconds(9)] {
-        for failure in failures {
-            let now = azure_iot_dps::time::Now { unix: Some(UnixTime::from_secs(u64::MAX)), uptime };
-            for _ in 0..100 {
-                let _ = reconnection.failed(failure, now);
-            }
-        }
-    }
-}
-
-// The same against the simulator's DPS and hub, in virtual time
 
 /// A store in memory.
 #[derive(Default)]
@@ -401,7 +167,8 @@ struct Device {
     reconnection: Reconnection,
     /// Hubs that do not answer any more.
     deleted: Vec<HubName>,
-    /// How often it was advised to register.
+    /// How often it was advised to look its assignment up, and to register.
+    lookups: usize,
     registrations: usize,
 }
 
@@ -411,7 +178,17 @@ impl Device {
         let client = ProvisioningClient::builder(sim.id_scope(), id("dev-01"), attestation)
             .build_with(sim.transport(), sim.clock());
         let (sim, clock) = (sim.clone(), sim.clock());
-        Self { sim, clock, client, keys, store, reconnection: reconnection(), deleted: Vec::new(), registrations: 0 }
+        Self {
+            sim,
+            clock,
+            client,
+            keys,
+            store,
+            reconnection: reconnection(),
+            deleted: Vec::new(),
+            lookups: 0,
+            registrations: 0,
+        }
     }
 
     fn of_group(sim: &Simulator) -> Self {
@@ -443,11 +220,15 @@ impl Device {
         let mut assignment = self.client.load_or_register(&mut self.store).expect("assigned");
         while self.clock.elapsed() < ends_at {
             let Err(failure) = self.send(&assignment) else {
-                self.reconnection.connected();
+                self.reconnection.connected(self.clock.now());
                 return Ok(assignment);
             };
             match self.reconnection.failed(failure, self.clock.now()) {
                 Advice::Retry { after } => self.clock.advance(after),
+                Advice::LookUp => {
+                    self.lookups += 1;
+                    assignment = self.client.look_up_or_register(&mut self.store).unwrap_or(assignment);
+                }
                 Advice::Register => {
                     self.registrations += 1;
                     assignment = self.client.register_and_store(&mut self.store).unwrap_or(assignment);
@@ -503,7 +284,7 @@ fn a_deleted_hub_is_given_up_after_30_minutes_for_the_one_that_took_its_place() 
     assert_eq!(device.run(seconds(7200)).expect("connected").hub().as_str(), "b.example");
     let took = (sim.clock().elapsed() - before).as_secs();
     assert!((1800..2300).contains(&took), "{took}");
-    assert_eq!(device.registrations, 1);
+    assert_eq!((device.lookups, device.registrations), (1, 1));
     // And the next boot knows.
     assert_eq!(device.run(seconds(60)).expect("connected").hub().as_str(), "b.example");
 }
@@ -533,7 +314,7 @@ fn a_hub_out_of_reach_for_20_minutes_costs_no_registration() {
 }
 
 #[test]
-fn a_device_that_was_moved_to_another_hub_registers_at_the_first_refusal() {
+fn a_device_that_was_moved_to_another_hub_learns_it_by_a_lookup_that_costs_nothing() {
     let sim = two_hubs();
     let mut device = Device::of_group(&sim);
     device.run(seconds(60)).expect("connected");
@@ -542,8 +323,12 @@ fn a_device_that_was_moved_to_another_hub_registers_at_the_first_refusal() {
     assert_eq!(tool.run(seconds(60)).expect("connected").hub().as_str(), "b.example");
     let before = sim.clock().elapsed();
     assert_eq!(device.run(seconds(7200)).expect("connected").hub().as_str(), "b.example");
-    assert!(sim.clock().elapsed() - before < seconds(30), "no half hour is lost");
-    assert_eq!(device.registrations, 1);
+    assert!(sim.clock().elapsed() - before < seconds(130), "no half hour is lost");
+    assert_eq!((device.lookups, device.registrations), (1, 0));
+    let store = std::mem::take(&mut device.store);
+    let mut rebooted = Device::new(&sim, device.keys, store);
+    assert_eq!(rebooted.run(seconds(60)).expect("connected").hub().as_str(), "b.example", "the next boot knows");
+    assert_eq!((rebooted.lookups, rebooted.registrations), (0, 0));
 }
 
 #[test]
@@ -554,8 +339,9 @@ fn a_device_that_its_hub_does_not_know_registers_once() {
     let sim = Simulator::builder().group(group()).build();
     let store = std::mem::take(&mut device.store);
     let mut device = Device::new(&sim, device.keys, store);
-    device.run(seconds(60)).expect("connected");
-    assert_eq!((device.registrations, register_requests(&sim)), (1, 1));
+    device.run(seconds(300)).expect("connected");
+    // There is nothing to look up: the lookup's advice registers.
+    assert_eq!((device.lookups, device.registrations, register_requests(&sim)), (1, 0, 1));
 }
 
 #[test]
@@ -593,8 +379,8 @@ fn a_key_that_was_rolled_is_refused_by_the_hub_and_found_by_the_registration() {
     // The hub knows the device with its new keys.
     Device::new(&sim, [new.clone(), second.clone()], Memory::default()).run(seconds(60)).expect("connected");
     let mut device = Device::new(&sim, device.keys, device.store);
-    assert_eq!(device.run(seconds(60)).expect("connected").key_used(), Some(KeySlot::Secondary));
-    assert_eq!(device.registrations, 1);
+    assert_eq!(device.run(seconds(300)).expect("connected").key_used(), Some(KeySlot::Secondary));
+    assert_eq!((device.lookups, device.registrations), (1, 0), "a lookup finds the key, too");
     // The store remembers which key it is, for the hub and for the next registration.
     let mut rebooted = Device::new(&sim, device.keys, device.store);
     assert_eq!(rebooted.run(seconds(60)).expect("connected").key_used(), Some(KeySlot::Secondary));
@@ -622,4 +408,116 @@ fn the_time_that_a_registration_was_taught_serves_the_hub_too() {
     assert_eq!(assignment.time_at(now(65, None)), Some(time(60)));
     assert_eq!(assignment.time_at(now(65, Some(time(90)))), Some(time(90)), "a clock that was set since is right");
     assert_eq!(self::assignment().time_at(now(65, None)), None);
+}
+
+// The advice to look up
+
+/// A client whose every request is answered by this.
+fn answered_by(
+    answer: impl FnMut(&Request<'_>) -> Result<Response<'static>, TransportError> + Send + 'static,
+) -> ProvisioningClient {
+    let sim = Simulator::builder().build();
+    ProvisioningClient::builder(common::scope(), id("dev-01"), common::key())
+        .build_with(FnTransport::new(answer), sim.clock())
+}
+
+/// A store that counts how often it is written.
+#[derive(Default)]
+struct Counted {
+    memory: Memory,
+    saves: usize,
+}
+
+impl AssignmentStore for Counted {
+    fn load(&mut self) -> Result<Cow<'_, [u8]>, StoreError> {
+        self.memory.load()
+    }
+
+    fn save(&mut self, record: &[u8]) -> Result<(), StoreError> {
+        self.saves += 1;
+        self.memory.save(record)
+    }
+
+    fn clear(&mut self) -> Result<(), StoreError> {
+        self.memory.clear()
+    }
+}
+
+/// The bare result of a lookup that names this hub.
+fn looked_up(hub: &str) -> Response<'static> {
+    common::answer(200, &format!(r#"{{"status":"assigned","assignedHub":"{hub}","deviceId":"dev-01"}}"#))
+}
+
+#[test]
+fn a_lookup_writes_the_store_only_where_the_device_has_another_hub() {
+    let hubs = ["a.example", "a.example", "b.example", "b.example"];
+    let mut answers = hubs.into_iter().map(looked_up);
+    let mut client = answered_by(move |_| Ok(answers.next().expect("an answer")));
+    let mut store = Counted::default();
+    for (hub, saves) in hubs.into_iter().zip([1, 1, 2, 2]) {
+        assert_eq!(client.look_up_or_register(&mut store).expect("assigned").hub().as_str(), hub);
+        assert_eq!(store.saves, saves, "{hub}");
+    }
+    assert_eq!(client.load_or_register(&mut store).expect("stored").hub().as_str(), "b.example");
+}
+
+#[test]
+fn a_device_that_has_nothing_to_look_up_or_no_way_to_do_it_registers() {
+    type Lookup = fn() -> Result<Response<'static>, TransportError>;
+    let lookups: [Lookup; 3] = [
+        || Ok(common::answer(404, r#"{"errorCode":404201}"#)),
+        || Ok(common::answer(200, "null")),
+        || Err(TransportErrorKind::Unsupported.into()),
+    ];
+    for lookup in lookups {
+        let mut client = answered_by(move |request| match request.operation() {
+            Operation::StatusLookup => lookup(),
+            _ => common::assigned().map_err(Into::into),
+        });
+        let mut store = Memory::default();
+        assert_eq!(
+            client.look_up_or_register(&mut store).expect("assigned").hub().as_str(),
+            "my-hub.azure-devices.net"
+        );
+        assert!(!store.0.is_empty());
+    }
+}
+
+#[test]
+fn a_lookup_that_fails_leaves_the_store_as_it_was_and_a_later_format_alone() {
+    let mut store = Memory::default();
+    answered_by(|_| Ok(looked_up("a.example"))).look_up_or_register(&mut store).expect("assigned");
+    let before = store.0.clone();
+    let mut refusing = answered_by(|_| common::refused(401, 401_002).map_err(Into::into));
+    assert_eq!(refusing.look_up_or_register(&mut store).expect_err("refused").status(), Some(401));
+    assert_eq!(store.0, before);
+
+    let body = String::from_utf8(before)
+        .expect("text")
+        .split_once('\n')
+        .expect("two lines")
+        .1
+        .replace(r#""format":1"#, r#""format":2"#);
+    let checksum: String =
+        Sha256::digest(&body).iter().take(8).fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
+    store.0 = format!("azure-iot-dps assignment {checksum} {}\n{body}", body.len()).into_bytes();
+    let later = store.0.clone();
+    let mut client = answered_by(|_| Ok(looked_up("b.example")));
+    assert_eq!(client.look_up_or_register(&mut store).expect("assigned").hub().as_str(), "b.example");
+    assert!(matches!(client.store_error(), Some(StoreError::LaterFormat { found: 2, known: 1 })));
+    assert_eq!(store.0, later);
+}
+
+#[test]
+fn the_certificates_of_a_registration_survive_a_lookup_that_does_not_tell_them() {
+    let with_chain = common::ASSIGNED.replace(r#""etag""#, r#""issuedCertificateChain":["TQ==","Ug=="],"etag""#);
+    let mut store = Memory::default();
+    answered_by(move |_| Ok(common::answer(200, &with_chain))).register_and_store(&mut store).expect("assigned");
+    for hub in ["my-hub.azure-devices.net", "b.example"] {
+        let mut client = answered_by(move |_| Ok(looked_up(hub)));
+        let found = client.look_up_or_register(&mut store).expect("assigned");
+        assert_eq!(found.certificates().collect::<Vec<_>>(), [b"M", b"R"], "{hub}");
+        let stored = client.load_or_register(&mut store).expect("stored");
+        assert_eq!((stored.hub().as_str(), stored.certificates().len()), (hub, 2));
+    }
 }

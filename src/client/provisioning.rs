@@ -8,7 +8,7 @@ use core::ops::ControlFlow;
 use crate::assignment::Assignment;
 use crate::attestation::{Attestation, KeySlot};
 use crate::client::drive::{Hooks, drive};
-use crate::error::{Error, StoreError};
+use crate::error::{Error, StoreError, TransportErrorKind};
 use crate::hub::AssignmentStore;
 use crate::registration::{Event, Registration, RegistrationSettings, SavedSession, Session, Wait};
 use crate::time::Clock;
@@ -150,19 +150,46 @@ impl ProvisioningClient {
     pub fn register_and_store(&mut self, store: &mut dyn AssignmentStore) -> Result<Assignment, Error> {
         self.store_error = None;
         let assignment = self.register()?;
-        if let Err(error) = store.save(&assignment.to_record(&self.settings)) {
-            if !matches!(error, StoreError::Busy) {
-                // What went wrong first is what counts.
-                let _ = store.clear();
-            }
-            self.tell(Event::NotStored);
-            self.store_error = Some(error);
-        }
+        self.store(&assignment, store);
         Ok(assignment)
     }
 
+    /// Looks up the assignment that the device has, which is not billed, and stores it if it is another one than before. Registers
+    /// and stores where there is none, and where the transport's protocol has no lookup. What a device calls when it is told to
+    /// ([`Advice::LookUp`](crate::hub::Advice::LookUp)); it blocks as [`register`](Self::register) does.
+    ///
+    /// A lookup tells no certificates: those of the stored assignment stay.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`register`](Self::register). Before another call wait for [`Error::retry_after`].
+    pub fn look_up_or_register(&mut self, store: &mut dyn AssignmentStore) -> Result<Assignment, Error> {
+        self.store_error = None;
+        let mut found = match self.run(true) {
+            Ok(found) => found,
+            Err(Error::NotAssigned) => return self.register_and_store(store),
+            Err(Error::Transport(error)) if error.kind() == TransportErrorKind::Unsupported => {
+                return self.register_and_store(store);
+            }
+            Err(error) => return Err(error),
+        };
+        let stored = store.load().and_then(|record| Assignment::from_record(&record, &self.settings));
+        match stored {
+            Ok(Some(stored)) if found.is_same_as(&stored) => return Ok(found.with_certificates_of(stored)),
+            Ok(Some(stored)) => found = found.with_certificates_of(stored),
+            // Not to be replaced by whoever does not understand it.
+            Err(error @ StoreError::LaterFormat { .. }) => {
+                self.store_error = Some(error);
+                return Ok(found);
+            }
+            Ok(None) | Err(_) => {}
+        }
+        self.store(&found, store);
+        Ok(found)
+    }
+
     /// Returns what was wrong with the store, where the last [`load_or_register`](Self::load_or_register) or
-    /// [`register_and_store`](Self::register_and_store) had to do without it.
+    /// [`register_and_store`](Self::register_and_store), [`look_up_or_register`](Self::look_up_or_register) had to do without it.
     #[must_use]
     pub fn store_error(&self) -> Option<&StoreError> {
         self.store_error.as_ref()
@@ -190,6 +217,17 @@ impl ProvisioningClient {
     pub fn restore_session(&mut self, saved: SavedSession) {
         let uptime = self.clock.now().uptime;
         self.session.replace_saved(saved, uptime);
+    }
+
+    fn store(&mut self, assignment: &Assignment, store: &mut dyn AssignmentStore) {
+        if let Err(error) = store.save(&assignment.to_record(&self.settings)) {
+            if !matches!(error, StoreError::Busy) {
+                // What went wrong first is what counts.
+                let _ = store.clear();
+            }
+            self.tell(Event::NotStored);
+            self.store_error = Some(error);
+        }
     }
 
     fn tell(&mut self, event: Event) {

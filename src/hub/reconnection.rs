@@ -1,119 +1,20 @@
-//! Whether to try the hub again or to register again.
+//! Whether to try the hub again, or to ask the service where the hub is.
 
 use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::hub::failure::{HubFailure, Rule};
 use crate::identity::RegistrationId;
-use crate::registration::{Jitter, RetryPolicy};
-use crate::time::Now;
+use crate::registration::{Jitter, RetryPolicy, doubled};
+use crate::time::{Now, Pause};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(60 * 60);
-/// How long a hub may be out of reach before the service is asked where it is; up to a quarter more, by device.
+/// How long a hub may fail before the service is asked where it is; and then some, by device.
 const PATIENCE: Duration = Duration::from_secs(30 * 60);
-/// The hub's limits that a registration does not lift, as numbers and by name. Source: Microsoft, "IoT Hub API common error
-/// codes".
-const LIMITS: [(u32, Option<&str>); 4] = [
-    (403_002, Some("IotHubQuotaExceeded")),
-    (403_004, Some("DeviceMaximumQueueDepthExceeded")),
-    (403_006, Some("DeviceMaximumActiveFileUploadLimitExceeded")),
-    (403_010, None), // not in the tier that was bought; no name is documented
-];
-
-/// What kept a device from its hub.
-///
-/// ```
-/// use azure_iot_dps::hub::HubFailure;
-///
-/// // Over HTTPS, with the answer's status and its header `iothub-errorcode`:
-/// let failure = HubFailure::http(403).with_code_name("IotHubQuotaExceeded");
-/// // Over MQTT, with the code of the CONNACK:
-/// let failure = HubFailure::connack(5);
-/// // No name, no route, TLS failed, timed out, cut off:
-/// let failure = HubFailure::UNREACHABLE;
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct HubFailure {
-    kind: Kind,
-    retry_after: Option<Duration>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Http { status: u16, code: Option<u32> },
-    Connack { code: u8 },
-    Unreachable,
-}
-
-impl HubFailure {
-    /// The hub did not answer at all, or not to the end.
-    pub const UNREACHABLE: Self = Self::new(Kind::Unreachable);
-
-    const fn new(kind: Kind) -> Self {
-        Self { kind, retry_after: None }
-    }
-
-    /// The hub answered with this HTTP status.
-    #[must_use]
-    pub const fn http(status: u16) -> Self {
-        Self::new(Kind::Http { status, code: None })
-    }
-
-    /// The hub refused an MQTT 3.1.1 connection, which is what hubs speak, with this return code of its CONNACK. Source: MQTT
-    /// 3.1.1, section 3.2.2.3.
-    #[must_use]
-    pub const fn connack(code: u8) -> Self {
-        Self::new(Kind::Connack { code })
-    }
-
-    /// Adds the hub's error code, such as 403002. Counts for [`http`](Self::http) only.
-    #[must_use]
-    pub const fn with_code(self, code: u32) -> Self {
-        match self.kind {
-            Kind::Http { status, .. } => Self { kind: Kind::Http { status, code: Some(code) }, ..self },
-            _ => self,
-        }
-    }
-
-    /// With the hub's error code as a name or a number, as its header `iothub-errorcode` has it. Counts for
-    /// [`http`](Self::http) only.
-    #[must_use]
-    pub fn with_code_name(self, name: &str) -> Self {
-        let is_named = |limit: Option<&str>| limit.is_some_and(|limit| name.eq_ignore_ascii_case(limit));
-        let known = LIMITS.iter().find(|(_, limit)| is_named(*limit)).map(|(code, _)| *code);
-        match name.parse().ok().or(known) {
-            Some(code) => self.with_code(code),
-            None => self,
-        }
-    }
-
-    /// With the answer's `Retry-After`: the least that is waited. More than an hour counts as an hour.
-    #[must_use]
-    pub const fn with_retry_after(self, retry_after: Duration) -> Self {
-        Self { retry_after: Some(retry_after), ..self }
-    }
-
-    /// The rules, in the order of the table that [`Reconnection`] shows.
-    fn rule(self) -> Rule {
-        match self.kind {
-            Kind::Http { status: 403, code: Some(code) } if LIMITS.iter().any(|(limit, _)| *limit == code) => {
-                Rule::Limit
-            }
-            Kind::Http { status: 401 | 403 | 404, .. } | Kind::Connack { code: 4 | 5 } => Rule::Refused,
-            Kind::Http { .. } | Kind::Connack { .. } => Rule::Busy,
-            Kind::Unreachable => Rule::Unreachable,
-        }
-    }
-}
-
-#[derive(Clone, Copy)]
-enum Rule {
-    Limit,
-    Refused,
-    Busy,
-    Unreachable,
-}
+/// How long a hub must have been connected for the backoff to begin anew.
+const FORGIVEN: Duration = Duration::from_secs(2 * 60);
 
 /// What to do about a hub that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,25 +25,31 @@ pub enum Advice {
         /// How long to wait.
         after: Duration,
     },
-    /// Register again, at once: [`ProvisioningClient::register_and_store`](crate::ProvisioningClient::register_and_store). If that fails, the
-    /// assignment at hand is still the best there is: try its hub again, and tell what comes of it.
+    /// Ask the service for the assignment that it has, at once and without registering, which is not billed:
+    /// [`ProvisioningClient::look_up_or_register`](crate::ProvisioningClient::look_up_or_register). Then go on with the hub that it
+    /// names, be it the same.
+    LookUp,
+    /// Register again, at once: [`ProvisioningClient::register_and_store`](crate::ProvisioningClient::register_and_store).
     Register,
 }
 
-/// Decides whether a device tries its hub again or registers again: pure, told what the hub did and when.
+/// Decides whether a device tries its hub again, or asks the service where its hub is: pure, told what the hub did and when.
 ///
 /// | what the hub did | advice | source |
 /// | --- | --- | --- |
 /// | HTTP 403 with code 403002 (the day's quota of messages), 403004, 403006 (queues) or 403010 (tier) | wait: 1 to 2 min, doubling, at most 1 h | [hub errors]: a registration lifts no limit |
-/// | HTTP 401, 403 otherwise, 404: the device, its key or its hub is not what it was | register | [at scale] |
-/// | CONNACK 4, bad user name or password; 5, not authorized | register | [MQTT] |
-/// | the same again within a minute of that registration | wait as after 429, then register; the minute doubles to an hour, until an hour passes without a refusal | ours: it did not help, and registrations are billed |
-/// | HTTP 429, throttled; 5xx | wait: [`RetryPolicy`], 1 to 5 s, doubling, at most 4 min | [at scale] |
+/// | HTTP 401, 403 otherwise, 404: the device, its key or its hub is not what it was | ask the service, within the [fleet's spread](Self::fleet_spread) | [at scale] |
+/// | CONNACK 4, bad user name or password; 5, not authorized | ask the service, within the fleet's spread | [MQTT] |
+/// | the same again after that | wait as after 429, and ask again after a minute, which doubles to an hour, until an hour passes without a refusal | ours: it did not help, and registrations are billed |
+/// | HTTP 429, throttled; 5xx; any other HTTP status | wait: [`RetryPolicy`], 1 to 5 s, doubling, at most 4 min | [at scale] |
 /// | CONNACK 3, server unavailable, and any other | wait as after 429 | [MQTT] |
-/// | any other HTTP status | wait as after 429 | ours: the message or something between is at fault |
+/// | no answer | wait as after 429 | [at scale] |
+/// | any of the last three, for 30 min (37.5 min or more, by device) without one success | ask the service, then at most hourly (75 min, by device) | [at scale]: a hub that was moved or deleted never answers, and what answers in its place may answer anything |
+/// | the connection is [lost](Self::lost) | wait: 1 to 5 s and a part of the fleet's spread; as after 429 where it had not held for 2 min | [at scale]: a hub that restarts drops a whole fleet |
 /// | any of these with `Retry-After` | wait that long at least; more than an hour counts as one | RFC 9110, section 10.2.3 |
-/// | no answer, for up to 30 min (37.5 min, by device) since the last one | wait as after 429 | [at scale] |
-/// | no answer for longer | register, then at most hourly (75 min, by device) | ours: a hub that was moved or deleted never answers |
+///
+/// To ask the service is [`Advice::LookUp`] first, and [`Advice::Register`] if the hub fails again after that. If the service cannot be
+/// asked, the assignment at hand is still the best there is: try its hub again, and tell what comes of it.
 ///
 /// A device that does not stay up for that long, because it sleeps or a watchdog resets it, keeps the [`state`](Self::state).
 ///
@@ -153,12 +60,14 @@ pub enum Advice {
 /// use std::time::Duration;
 ///
 /// let mut reconnection = Reconnection::new(RegistrationId::new("my-device")?);
-/// let now = Now { unix: None, uptime: Duration::from_secs(7) };
-/// match reconnection.failed(HubFailure::http(503), now) {
+/// let at = |minutes| Now { unix: None, uptime: Duration::from_secs(60 * minutes) };
+/// match reconnection.failed(HubFailure::http(503), at(0)) {
 ///     Advice::Retry { after } => assert!(after < Duration::from_secs(5)),
-///     Advice::Register => unreachable!("the hub is there, but busy"),
+///     Advice::LookUp | Advice::Register => unreachable!("the hub is there, but busy"),
 /// }
-/// assert_eq!(reconnection.failed(HubFailure::http(404), now), Advice::Register);
+/// // Forty minutes without a success: it may not be the hub any more that answers.
+/// assert_eq!(reconnection.failed(HubFailure::UNREACHABLE, at(40)), Advice::LookUp);
+/// assert_eq!(reconnection.failed(HubFailure::UNREACHABLE, at(40)), Advice::Register);
 /// # Ok::<(), azure_iot_dps::identity::NameError>(())
 /// ```
 ///
@@ -169,74 +78,80 @@ pub enum Advice {
 pub struct Reconnection {
     registration_id: RegistrationId,
     retry: RetryPolicy,
+    fleet_spread: Duration,
     counts: Counts,
-    times: Times,
+    pauses: Pauses<Pause>,
+    /// The uptime since which the hub has taken the device.
+    up_since: Option<Duration>,
 }
 
 /// How often something happened in a row.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Counts {
-    /// Failures since the hub was connected or the device was to register.
+    /// Failures since the hub took the device for minutes, or the device was to register.
     failures: u32,
-    /// Limits that were met since the hub was connected.
+    /// Limits that were met since the hub took the device for minutes.
     limits: u32,
     /// Registrations for refusals.
     refusals: u32,
+    /// The service was asked for the assignment that it has, and the hub has not taken the device since.
+    looked_up: bool,
 }
 
-/// The uptimes at which something will have lasted long enough; zero where it is not under way.
+/// What has to pass; `None` where nothing is under way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Times {
-    /// From here on another refusal is a reason to register.
-    refused: Duration,
-    /// From here on a refusal is a first one.
-    forgiven: Duration,
-    /// From here on silence is a reason to register; zero while the hub answers.
-    silent: Duration,
-    /// The same, but for an answer in between: not more than hourly.
-    asked: Duration,
+struct Pauses<P> {
+    /// Before a refusal is a reason to ask.
+    refused: Option<P>,
+    /// Before a refusal is a first one.
+    forgiven: Option<P>,
+    /// Before all other failures are a reason to ask.
+    patience: Option<P>,
+    /// Before they are one again: not more than hourly.
+    asked: Option<P>,
 }
 
 /// How far a [`Reconnection`] has come, in a form that can be kept in flash: its times count from when it was taken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReconnectionState {
     counts: Counts,
-    left: Times,
+    left: Pauses<Duration>,
 }
 
-impl Times {
-    fn map(self, change: impl Fn(Duration) -> Duration) -> Self {
-        let Self { refused, forgiven, silent, asked } = self;
-        let [refused, forgiven, silent, asked] = [refused, forgiven, silent, asked].map(change);
-        Self { refused, forgiven, silent, asked }
+impl<P> Pauses<P> {
+    fn map<Q>(self, change: impl Fn(P) -> Q) -> Pauses<Q> {
+        let Self { refused, forgiven, patience, asked } = self;
+        let [refused, forgiven, patience, asked] = [refused, forgiven, patience, asked].map(|it| it.map(&change));
+        Pauses { refused, forgiven, patience, asked }
     }
 }
 
 impl Reconnection {
-    /// For this device; its ID spreads the waits of a fleet.
+    /// Creates one for this device, whose ID spreads the waits of a fleet.
     #[must_use]
     pub fn new(registration_id: RegistrationId) -> Self {
-        let (counts, times) = (Counts::default(), Times::default());
-        Self { registration_id, retry: RetryPolicy::DEFAULT, counts, times }
+        Self {
+            registration_id,
+            retry: RetryPolicy::DEFAULT,
+            fleet_spread: MINUTE.saturating_mul(2),
+            counts: Counts::default(),
+            pauses: Pauses::default(),
+            up_since: None,
+        }
     }
 
-    /// The same, going on from what was kept, at this uptime.
+    /// Goes on from what was kept, at this uptime.
     #[must_use]
     pub fn restore(registration_id: RegistrationId, state: ReconnectionState, uptime: Duration) -> Self {
         // Whatever was kept, nothing is put off for longer than the rules do.
-        let due = |left: Duration| {
-            if left.is_zero() { left } else { uptime.saturating_add(left.min(HOUR.saturating_mul(3))) }
-        };
-        Self { counts: state.counts, times: state.left.map(due), ..Self::new(registration_id) }
+        let pause = |left: Duration| Pause::new(left, uptime).at_most(HOUR.saturating_mul(3));
+        Self { counts: state.counts, pauses: state.left.map(pause), ..Self::new(registration_id) }
     }
 
-    /// What can be kept across a reboot, seen at this uptime. The time until it is restored does not count.
+    /// Returns what can be kept across a reboot, seen at this uptime. The time until it is restored does not count.
     #[must_use]
     pub fn state(&self, uptime: Duration) -> ReconnectionState {
-        // What is over is not the same as what is not under way.
-        const OVER: Duration = Duration::from_nanos(1);
-        let left = |due: Duration| if due.is_zero() { due } else { due.saturating_sub(uptime).max(OVER) };
-        ReconnectionState { counts: self.counts, left: self.times.map(left) }
+        ReconnectionState { counts: self.counts, left: self.pauses.map(|pause| pause.left(uptime)) }
     }
 
     /// How to wait before the same hub is tried again. Default [`RetryPolicy::DEFAULT`]. The waits for a limit are the table's.
@@ -245,63 +160,110 @@ impl Reconnection {
         Self { retry, ..self }
     }
 
-    /// The hub was connected, or took a message.
-    pub fn connected(&mut self) {
-        (self.counts.failures, self.counts.limits) = (0, 0);
-        self.times.silent = Duration::ZERO;
+    /// Over which time a fleet spreads out that is refused, or loses its hub, all at once. Default 2 min, so that a single device
+    /// that was moved is not kept waiting.
+    ///
+    /// The service takes 1,000 registrations a minute: for half of that, allow a minute for every 500 devices, 25 min for 12,500. More
+    /// than an hour counts as an hour.
+    #[must_use]
+    pub fn fleet_spread(self, fleet_spread: Duration) -> Self {
+        Self { fleet_spread: fleet_spread.min(HOUR), ..self }
     }
 
-    /// The hub failed, at this time. Of `now` the uptime alone decides; the wall clock adds to the jitter.
-    pub fn failed(&mut self, failure: HubFailure, now: Now) -> Advice {
-        let rule = failure.rule();
-        if !matches!(rule, Rule::Unreachable) {
-            self.times.silent = Duration::ZERO;
+    /// Notes that the hub has taken the device: it is connected, or a message of it was acknowledged.
+    ///
+    /// The backoff is not forgiven for that, but when the device has stayed connected for 2 min.
+    pub fn connected(&mut self, now: Now) {
+        self.up_since.get_or_insert(now.uptime);
+        self.counts.looked_up = false;
+        self.pauses.patience = None;
+        if self.counts.refusals == 0 {
+            self.pauses.refused = None;
         }
+    }
+
+    /// Returns what to do about a connection that was lost: neither refused by the hub nor ended by the device.
+    pub fn lost(&mut self, now: Now) -> Advice {
+        self.look_at(now);
+        let first = self.counts.failures == 0;
+        let after = self.back_off(Duration::ZERO, now);
+        let spread = if first { self.part_of(self.fleet_spread, 10, now) } else { Duration::ZERO };
+        Advice::Retry { after: after.saturating_add(spread) }
+    }
+
+    /// Returns what to do about a hub that failed, at this time. Of `now` the uptime alone decides; the wall clock adds to the
+    /// jitter.
+    pub fn failed(&mut self, failure: HubFailure, now: Now) -> Advice {
+        self.look_at(now);
         let floor = failure.retry_after.unwrap_or_default();
-        match rule {
-            Rule::Limit => Advice::Retry { after: self.back_off_limit(floor, now) },
+        match failure.rule() {
+            Rule::Limit => {
+                // Whoever counts its messages knows the device.
+                self.pauses.patience = None;
+                Advice::Retry { after: self.back_off_limit(floor, now) }
+            }
             Rule::Refused => self.refused(floor, now),
-            Rule::Busy => Advice::Retry { after: self.back_off(floor, now) },
-            Rule::Unreachable => self.unreachable(now),
+            Rule::NoSuccess => self.no_success(floor, now),
+        }
+    }
+
+    /// Forgives what is over, and has no pause lose more than the time since the last look to an uptime that jumps back.
+    fn look_at(&mut self, now: Now) {
+        self.pauses = self.pauses.map(|pause| pause.seen_at(now.uptime));
+        let up = self.up_since.take().map(|since| now.uptime.saturating_sub(since));
+        if up.is_some_and(|up| up >= FORGIVEN) {
+            (self.counts.failures, self.counts.limits) = (0, 0);
         }
     }
 
     fn refused(&mut self, floor: Duration, now: Now) -> Advice {
-        if now.uptime >= self.times.forgiven {
-            self.counts.refusals = 0;
+        if is_over(self.pauses.forgiven, now) {
+            (self.counts.refusals, self.pauses.refused) = (0, None);
         }
-        if self.counts.refusals > 0 && now.uptime < self.times.refused {
-            self.times.forgiven = self.times.forgiven.max(now.uptime.saturating_add(HOUR));
-            return self.retry_until(self.times.refused, floor, now);
+        let pause = match self.pauses.refused {
+            Some(pause) => pause,
+            // A hub that refuses one device may refuse them all.
+            None => Pause::new(self.part_of(self.fleet_spread, 1, now), now.uptime),
+        };
+        (self.pauses.refused, self.pauses.forgiven) = (Some(pause), Some(Pause::new(HOUR, now.uptime)));
+        if !pause.is_over(now.uptime) {
+            return self.retry_until(pause.left(now.uptime), floor, now);
         }
-        let spacing = MINUTE.saturating_mul(2_u32.saturating_pow(self.counts.refusals)).min(HOUR);
-        self.times.refused = now.uptime.saturating_add(self.spread(spacing, now));
-        // Not from now on: after a spacing of an hour, the refusal at its end would be a first one.
-        self.times.forgiven = self.times.refused.saturating_add(HOUR);
-        self.counts.refusals = self.counts.refusals.saturating_add(1);
-        self.register()
+        let advice = self.ask(now);
+        if advice == Advice::Register {
+            let spacing = self.spread(doubled(MINUTE, self.counts.refusals, HOUR), now);
+            self.pauses.refused = Some(Pause::new(spacing, now.uptime));
+            // Not from now on: after a spacing of an hour, the refusal at its end would be a first one.
+            self.pauses.forgiven = Some(Pause::new(spacing.saturating_add(HOUR), now.uptime));
+            self.counts.refusals = self.counts.refusals.saturating_add(1);
+        }
+        advice
     }
 
-    fn unreachable(&mut self, now: Now) -> Advice {
-        if self.times.silent.is_zero() {
-            self.times.silent = now.uptime.saturating_add(self.spread(PATIENCE, now));
-        }
-        let until = self.times.silent.max(self.times.asked);
-        if now.uptime < until {
-            return self.retry_until(until, Duration::ZERO, now);
-        }
-        self.times.asked = now.uptime.saturating_add(self.spread(HOUR, now));
-        self.register()
+    fn no_success(&mut self, floor: Duration, now: Now) -> Advice {
+        let patience = match self.pauses.patience {
+            Some(patience) => patience,
+            None => Pause::new(self.spread(PATIENCE, now), now.uptime),
+        };
+        self.pauses.patience = Some(patience);
+        let left = patience.left(now.uptime).max(self.pauses.asked.unwrap_or_default().left(now.uptime));
+        if left.is_zero() { self.ask(now) } else { self.retry_until(left, floor, now) }
     }
 
-    fn register(&mut self) -> Advice {
+    /// By a lookup, and if the hub fails after that, by registering.
+    fn ask(&mut self, now: Now) -> Advice {
+        self.counts.looked_up = !self.counts.looked_up;
+        if self.counts.looked_up {
+            return Advice::LookUp;
+        }
         self.counts.failures = 0;
+        self.pauses.asked = Some(Pause::new(self.spread(HOUR, now), now.uptime));
         Advice::Register
     }
 
-    /// As after any failure, but not past the time at which the next one is a reason to register.
-    fn retry_until(&mut self, until: Duration, floor: Duration, now: Now) -> Advice {
-        let due = until.saturating_sub(now.uptime).max(floor.min(HOUR));
+    /// As after any failure, but not past the time at which the next one is a reason to ask.
+    fn retry_until(&mut self, due: Duration, floor: Duration, now: Now) -> Advice {
+        let due = due.max(floor.min(HOUR));
         Advice::Retry { after: self.back_off(floor, now).min(due) }
     }
 
@@ -314,19 +276,28 @@ impl Reconnection {
 
     /// The same for a limit that was met.
     fn back_off_limit(&mut self, floor: Duration, now: Now) -> Duration {
-        const POLICY: RetryPolicy = RetryPolicy::DEFAULT.first_wait(Duration::from_secs(2 * 60)).max_wait(HOUR);
-        let after = POLICY.backoff(self.counts.limits, Some(floor.clamp(MINUTE, HOUR)), self.jitter(now));
+        let upper = doubled(MINUTE.saturating_mul(2), self.counts.limits, HOUR);
+        let after = self.jitter(now).half_to_all_of(upper, self.counts.limits);
         self.counts.limits = self.counts.limits.saturating_add(1);
-        after
+        after.max(floor.min(HOUR))
     }
 
-    /// So long, and by device up to a quarter longer.
+    /// So long, and by device up to a quarter longer, or as long as the fleet spreads out.
     #[expect(clippy::arithmetic_side_effects, reason = "the divisor is not zero")]
     fn spread(&self, duration: Duration, now: Now) -> Duration {
-        duration.saturating_add(self.jitter(now).part_of(duration / 4, self.counts.refusals))
+        duration.saturating_add(self.part_of(self.fleet_spread.max(duration / 4), 1, now))
+    }
+
+    /// By device, anything up to this fraction of it.
+    fn part_of(&self, span: Duration, fraction: u32, now: Now) -> Duration {
+        self.jitter(now).part_of(span.checked_div(fraction).unwrap_or_default(), self.counts.refusals)
     }
 
     fn jitter(&self, now: Now) -> Jitter<'_> {
         Jitter { registration_id: &self.registration_id, now }
     }
+}
+
+fn is_over(pause: Option<Pause>, now: Now) -> bool {
+    pause.is_none_or(|pause| pause.is_over(now.uptime))
 }

@@ -31,7 +31,7 @@ mod step;
 pub use event::{Event, WaitReason};
 pub use machine::Registration;
 pub use retry::RetryPolicy;
-pub(crate) use retry::Jitter;
+pub(crate) use retry::{Jitter, doubled};
 pub use session::{SavedSession, Session};
 pub use settings::RegistrationSettings;
 pub use step::{SignRequest, Step, Wait};

@@ -1,0 +1,107 @@
+//! What a hub does to a device.
+
+use core::time::Duration;
+
+/// The hub's limits that a registration does not lift, as numbers and by name. Source: Microsoft, "IoT Hub API common error
+/// codes".
+const LIMITS: [(u32, Option<&str>); 4] = [
+    (403_002, Some("IotHubQuotaExceeded")),
+    (403_004, Some("DeviceMaximumQueueDepthExceeded")),
+    (403_006, Some("DeviceMaximumActiveFileUploadLimitExceeded")),
+    (403_010, None), // not in the tier that was bought; no name is documented
+];
+
+/// What kept a device from its hub.
+///
+/// ```
+/// use azure_iot_dps::hub::HubFailure;
+///
+/// // Over HTTPS, with the answer's status and its header `iothub-errorcode`:
+/// let failure = HubFailure::http(403).with_code_name("IotHubQuotaExceeded");
+/// // Over MQTT, with the code of the CONNACK:
+/// let failure = HubFailure::connack(5);
+/// // No name, no route, TLS failed, timed out, cut off:
+/// let failure = HubFailure::UNREACHABLE;
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HubFailure {
+    kind: Kind,
+    pub(super) retry_after: Option<Duration>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Http { status: u16, code: Option<u32> },
+    Connack { code: u8 },
+    Unreachable,
+}
+
+impl HubFailure {
+    /// The hub did not answer at all, or not to the end.
+    pub const UNREACHABLE: Self = Self::new(Kind::Unreachable);
+
+    const fn new(kind: Kind) -> Self {
+        Self { kind, retry_after: None }
+    }
+
+    /// The hub answered with this HTTP status.
+    #[must_use]
+    pub const fn http(status: u16) -> Self {
+        Self::new(Kind::Http { status, code: None })
+    }
+
+    /// The hub refused an MQTT 3.1.1 connection, which is what hubs speak, with this return code of its CONNACK. Source: MQTT
+    /// 3.1.1, section 3.2.2.3.
+    #[must_use]
+    pub const fn connack(code: u8) -> Self {
+        Self::new(Kind::Connack { code })
+    }
+
+    /// Adds the hub's error code, such as 403002. Counts for [`http`](Self::http) only.
+    #[must_use]
+    pub const fn with_code(self, code: u32) -> Self {
+        match self.kind {
+            Kind::Http { status, .. } => Self { kind: Kind::Http { status, code: Some(code) }, ..self },
+            _ => self,
+        }
+    }
+
+    /// With the hub's error code as a name or a number, as its header `iothub-errorcode` has it. Counts for
+    /// [`http`](Self::http) only.
+    #[must_use]
+    pub fn with_code_name(self, name: &str) -> Self {
+        let is_named = |limit: Option<&str>| limit.is_some_and(|limit| name.eq_ignore_ascii_case(limit));
+        let known = LIMITS.iter().find(|(_, limit)| is_named(*limit)).map(|(code, _)| *code);
+        match name.parse().ok().or(known) {
+            Some(code) => self.with_code(code),
+            None => self,
+        }
+    }
+
+    /// With the answer's `Retry-After`: the least that is waited. More than an hour counts as an hour.
+    #[must_use]
+    pub const fn with_retry_after(self, retry_after: Duration) -> Self {
+        Self { retry_after: Some(retry_after), ..self }
+    }
+
+    /// The rules, in the order of the table that [`Reconnection`](super::Reconnection) shows.
+    pub(super) fn rule(self) -> Rule {
+        match self.kind {
+            Kind::Http { status: 403, code: Some(code) } if LIMITS.iter().any(|(limit, _)| *limit == code) => {
+                Rule::Limit
+            }
+            Kind::Http { status: 401 | 403 | 404, .. } | Kind::Connack { code: 4 | 5 } => Rule::Refused,
+            Kind::Http { .. } | Kind::Connack { .. } | Kind::Unreachable => Rule::NoSuccess,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rule {
+    /// The hub knows the device, and a limit is met.
+    Limit,
+    /// The device, its key or its hub is not what it was.
+    Refused,
+    /// All else: busy, in trouble, out of reach.
+    NoSuccess,
+}
