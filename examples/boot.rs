@@ -8,14 +8,14 @@ mod support;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use azure_iot_dps::hub::{Advice, Reconnection};
 use azure_iot_dps::time::UnixTime;
-use azure_iot_dps::{Clock, Endpoint, FileStore, HubCredentials, SystemClock};
+use azure_iot_dps::{Clock, Endpoint, FileStore, HubCredentials, ProvisioningClient, SystemClock};
 use clap::Parser;
 use support::device::{Device, DeviceArguments};
 use support::hub::Hub;
@@ -26,9 +26,12 @@ use support::{Result, sentence};
 struct Arguments {
     #[command(flatten)]
     device: DeviceArguments,
-    /// Where the assignment is kept
+    /// Where the assignment is kept, and beside it (`.session`) what a restart is to know
     #[arg(long, value_name = "FILE")]
     store: PathBuf,
+    /// Over how long a fleet spreads out that its hub refuses all at once
+    #[arg(long, value_name = "SECONDS", default_value_t = 120)]
+    fleet_spread: u64,
     /// A watchdog to feed, such as /dev/watchdog
     #[arg(long, value_name = "FILE")]
     watchdog: Option<PathBuf>,
@@ -37,58 +40,112 @@ struct Arguments {
     hub_endpoint: Option<Endpoint>,
 }
 
-/// From power-on to the first message. Gives up only where trying again cannot help.
+/// From power-on to the first message. Gives up only where neither waiting nor a repair in the cloud can help.
 fn boot(device: &Device, arguments: &Arguments) -> Result<()> {
     let watchdog = Arc::new(Watchdog::open(arguments)?);
     let feeder = Arc::clone(&watchdog);
     let gateway = arguments.hub_endpoint.as_ref().or(device.hub_endpoint.as_ref());
     let mut clock = SystemClock::new();
     let mut store = FileStore::new(&arguments.store);
-    let mut client = device.client()?.clock(clock.clone());
-    client = client.wait(move |_| {
+    let memory = Memory::beside(&arguments.store);
+    let client = device.client()?.clock(clock.clone()).observer(|event| eprintln!("{event}")).wait(move |_| {
         feeder.feed();
         ControlFlow::Continue(())
     });
     let mut client = client.build();
+    // What a supervisor restarts goes on where it was, instead of asking again at once.
+    memory.restore(&mut client);
 
+    eprintln!("looking for an assignment in {}, then asking {}", arguments.store.display(), device.endpoint);
     let mut assignment = loop {
-        match client.load_or_register(&mut store) {
+        let result = client.load_or_register(&mut store);
+        tell_about_the_store(&client);
+        memory.save(&mut client);
+        match result {
             Ok(assignment) => break assignment,
-            Err(error) if error.is_transient() => {
-                eprintln!("{}. {}", sentence(&error), error.remedy());
-                watchdog.sleep(&mut clock, error.retry_after().unwrap_or_default().max(Duration::from_secs(1)));
+            Err(error) => {
+                let Some(pause) = error.retry_after() else { return Err(error.into()) };
+                // At least a second: whatever the error says, this is no busy loop.
+                let pause = pause.max(Duration::from_secs(1));
+                eprintln!("{}. {} Next try in {} s", sentence(&error), error.remedy(), pause.as_secs());
+                watchdog.sleep(&mut clock, pause);
             }
-            Err(error) => return Err(error.into()),
         }
     };
 
-    let mut reconnection = Reconnection::new(device.registration_id.clone());
+    let spread = Duration::from_secs(arguments.fleet_spread);
+    let mut reconnection = Reconnection::new(device.registration_id.clone()).fleet_spread(spread);
     loop {
         eprintln!("{} connects to {}", assignment.device_id(), assignment.hub());
-        // Without a clock the hub answers 401, and the registration that follows learns the time.
+        // Without a clock the hub answers 401, and the service that is asked then tells the time.
         let time = assignment.time_at(clock.now()).unwrap_or(UnixTime::EPOCH);
         let mut credentials = HubCredentials::new(&assignment, &device.key)?;
         // Here firmware would hand `credentials.mqtt(time)?` to its MQTT client; this sends one message over HTTPS.
-        let hub = Hub::new(&credentials, gateway, device.ca_pem.as_deref())?;
+        let hub = Hub::new(&credentials, gateway, &device.roots);
         watchdog.feed();
         let Err(refused) = hub.send(credentials.token(time)?, r#"{"boot":true}"#) else { break };
-        eprintln!("{refused}");
-        match reconnection.failed(refused.failure, clock.now()) {
-            Advice::Retry { after } => watchdog.sleep(&mut clock, after),
-            // The hub at hand is still the best there is, if neither helps.
-            Advice::LookUp => match client.look_up_or_register(&mut store) {
-                Ok(found) => assignment = found,
-                Err(error) => eprintln!("{}", sentence(&error)),
-            },
-            Advice::Register => match client.register_and_store(&mut store) {
-                Ok(another) => assignment = another,
-                Err(error) => eprintln!("{}", sentence(&error)),
-            },
+        // An MQTT client would call `connected` when its CONNACK came, and `lost` when the connection is.
+        let asked = match reconnection.failed(refused.failure, clock.now()) {
+            Advice::Retry { after } => {
+                eprintln!("{refused}, next try in {} s", after.as_secs_f32().ceil());
+                watchdog.sleep(&mut clock, after);
+                continue;
+            }
+            Advice::LookUp => {
+                eprintln!("{refused}, looking the assignment up");
+                client.look_up_or_register(&mut store)
+            }
+            Advice::Register => {
+                eprintln!("{refused}, registering again");
+                client.register_and_store(&mut store)
+            }
+        };
+        tell_about_the_store(&client);
+        memory.save(&mut client);
+        match asked {
+            Ok(found) => assignment = found,
+            // The hub at hand is still the best there is.
+            Err(error) => eprintln!("{}", sentence(&error)),
         }
     }
     eprintln!("the hub has the first message");
     watchdog.disarm();
     Ok(())
+}
+
+fn tell_about_the_store(client: &ProvisioningClient) {
+    if let Some(problem) = client.store_error() {
+        eprintln!("warning: {}", sentence(problem));
+    }
+}
+
+/// What the client has learnt, in a file beside the store: a program that a supervisor restarts, or a board that resets, is to be
+/// no storm.
+struct Memory(PathBuf);
+
+impl Memory {
+    fn beside(store: &Path) -> Self {
+        let mut file = store.as_os_str().to_owned();
+        file.push(".session");
+        Self(file.into())
+    }
+
+    fn restore(&self, client: &mut ProvisioningClient) {
+        // Nothing there, or damaged: it begins anew.
+        if let Some(saved) = std::fs::read(&self.0).ok().and_then(|json| serde_json::from_slice(&json).ok()) {
+            client.restore_session(saved);
+        }
+    }
+
+    fn save(&self, client: &mut ProvisioningClient) {
+        let json = serde_json::to_vec(&client.save_session()).unwrap_or_default();
+        if std::fs::read(&self.0).is_ok_and(|before| before == json) {
+            return;
+        }
+        if let Err(error) = std::fs::write(&self.0, json) {
+            eprintln!("warning: {}: {error}", self.0.display());
+        }
+    }
 }
 
 /// Resets the board unless it is fed, with a byte written to its file: every second while the program waits, and before each

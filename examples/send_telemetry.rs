@@ -48,6 +48,9 @@ struct Arguments {
     /// simulated service forgets, so there it does)
     #[arg(long, value_name = "FILE")]
     store: Option<PathBuf>,
+    /// Over how long a fleet spreads out that its hub refuses all at once
+    #[arg(long, value_name = "SECONDS", default_value_t = 120)]
+    fleet_spread: u64,
     /// Connect to this gateway instead of the hub; token and path still name the hub
     #[arg(long, value_name = "HOST[:PORT]")]
     hub_endpoint: Option<Endpoint>,
@@ -89,10 +92,11 @@ fn run(arguments: &Arguments) -> Result<()> {
         support::print(&as_json(&assignment)?)?;
     }
     let patience = arguments.store.as_deref().map(Patience::beside);
-    let mut reconnection = match &patience {
+    let reconnection = match &patience {
         Some(patience) => patience.restore(device.registration_id.clone(), clock.clone().now()),
         None => Reconnection::new(device.registration_id.clone()),
     };
+    let mut reconnection = reconnection.fleet_spread(Duration::from_secs(arguments.fleet_spread));
     let mut sender = Sender { arguments, device: &device, clock, client, store, assignment };
     let result = sender.send_all(&mut reconnection);
     if let Some(patience) = &patience {
@@ -207,7 +211,7 @@ impl Sender<'_> {
     fn connect(&self) -> Result<(HubCredentials<DeviceKey>, Hub)> {
         let credentials = HubCredentials::new(&self.assignment, self.device.key.clone())?;
         let gateway = self.arguments.hub_endpoint.as_ref().or(self.device.hub_endpoint.as_ref());
-        let hub = Hub::new(&credentials, gateway, self.device.ca_pem.as_deref())?;
+        let hub = Hub::new(&credentials, gateway, &self.device.roots);
         Ok((credentials, hub))
     }
 }

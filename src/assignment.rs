@@ -9,6 +9,7 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use serde::Deserialize;
+use serde_json::error::Category;
 
 use crate::attestation::KeySlot;
 use crate::encoding::{base64_decode, base64_encode};
@@ -165,11 +166,7 @@ impl Assignment {
     ///
     /// The payload is not of that type.
     pub fn payload<'de, T: Deserialize<'de>>(&'de self) -> Result<Option<T>, PayloadError> {
-        self.payload
-            .as_deref()
-            .map(serde_json::from_str)
-            .transpose()
-            .map_err(|error| PayloadError::Type(JsonError(error)))
+        self.payload.as_deref().map(serde_json::from_str).transpose().map_err(|error| PayloadError::Type(error.into()))
     }
 
     /// Whether a device that has the other one goes to the same hub, as the same device and with the same key.
@@ -340,7 +337,46 @@ pub enum PayloadError {
     },
 }
 
-/// What is wrong with a piece of JSON, and where.
-#[derive(Debug, thiserror::Error)]
-#[error(transparent)]
-pub struct JsonError(pub(crate) serde_json::Error);
+/// What is wrong with a piece of JSON, and where. Tells nothing of what stands there, which may be a secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JsonError {
+    problem: &'static str,
+    line: usize,
+    column: usize,
+}
+
+impl JsonError {
+    /// The line, from 1; 0 where the error belongs to no text.
+    #[must_use]
+    pub fn line(&self) -> usize {
+        self.line
+    }
+
+    /// The column, from 1; 0 where the error belongs to no text.
+    #[must_use]
+    pub fn column(&self) -> usize {
+        self.column
+    }
+}
+
+impl From<serde_json::Error> for JsonError {
+    fn from(error: serde_json::Error) -> Self {
+        let problem = match error.classify() {
+            Category::Syntax => "not JSON",
+            Category::Eof => "JSON that is cut off",
+            Category::Data if error.line() > 0 => "a value of another type, or a field that is missing or not known",
+            Category::Data | Category::Io => "a value that its own type does not write as JSON",
+        };
+        Self { problem, line: error.line(), column: error.column() }
+    }
+}
+
+impl fmt::Display for JsonError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { problem, line, column } = self;
+        f.write_str(problem)?;
+        if *line > 0 { write!(f, " at line {line}, column {column}") } else { Ok(()) }
+    }
+}
+
+impl core::error::Error for JsonError {}

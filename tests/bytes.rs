@@ -94,8 +94,8 @@ fn a_registration_sends_no_more_than_it_must() {
     let (sent, received) = (sent.load(Ordering::SeqCst), received.load(Ordering::SeqCst));
     println!("above TLS: {requests} bytes sent, {answered} received");
     println!("below TLS: {sent} bytes sent, {received} received");
-    // Two thirds of a request are the token and the names, which the protocol wants.
-    assert!(requests <= 1_440, "{requests} bytes in three requests: {:#?}", peer.requests());
+    // Two thirds of a request are the token and the names, which the protocol wants; 27 bytes keep gateways from compressing.
+    assert!(requests <= 1_520, "{requests} bytes in three requests: {:#?}", peer.requests());
     // A handshake of TLS 1.3, and for each request a record of 22 bytes more than it holds.
     assert!(sent <= requests + 420, "{sent} bytes for {requests}");
     assert!(received <= answered + 1_000, "{received} bytes for {answered}");

@@ -291,7 +291,8 @@ fn send_telemetry_with_a_store_registers_once_and_again_where_the_hub_has_forgot
     let set: Vec<(&str, &str)> = set.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let store = folder("send_telemetry_store").join("assignment");
     let hub = server.endpoint().to_string();
-    let arguments = ["--count", "2", "--interval", "0", "--message", r#"{"t":21}"#, "--hub-endpoint", &hub, "--store"];
+    let arguments = ["--count", "2", "--interval", "0", "--message", r#"{"t":21}"#, "--fleet-spread", "0"];
+    let arguments = [&arguments[..], &["--hub-endpoint", &hub, "--store"]].concat();
     let run = |set: &[(&str, &str)]| {
         run_with("send_telemetry", &[&arguments[..], &[store.to_str().expect("UTF-8")]].concat(), set, "")
     };
@@ -308,17 +309,18 @@ fn send_telemetry_with_a_store_registers_once_and_again_where_the_hub_has_forgot
     });
     assert_eq!(messages.collect::<Vec<_>>(), [b"{\"t\":21}"; 4]);
 
-    sim.device(&common::id("dev-01")).answer(404);
+    // The lookup meets the same 404: there is nothing to look up, so it registers.
+    sim.device(&common::id("dev-01")).answer(404).times(2);
     let third = run(&set);
     assert_eq!((third.code, asked_for(&sim)), (Some(0), [2, 7]), "{third:?}");
     assert!(third.out.starts_with("sent 1 of 2\nsent 1 of 2\nacknowledged 1 of 2\n"), "{third:?}");
-    assert!(third.err.contains("the hub refused the message with status 404, registering again"), "{third:?}");
+    assert!(third.err.contains("the hub refused the message with status 404, looking the assignment up"), "{third:?}");
 }
 
 #[cfg(feature = "simulator-server")]
 #[test]
 fn send_telemetry_says_what_is_wrong_and_gives_up_when_its_time_is_over() {
-    let (_sim, server, set) = service("send_telemetry_wrong");
+    let (sim, server, set) = service("send_telemetry_wrong");
     let set: Vec<(&str, &str)> = set.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let ran = run_with("send_telemetry", &["--message", "{"], &set, "");
     assert_eq!((ran.code, ran.out.as_str()), (Some(1), ""));
@@ -329,11 +331,25 @@ fn send_telemetry_says_what_is_wrong_and_gives_up_when_its_time_is_over() {
     let ran = run_with("send_telemetry", &["--hub-endpoint", "localhost:1", "--deadline", "1"], &set, "");
     assert_eq!((ran.code, ran.out.as_str()), (Some(1), ""), "{ran:?}");
     assert!(ran.err.contains("error: the hub cannot be reached: "), "{ran:?}");
-    // The hub may be gone for good: the next run does not go by what is stored.
+    // A hub that is out of reach for a run is no reason to register, or a fleet that is run by cron would do so after an outage.
     let kept = folder("send_telemetry_gone").join("assignment");
     let gone = ["--hub-endpoint", "localhost:1", "--deadline", "1", "--store", kept.to_str().expect("UTF-8")];
-    assert_eq!(run_with("send_telemetry", &gone, &set, "").code, Some(1));
-    assert!(!kept.exists());
+    let before = asked_for(&sim)[0];
+    for _ in 0..2 {
+        assert_eq!(run_with("send_telemetry", &gone, &set, "").code, Some(1));
+        assert_eq!(asked_for(&sim)[0], before + 1, "the first run alone");
+    }
+    // But half an hour of it is one to ask, however short each run is.
+    let patience = kept.with_extension("hub");
+    let state = fs::read(&patience).expect("is kept");
+    let state: azure_iot_dps::hub::ReconnectionState = serde_json::from_slice(&state).expect("JSON");
+    let long_ago = std::time::Duration::from_secs(2 * 3600);
+    let state = azure_iot_dps::hub::Reconnection::restore(common::id("dev-01"), state, std::time::Duration::ZERO)
+        .state(long_ago);
+    fs::write(&patience, serde_json::to_vec(&state).expect("JSON")).expect("writes");
+    let ran = run_with("send_telemetry", &gone, &set, "");
+    assert!(ran.code == Some(1) && ran.err.contains("looking the assignment up"), "{ran:?}");
+    assert_eq!(asked_for(&sim)[0], before + 2, "then it registers");
 
     let hub = server.endpoint().to_string();
     let nowhere = folder("send_telemetry_nowhere").join("missing").join("assignment");
@@ -353,17 +369,23 @@ fn boot_registers_once_feeds_its_watchdog_and_gets_through_to_a_hub_that_has_for
     fs::write(&watchdog, "").expect("writes");
     let hub = server.endpoint().to_string();
     let (store, dog) = (store.to_str().expect("UTF-8"), watchdog.to_str().expect("UTF-8"));
-    let boot = || run_with("boot", &["--store", store, "--watchdog", dog, "--hub-endpoint", &hub], &set, "");
+    let arguments = ["--store", store, "--watchdog", dog, "--hub-endpoint", &hub, "--fleet-spread", "0"];
+    let boot = || run_with("boot", &arguments, &set, "");
     let ran = boot();
     assert_eq!((ran.code, asked_for(&sim)), (Some(0), [1, 1]), "{ran:?}");
+    let told = ["looking for an assignment in ", "connecting", "assigned", "connects to ", "has the first message"];
+    let told = told.map(|words| ran.err.find(words).unwrap_or_else(|| panic!("{words}: {ran:?}")));
+    assert!(told.is_sorted(), "each step is told when it comes: {ran:?}");
     let fed = fs::metadata(&watchdog).expect("is there").len();
     assert!(fed >= 2, "fed {fed} times");
     assert_eq!((boot().code, asked_for(&sim)), (Some(0), [1, 2]));
 
     sim.device(&common::id("dev-01")).answer(503);
-    sim.device(&common::id("dev-01")).answer(404);
+    sim.device(&common::id("dev-01")).answer(404).times(2);
     let ran = boot();
+    // The lookup meets the same 404: there is nothing to look up, so it registers.
     assert_eq!((ran.code, asked_for(&sim)), (Some(0), [2, 5]), "{ran:?}");
+    assert!(ran.err.contains("status 503, next try in ") && ran.err.contains("looking the assignment up"), "{ran:?}");
     assert!(fs::metadata(&watchdog).expect("is there").len() > fed + 2, "fed while it waited");
     assert!(fs::read(&watchdog).expect("is there").ends_with(b"V"), "disarmed at the end");
     assert_eq!(run_with("boot", &["--store", store, "--watchdog", "/nowhere/watchdog"], &set, "").code, Some(1));

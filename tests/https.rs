@@ -134,7 +134,7 @@ fn own_roots_extend_the_bundled_ones() {
 
 #[test]
 fn roots_from_a_file_without_a_certificate_are_an_error() {
-    for pem in ["", "no PEM", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"] {
+    for pem in ["", "no PEM", "-----BEGIN DH PARAMETERS-----\nAAAA\n-----END DH PARAMETERS-----\n"] {
         assert!(matches!(Roots::pem(pem.as_bytes()), Err(RootsError::NoCertificate)), "{pem}");
     }
     let damaged = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";

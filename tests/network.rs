@@ -15,10 +15,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use azure_iot_dps::error::TransportErrorKind;
+use azure_iot_dps::error::{Failure, TransportErrorKind};
 use azure_iot_dps::simulator::{Simulator, SimulatorServer};
 use azure_iot_dps::time::Now;
-use azure_iot_dps::transport::RootsError;
+use azure_iot_dps::transport::{PemProblem, RootsError};
 use azure_iot_dps::{
     Clock, Endpoint, Error, Event, HttpsTransport, ProvisioningClient, ProvisioningClientBuilder, Roots,
 };
@@ -287,6 +287,34 @@ fn answers_without_a_body_do_not_cost_the_connection_and_pages_of_somebody_else_
     }
 }
 
+#[test]
+fn a_machine_that_answers_503_again_and_again_is_left_for_the_one_that_took_its_place() {
+    let (sim, server) = service();
+    let json = "Content-Type: application/json\r\n";
+    let troubled = Peer::saying(http("503 Service Unavailable", json, r#"{"errorCode":503001}"#));
+    let both = format!("{}{}", server.ca_pem(), troubled.ca_pem());
+    let there = address(&troubled.endpoint());
+    let client = client(&sim, roots(&both), at_first([Ok(vec![there])].into(), address(&server.endpoint())));
+    client.build().register().expect("assigned");
+    // One blip costs neither the connection nor a lookup; the second answer of the kind does.
+    assert_eq!((troubled.requests().len(), troubled.handshakes().len()), (2, 1));
+}
+
+#[test]
+fn requests_ask_for_no_compression_and_an_answer_that_is_compressed_all_the_same_is_named_as_that() {
+    let headers = "Content-Type: application/json\r\nContent-Encoding: gzip\r\n";
+    let peer = Peer::saying(http("200 OK", headers, "\u{1f}\u{8b}"));
+    let builder = ProvisioningClient::builder(scope(), id("dev-01"), key()).endpoint(peer.endpoint());
+    let error = builder.deadline(seconds(3)).build_with(peer.transport(), skipping()).register().expect_err("foreign");
+    let Error::DeadlineExceeded(late) = &error else { panic!("{error:?}") };
+    let Some(Failure::UnexpectedAnswer(answer)) = late.last() else { panic!("{error:?}") };
+    assert_eq!(answer.content_encoding(), Some("gzip"));
+    assert!(answer.to_string().contains("of application/json, encoded as gzip"), "{answer}");
+    let request = peer.requests().remove(0).to_ascii_lowercase();
+    assert_eq!(request.matches("accept-encoding: identity\r\n").count(), 1, "{request}");
+    assert_eq!(request.matches("accept-encoding").count(), 1, "{request}");
+}
+
 // Handles
 
 #[test]
@@ -451,6 +479,32 @@ fn roots_are_read_from_files_of_pem_and_der_and_a_file_without_one_is_an_error()
     assert!(matches!(Roots::der(b""), Err(RootsError::NoCertificate)));
     let error = Roots::file("/nowhere/roots.pem").expect_err("not there");
     assert_eq!(error.to_string(), "the file of roots /nowhere/roots.pem cannot be read");
+}
+
+#[test]
+fn a_file_with_two_roots_is_read_whole_or_not_at_all() {
+    let (sim, server) = service();
+    let (right, other) = (server.ca_pem().trim().to_owned(), Peer::saying("").ca_pem().trim().to_owned());
+    let spaced = format!("{other}\n{right}\n").replace('\n', "\n   ");
+    for (name, content) in [
+        ("glued.pem", format!("{other}{right}")),
+        ("marked.pem", format!("\u{feff}{right}\n{other}")),
+        ("indented.pem", format!("   {spaced}")),
+        ("zero.pem", format!("0: the old root\n{other}\n1: the new root\n{right}\n")),
+        ("trusted.pem", format!("{other}\n{right}\n").replace("CERTIFICATE", "TRUSTED CERTIFICATE")),
+    ] {
+        let roots = Roots::file(file(name, content.as_bytes())).expect(name);
+        assert_eq!(roots.certificates().count(), 2, "{name}");
+        let there = address(&server.endpoint());
+        client(&sim, roots, move || Ok(vec![there])).build().register().expect(name);
+    }
+    let cut = format!("{other}\n{}", right.replace("-----BEGIN", "----BEGIN"));
+    let line = other.lines().count() + 1;
+    let error = Roots::file(file("hyphens.pem", cut.as_bytes())).expect_err("half of it");
+    assert!(
+        matches!(&error, RootsError::Pem { line: at, problem: PemProblem::Marker } if *at == line),
+        "{error:?}: {line}"
+    );
 }
 
 /// What the next test starts, with the system's roots in a file of its choice.

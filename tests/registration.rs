@@ -192,11 +192,12 @@ fn a_request_says_all_that_http_needs() {
     assert_eq!(request.endpoint().host().as_str(), "global.azure-devices-provisioning.cn");
     let headers: Vec<_> = request.http().headers().collect();
     let names: Vec<_> = headers.iter().map(|(name, _)| *name).collect();
-    assert_eq!(names, ["Authorization", "Accept", "User-Agent", "Content-Type"]);
+    assert_eq!(names, ["Authorization", "Accept", "Accept-Encoding", "User-Agent", "Content-Type"]);
     assert_eq!(headers[0].1, request.token().expect("a token").as_str());
     assert_eq!(headers[1].1, "application/json");
-    assert!(headers[2].1.starts_with("azure-iot-dps/0.1.0") && headers[2].1.ends_with(" acme/1.4"), "{}", headers[2].1);
-    assert_eq!(headers[3].1, "application/json; charset=utf-8");
+    assert_eq!(headers[2].1, "identity");
+    assert!(headers[3].1.starts_with("azure-iot-dps/0.1.0") && headers[3].1.ends_with(" acme/1.4"), "{}", headers[3].1);
+    assert_eq!(headers[4].1, "application/json; charset=utf-8");
 }
 
 #[test]

@@ -367,6 +367,93 @@ fn a_link_in_the_place_of_the_new_file_is_not_followed() {
     assert_eq!(fs::read(&path).expect("is there"), b"record");
 }
 
+#[cfg(unix)]
+fn pipe(path: &std::path::Path) {
+    let made = Command::new("mkfifo").arg(path).status().expect("mkfifo");
+    assert!(made.success());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_lock_that_cannot_be_had_keeps_no_device_from_saving() {
+    type Put = fn(&std::path::Path, &std::path::Path);
+    let folder = folder("no-lock");
+    let victim = folder.join("victim");
+    let locks: [(&str, Put); 4] = [
+        ("a pipe", |lock, _| pipe(lock)),
+        ("a dangling link", |lock, victim| std::os::unix::fs::symlink(victim, lock).expect("links")),
+        ("a folder", |lock, _| fs::create_dir(lock).expect("makes")),
+        ("a link to a file of somebody else", |lock, victim| {
+            fs::write(victim, "precious").expect("writes");
+            std::os::unix::fs::symlink(victim, lock).expect("links");
+        }),
+    ];
+    for (what, put) in locks {
+        let path = folder.join(what.replace(' ', "-"));
+        put(&path.with_extension("lock"), &victim);
+        let mut store = FileStore::new(&path);
+        for record in [&b"one"[..], b"two"] {
+            store.save(record).expect(what);
+            assert_eq!(*store.load().expect(what), *record, "{what}");
+        }
+        let name = path.file_name().expect("a name").to_str().expect("text").to_owned();
+        let left = fs::read_dir(&folder).expect("reads").filter(|entry| {
+            let entry = entry.as_ref().expect("reads").file_name();
+            entry.to_str().is_some_and(|entry| entry.starts_with(&format!("{name}.new")))
+        });
+        assert_eq!(left.count(), 0, "{what}: nothing is left beside it");
+        store.clear().expect(what);
+        assert!(!path.exists(), "{what}");
+        assert_eq!(victim.exists(), what.contains("somebody"), "{what}: no link is followed");
+    }
+    assert_eq!(fs::read(&victim).expect("is there"), b"precious");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_folder_in_the_place_of_the_new_file_is_not_in_the_way() {
+    let path = folder("new-folder").join("assignment");
+    fs::create_dir(path.with_extension("new")).expect("makes");
+    let mut store = FileStore::new(&path);
+    store.save(b"one").expect("writes");
+    store.save(b"two").expect("writes");
+    assert_eq!(*store.load().expect("reads"), *b"two");
+    store.clear().expect("clears");
+    assert!(store.load().expect("nothing there").is_empty());
+    assert!(path.with_extension("new").is_dir(), "it is not ours");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_in_the_place_of_the_file_is_neither_read_nor_written_through() {
+    let folder = folder("linked");
+    let (path, other) = (folder.join("assignment"), folder.join("other"));
+    fs::write(&other, "precious").expect("writes");
+    std::os::unix::fs::symlink(&other, &path).expect("links");
+    let mut store = FileStore::new(&path);
+    let error = store.load().expect_err("a link");
+    let source = std::error::Error::source(&error).expect("the system's error").to_string();
+    assert!(source.contains("assignment: a symbolic link"), "{source}");
+    store.save(b"record").expect("replaces it");
+    assert_eq!(
+        (fs::read(&other).expect("is there"), &*store.load().expect("reads")),
+        (b"precious".to_vec(), &b"record"[..])
+    );
+    fs::remove_file(&path).expect("removes");
+    std::os::unix::fs::symlink(folder.join("nowhere"), &path).expect("links");
+    store.load().expect_err("a dangling link is no empty store");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_pipe_in_the_place_of_the_file_keeps_nobody_waiting() {
+    let path = folder("pipe").join("assignment");
+    pipe(&path);
+    let error = FileStore::new(&path).load().expect_err("a pipe");
+    let source = std::error::Error::source(&error).expect("the system's error").to_string();
+    assert!(source.contains("not a file"), "{source}");
+}
+
 #[test]
 fn what_is_no_file_or_lies_in_no_folder_is_an_error_that_names_it() {
     let folder = folder("nowhere");

@@ -86,11 +86,12 @@ fn a_register_request_goes_over_the_wire_as_the_protocol_has_it() {
     assert_eq!(value("content-type"), Some("application/json; charset=utf-8"));
     assert_eq!(value("content-length"), Some("27"));
     assert_eq!(value("accept"), Some("application/json"));
+    assert_eq!(value("accept-encoding"), Some("identity"));
     assert!(
         value("user-agent").is_some_and(|agent| agent.starts_with("azure-iot-dps/") && agent.ends_with(" acme/1.4"))
     );
     assert!(value("authorization").is_some_and(|token| token.starts_with("SharedAccessSignature sr=0ne00002193%2F")));
-    assert_eq!(headers.len(), 6, "{headers:?}");
+    assert_eq!(headers.len(), 7, "{headers:?}");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::any::Any;
 use std::error::Error;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use azure_iot_dps::{
     DeviceKey, Endpoint, HttpsTransport, IdScope, ProvisioningClient, ProvisioningClientBuilder, Proxy, RegistrationId,
@@ -10,7 +10,7 @@ use azure_iot_dps::{
 };
 use clap::Args;
 
-use super::{Result, key_text, read, variable};
+use super::{Result, key_text, sentence, variable};
 
 #[derive(Args)]
 pub struct DeviceArguments {
@@ -27,7 +27,7 @@ pub struct DeviceArguments {
     /// A file with the device's key in base64 [otherwise: the variable `PROVISIONING_SYMMETRIC_KEY`]
     #[arg(long, value_name = "FILE")]
     key_file: Option<PathBuf>,
-    /// A PEM file with certificate authorities to trust in addition [variable: `PROVISIONING_CA_CERT`]
+    /// A file with certificate authorities to trust in addition, PEM or DER [variable: `PROVISIONING_CA_CERT`]
     #[arg(long, value_name = "FILE")]
     ca_cert: Option<PathBuf>,
 }
@@ -38,8 +38,8 @@ pub struct Device {
     pub id_scope: IdScope,
     pub registration_id: RegistrationId,
     pub key: DeviceKey,
-    /// Certificate authorities to trust in addition.
-    pub ca_pem: Option<Vec<u8>>,
+    /// The bundled certificate authorities, and those of a file.
+    pub roots: Roots,
     /// The simulated hub, if this is a simulated device.
     pub hub_endpoint: Option<Endpoint>,
     /// Keeps a simulated service running.
@@ -79,7 +79,7 @@ impl DeviceArguments {
             id_scope: IdScope::new(id_scope)?,
             registration_id: RegistrationId::new(registration_id)?,
             key: DeviceKey::from_base64(&key)?,
-            ca_pem: ca_cert.as_deref().map(read).transpose()?,
+            roots: ca_cert.as_deref().map_or(Ok(Roots::bundled()), roots)?,
             hub_endpoint: None,
             _service: None,
         })
@@ -89,12 +89,8 @@ impl DeviceArguments {
 impl Device {
     /// A client for it, over HTTPS and, unless the service is simulated, through the environment's proxy.
     pub fn client(&self) -> Result<ProvisioningClientBuilder> {
-        let roots = match &self.ca_pem {
-            Some(pem) => Roots::pem(pem)?.and_bundled(),
-            None => Roots::bundled(),
-        };
         let proxy = if self.is_simulated() { None } else { Proxy::from_environment()? };
-        let transport = HttpsTransport::builder().roots(roots).proxy(proxy).build();
+        let transport = HttpsTransport::builder().roots(self.roots.clone()).proxy(proxy).build();
         let (id_scope, registration_id) = (self.id_scope.clone(), self.registration_id.clone());
         let client = ProvisioningClient::builder(id_scope, registration_id, self.key.clone());
         Ok(client.endpoint(self.endpoint.clone()).transport(transport))
@@ -103,6 +99,13 @@ impl Device {
     pub fn is_simulated(&self) -> bool {
         self.hub_endpoint.is_some()
     }
+}
+
+/// The bundled ones, and those of this file.
+fn roots(file: &Path) -> Result<Roots> {
+    // Not every error of theirs names the file.
+    let roots = Roots::file(file).map_err(|error| format!("{}: {}", file.display(), sentence(&error)))?;
+    Ok(roots.and_bundled())
 }
 
 fn not_set<'a>(names: impl Iterator<Item = &'a str>) -> Box<dyn Error> {
@@ -124,7 +127,7 @@ fn simulated_device() -> Result<Device> {
         id_scope: sim.id_scope(),
         key: sim.device_key(&registration_id).ok_or("the simulator has no key for the device")?,
         registration_id,
-        ca_pem: Some(server.ca_pem().into()),
+        roots: Roots::pem(server.ca_pem().as_bytes())?,
         hub_endpoint: Some(server.endpoint()),
         _service: Some(Box::new(server)),
     })

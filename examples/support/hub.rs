@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use azure_iot_dps::hub::HubFailure;
 use azure_iot_dps::key::Signer;
-use azure_iot_dps::{Endpoint, HubCredentials, SasToken};
+use azure_iot_dps::{Endpoint, HubCredentials, Roots, SasToken};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use ureq::http::{HeaderMap, HeaderValue};
-use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
+use ureq::tls::{Certificate, TlsConfig};
 
 use super::Result;
 
@@ -39,16 +39,13 @@ impl fmt::Display for Refused {
 
 impl Hub {
     /// The device's hub. With a gateway, the connection goes there, while token and path still name the hub.
-    pub fn new<S: Signer>(
-        credentials: &HubCredentials<S>,
-        gateway: Option<&Endpoint>,
-        ca_pem: Option<&[u8]>,
-    ) -> Result<Self> {
+    pub fn new<S: Signer>(credentials: &HubCredentials<S>, gateway: Option<&Endpoint>, roots: &Roots) -> Self {
         let authority = gateway.map_or_else(|| credentials.hub().to_string(), ToString::to_string);
         let device_id = utf8_percent_encode(credentials.device_id().as_str(), SEGMENT);
         let url = format!("https://{authority}/devices/{device_id}/messages/events?api-version=2020-03-13");
         let ring = Arc::new(rustls::crypto::ring::default_provider());
-        let tls = TlsConfig::builder().root_certs(roots(ca_pem)?).unversioned_rustls_crypto_provider(ring);
+        let roots: Vec<_> = roots.certificates().map(|der| Certificate::from_der(der).to_owned()).collect();
+        let tls = TlsConfig::builder().root_certs(roots.into()).unversioned_rustls_crypto_provider(ring);
         let mut config = ureq::Agent::config_builder()
             .tls_config(tls.build())
             .https_only(true)
@@ -61,7 +58,7 @@ impl Hub {
         if gateway.is_some_and(|gateway| gateway.host().as_str() == "localhost") {
             config = config.proxy(None);
         }
-        Ok(Self { agent: config.build().into(), url })
+        Self { agent: config.build().into(), url }
     }
 
     /// Sends one message, JSON, and waits until the hub has it.
@@ -94,17 +91,4 @@ fn refused(status: u16, headers: &HeaderMap) -> Refused {
         refused.failure = refused.failure.with_retry_after(Duration::from_secs(seconds));
     }
     refused
-}
-
-/// The bundled certificate authorities, and those of a file.
-fn roots(ca_pem: Option<&[u8]>) -> Result<RootCerts> {
-    let Some(ca_pem) = ca_pem else { return Ok(RootCerts::WebPki) };
-    let mut roots: Vec<_> =
-        webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().map(|it| Certificate::from_der(it)).collect();
-    for item in parse_pem(ca_pem) {
-        if let PemItem::Certificate(root) = item? {
-            roots.push(root);
-        }
-    }
-    Ok(roots.into())
 }

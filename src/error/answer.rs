@@ -25,6 +25,7 @@ pub struct UnexpectedAnswer {
 struct Unexpected {
     status: u16,
     content_type: Option<Box<str>>,
+    encoding: Option<Box<str>>,
     request_id: Option<Box<str>>,
     length: usize,
     field: Option<&'static str>,
@@ -47,6 +48,7 @@ impl UnexpectedAnswer {
         let inner = Unexpected {
             status: response.status(),
             content_type: response.content_type().map(|text| sanitize(text, secret)),
+            encoding: response.content_encoding().map(|text| sanitize(text, secret)),
             request_id: response.request_id().map(|text| sanitize(text, secret)),
             length: response.body().len(),
             field,
@@ -66,6 +68,12 @@ impl UnexpectedAnswer {
     #[must_use]
     pub fn content_type(&self) -> Option<&str> {
         self.inner.content_type.as_deref()
+    }
+
+    /// The encoding of the answer's body, its `Content-Encoding`: a gateway compressed it although the request forbids that.
+    #[must_use]
+    pub fn content_encoding(&self) -> Option<&str> {
+        self.inner.encoding.as_deref()
     }
 
     /// The ID of the request, the answer's `x-ms-request-id`. Where there is one, the service itself answered.
@@ -102,7 +110,8 @@ impl UnexpectedAnswer {
 
 impl fmt::Display for UnexpectedAnswer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Unexpected { status, content_type, request_id, length, field, problem, retry_after: _ } = &*self.inner;
+        let Unexpected { status, content_type, encoding, request_id, length, field, problem, retry_after: _ } =
+            &*self.inner;
         match field {
             Some(field) => write!(f, "the service's assignment cannot be used: {field}: {problem}")?,
             None => write!(f, "not an answer of the service: {problem}")?,
@@ -110,6 +119,9 @@ impl fmt::Display for UnexpectedAnswer {
         write!(f, " (status {status}, {length} bytes")?;
         if let Some(content_type) = content_type {
             write!(f, " of {content_type}")?;
+        }
+        if let Some(encoding) = encoding {
+            write!(f, ", encoded as {encoding}")?;
         }
         if let Some(request_id) = request_id {
             write!(f, ", request ID {request_id}")?;

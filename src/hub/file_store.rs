@@ -8,7 +8,7 @@ use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use crate::error::StoreError;
 use crate::hub::store::AssignmentStore;
@@ -26,10 +26,12 @@ const LOCK_POLL: Duration = Duration::from_millis(1);
 ///   written beside it (`.new`), synced, and takes its place in one step.
 /// - The owner alone can read it, where the platform knows owners (Unix).
 /// - Two processes do not write at once: a lock on a third file (`.lock`, which stays) keeps them apart. One that finds the
-///   lock held for 5 s gives up with [`StoreError::Busy`]. A process that is killed leaves no lock behind. On a platform
-///   without file locks nothing keeps them apart.
+///   lock held for 5 s gives up with [`StoreError::Busy`]. A process that is killed leaves no lock behind.
+/// - The lock is a courtesy: where there is none to be had (another user's file, a network file system without locks), each writes
+///   a file of its own, and the last one takes the place.
 ///
-/// The folder must exist and be writable. A symbolic link is replaced, not followed.
+/// The folder must exist and be writable. On Unix no symbolic link is followed: one in the place of the file is an error of
+/// [`load`](AssignmentStore::load), and a save replaces it. Nothing that stands there, such as a pipe, keeps a call waiting.
 ///
 /// ```no_run
 /// use azure_iot_dps::{Assignment, Error, FileStore, ProvisioningClient};
@@ -63,20 +65,30 @@ impl FileStore {
         path.into()
     }
 
-    /// Keeps other processes from writing until the file is dropped, or the process ends.
-    fn lock(&self) -> Result<File, StoreError> {
-        let path = self.beside(".lock");
-        let file = owner_only().create(true).truncate(false).open(&path).map_err(|error| at(&path, &error))?;
+    /// Keeps other processes from writing until the file is dropped, or the process ends. `None` where there is no lock to be had:
+    /// the record is whole all the same.
+    fn lock(&self) -> Result<Option<File>, StoreError> {
+        let opened = owner_only().create(true).truncate(false).open(self.beside(".lock"));
+        let Some(file) = opened.ok().filter(is_file) else { return Ok(None) };
         let started = Instant::now();
         loop {
             match file.try_lock() {
-                Ok(()) => return Ok(file),
-                Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => return Ok(file),
-                Err(TryLockError::Error(error)) => return Err(at(&path, &error)),
+                Ok(()) => return Ok(Some(file)),
+                Err(TryLockError::Error(_)) => return Ok(None),
                 Err(TryLockError::WouldBlock) if started.elapsed() >= LOCK_LIMIT => return Err(StoreError::Busy),
                 Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_POLL),
             }
         }
+    }
+
+    /// Where the new record is written: in the one place for that, under the lock; elsewhere in a place of this save's own.
+    fn place_of_new(&self, locked: bool) -> PathBuf {
+        let new = self.beside(".new");
+        if locked && !new.is_dir() {
+            return new;
+        }
+        let time = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        self.beside(&format!(".new-{}-{}", std::process::id(), time.subsec_nanos()))
     }
 
     fn write(&self, new: &Path, record: &[u8]) -> Result<(), StoreError> {
@@ -114,8 +126,8 @@ impl AssignmentStore for FileStore {
         if record.len() as u64 >= MAX_LEN {
             return Err(StoreError::new("the record is larger than any assignment is"));
         }
-        let _lock = self.lock()?;
-        let new = self.beside(".new");
+        let lock = self.lock()?;
+        let new = self.place_of_new(lock.is_some());
         let result = self.write(&new, record);
         if result.is_err() {
             // What went wrong first is what counts.
@@ -131,7 +143,10 @@ impl AssignmentStore for FileStore {
             return Ok(());
         }
         let _lock = self.lock()?;
-        remove(&new)?;
+        // A folder of that name is not ours.
+        if !new.is_dir() {
+            remove(&new)?;
+        }
         remove(&self.path)?;
         self.sync_folder();
         Ok(())
@@ -139,13 +154,21 @@ impl AssignmentStore for FileStore {
 }
 
 fn read(path: &Path) -> io::Result<Vec<u8>> {
-    // A pipe would keep the reader waiting.
-    if !fs::metadata(path)?.is_file() {
+    let mut options = OpenOptions::new();
+    let file = not_elsewhere(options.read(true)).open(path).map_err(|error| {
+        let link = fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_symlink());
+        if link && cfg!(unix) { io::Error::other("a symbolic link") } else { error }
+    })?;
+    if !is_file(&file) {
         return Err(io::Error::other("not a file"));
     }
     let mut record = Vec::new();
-    File::open(path)?.take(MAX_LEN).read_to_end(&mut record)?;
+    file.take(MAX_LEN).read_to_end(&mut record)?;
     Ok(record)
+}
+
+fn is_file(file: &File) -> bool {
+    file.metadata().is_ok_and(|metadata| metadata.is_file())
 }
 
 fn owner_only() -> OpenOptions {
@@ -153,6 +176,14 @@ fn owner_only() -> OpenOptions {
     options.write(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    not_elsewhere(&mut options);
+    options
+}
+
+/// Neither follows a symbolic link nor waits for the other end of a pipe.
+fn not_elsewhere(options: &mut OpenOptions) -> &mut OpenOptions {
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::custom_flags(options, libc::O_NOFOLLOW | libc::O_NONBLOCK);
     options
 }
 

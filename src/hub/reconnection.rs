@@ -60,7 +60,7 @@ pub enum Advice {
 /// use std::time::Duration;
 ///
 /// let mut reconnection = Reconnection::new(RegistrationId::new("my-device")?);
-/// let at = |minutes| Now { unix: None, uptime: Duration::from_secs(60 * minutes) };
+/// let at = |minutes: u64| Now { unix: None, uptime: Duration::from_secs(60 * minutes) };
 /// match reconnection.failed(HubFailure::http(503), at(0)) {
 ///     Advice::Retry { after } => assert!(after < Duration::from_secs(5)),
 ///     Advice::LookUp | Advice::Register => unreachable!("the hub is there, but busy"),

@@ -320,6 +320,14 @@ impl de::Visitor<'_> for KeyVisitor {
         Err(E::custom(NOT_TEXT))
     }
 
+    fn visit_u128<E: de::Error>(self, _: u128) -> Result<KeyBytes, E> {
+        Err(E::custom(NOT_TEXT))
+    }
+
+    fn visit_i128<E: de::Error>(self, _: i128) -> Result<KeyBytes, E> {
+        Err(E::custom(NOT_TEXT))
+    }
+
     fn visit_f64<E: de::Error>(self, _: f64) -> Result<KeyBytes, E> {
         Err(E::custom(NOT_TEXT))
     }

@@ -64,7 +64,9 @@ impl<'a> Head<'a> {
     /// `Authorization` is a secret. It is absent where a certificate proves the device's identity.
     pub fn headers(&self) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
         let token = self.0.token().map(SasToken::as_str).map(|token| ("Authorization", token));
-        let always = [("Accept", "application/json"), ("User-Agent", self.0.user_agent())];
+        // Some gateways compress whatever does not forbid it.
+        let accepted = [("Accept", "application/json"), ("Accept-Encoding", "identity")];
+        let always = accepted.into_iter().chain([("User-Agent", self.0.user_agent())]);
         let content_type = self.0.body().map(|_| ("Content-Type", "application/json; charset=utf-8"));
         token.into_iter().chain(always).chain(content_type)
     }

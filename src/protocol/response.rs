@@ -26,6 +26,7 @@ pub struct Response<'b> {
     date: Option<UnixTime>,
     request_id: Option<Cow<'b, str>>,
     content_type: Option<Cow<'b, str>>,
+    content_encoding: Option<Cow<'b, str>>,
     error_code: Option<u32>,
     unauthorized: bool,
 }
@@ -51,6 +52,7 @@ impl<'b> Response<'b> {
             date: None,
             request_id: None,
             content_type: None,
+            content_encoding: None,
             error_code: None,
             unauthorized: false,
         }
@@ -71,23 +73,34 @@ impl<'b> Response<'b> {
         Self { body: body.into(), ..self }
     }
 
-    /// Takes a header if it is one that matters (`Retry-After`, `Date`, `Content-Type`, `x-ms-request-id`, `x-ms-error-code`), in any
-    /// case.
+    /// Takes a header if it is one that matters (`Retry-After`, `Date`, `Content-Type`, `Content-Encoding`, `x-ms-request-id`,
+    /// `x-ms-error-code`), in any case.
     ///
-    /// A value that makes no sense is as good as none.
+    /// A value that makes no sense, or is empty, is as good as none. Of a header that comes twice the last value counts; of two
+    /// delays, the longer one.
     #[must_use]
     pub fn with_header(mut self, name: &str, value: impl Into<Cow<'b, str>>) -> Self {
         let value = value.into();
+        if value.trim_ascii().is_empty() {
+            return self;
+        }
         if name.eq_ignore_ascii_case("retry-after") {
-            self.retry_after = RetryAfter::parse(&value);
+            self.retry_after = match (self.retry_after, RetryAfter::parse(&value)) {
+                (Some(RetryAfter::Delay(one)), Some(RetryAfter::Delay(other))) => {
+                    Some(RetryAfter::Delay(one.max(other)))
+                }
+                (before, value) => value.or(before),
+            };
         } else if name.eq_ignore_ascii_case("date") {
-            self.date = parse_http_date(&value);
+            self.date = parse_http_date(&value).or(self.date);
         } else if name.eq_ignore_ascii_case("x-ms-request-id") {
             self.request_id = Some(value);
         } else if name.eq_ignore_ascii_case("content-type") {
             self.content_type = Some(value);
+        } else if name.eq_ignore_ascii_case("content-encoding") {
+            self.content_encoding = Some(value);
         } else if name.eq_ignore_ascii_case("x-ms-error-code") {
-            self.error_code = value.trim_ascii().parse().ok();
+            self.error_code = value.trim_ascii().parse().ok().or(self.error_code);
         }
         self
     }
@@ -145,6 +158,11 @@ impl<'b> Response<'b> {
         self.content_type.as_deref()
     }
 
+    /// The encoding of the body, where it has one: a gateway compressed it although nobody asked for that.
+    pub(crate) fn content_encoding(&self) -> Option<&str> {
+        self.content_encoding.as_deref().filter(|encoding| !encoding.trim_ascii().eq_ignore_ascii_case("identity"))
+    }
+
     /// Whether it was made by [`unauthorized`](Self::unauthorized).
     pub(crate) fn is_unauthorized(&self) -> bool {
         self.unauthorized
@@ -197,6 +215,40 @@ mod tests {
         for junk in ["", "-1", "+3", "3.5", "soon", "3 s", "0x10", "٣"] {
             assert_eq!(delay(junk), None, "{junk:?}");
         }
+    }
+
+    #[test]
+    fn a_header_that_comes_twice_is_not_erased_by_junk() {
+        let headers = [
+            ("Retry-After", "30"),
+            ("Retry-After", "soon"),
+            ("Retry-After", "5"),
+            ("Date", "Sun, 06 Nov 1994 08:49:37 GMT"),
+            ("Date", "yesterday"),
+            ("x-ms-error-code", "429001"),
+            ("x-ms-error-code", "many"),
+            ("x-ms-request-id", "6a7b"),
+            ("x-ms-request-id", " "),
+            ("Content-Type", "application/json"),
+            ("Content-Type", ""),
+        ];
+        let response =
+            headers.into_iter().fold(Response::new(429, &b""[..]), |it, (name, value)| it.with_header(name, value));
+        assert_eq!(response.retry_after(), Some(Duration::from_secs(30)));
+        assert_eq!((response.date().map(UnixTime::as_secs), response.error_code()), (Some(784_111_777), Some(429_001)));
+        assert_eq!((response.request_id(), response.content_type()), (Some("6a7b"), Some("application/json")));
+        let date = response.with_header("Retry-After", "Sun, 06 Nov 1994 08:51:17 GMT");
+        assert_eq!(date.retry_after(), Some(Duration::from_secs(100)), "the last one counts");
+    }
+
+    #[test]
+    fn an_encoding_is_one_if_it_changes_the_body() {
+        let encoding = |value: &'static str| {
+            let response = Response::new(200, &b""[..]).with_header("content-encoding", value);
+            response.content_encoding().map(alloc::string::String::from)
+        };
+        assert_eq!(encoding("gzip").as_deref(), Some("gzip"));
+        assert_eq!([encoding("identity"), encoding(" Identity "), encoding("")], [None, None, None]);
     }
 
     #[test]

@@ -11,7 +11,8 @@ use core::fmt;
 
 #[cfg(feature = "https")]
 pub use https::{
-    HttpsTransport, HttpsTransportBuilder, Proxy, ProxyError, Roots, RootsError, RootsHandle, ShutdownHandle,
+    HttpsTransport, HttpsTransportBuilder, PemProblem, Proxy, ProxyError, Roots, RootsError, RootsHandle,
+    ShutdownHandle,
 };
 
 use crate::error::TransportError;

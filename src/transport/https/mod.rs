@@ -2,8 +2,10 @@
 
 mod dns_cache;
 mod failure;
+mod pem;
 mod proxy;
 mod roots;
+mod shared;
 
 use alloc::boxed::Box;
 use alloc::format;
@@ -13,12 +15,15 @@ use core::fmt;
 use core::net::SocketAddr;
 use core::time::Duration;
 use std::io::{self, Read};
-use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::{Mutex, mpsc};
 use std::time::Instant;
 
 use dns_cache::DnsCache;
+pub use pem::PemProblem;
 pub use proxy::{Proxy, ProxyError};
 pub use roots::{Roots, RootsError};
+pub use shared::{RootsHandle, ShutdownHandle};
+use shared::{Shared, close, lock};
 use ureq::http::{HeaderMap, HeaderValue, header};
 use ureq::tls::{RootCerts, TlsConfig};
 use ureq::unversioned::transport::DefaultConnector;
@@ -52,7 +57,8 @@ const MAX_IDLE: Duration = Duration::from_secs(210);
 /// - An answer has at most 128 KiB, its head at most 16 KiB.
 /// - One connection serves a whole registration, and the name is looked up once for it; an idle one is kept for 3.5 minutes.
 ///   Where a kept connection turns out to be dead, the request is sent once more on a new one; and one on which came what is
-///   not the service's, as from a captive portal, is not kept.
+///   not the service's, as from a captive portal, or a second 5xx in a row, is not kept, nor is the address.
+/// - A name that takes the system ages to resolve costs one thread, however often it is asked for.
 ///
 /// At the level `trace` the libraries below write what goes over the wire to the `log` crate, tokens included: keep the
 /// targets `ureq` and `ureq_proto` at `debug` or above.
@@ -72,31 +78,8 @@ pub struct HttpsTransport {
     // The last answer, which the caller borrows.
     head: HeaderMap,
     body: Vec<u8>,
-}
-
-/// What the handles of a transport reach from other threads.
-struct Shared {
-    roots: RootCerts,
-    /// With its connections, while there is one for these roots.
-    agent: Option<ureq::Agent>,
-    /// The one that carries a request at this moment.
-    under_way: Option<ureq::Agent>,
-    /// Somebody has ended the request under way.
-    closed: bool,
-}
-
-fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
-    shared.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Ends the request under way, should it have a connection yet or not, and closes the connection that is kept.
-fn close(shared: &Mutex<Shared>) {
-    let agents = {
-        let mut shared = lock(shared);
-        shared.closed = true;
-        [shared.agent.take(), shared.under_way.take()]
-    };
-    agents.into_iter().flatten().for_each(ureq::Agent::shutdown);
+    /// The last answer was a 5xx.
+    troubled: bool,
 }
 
 impl HttpsTransport {
@@ -185,9 +168,12 @@ impl HttpsTransport {
             None => self.run(builder.body(())?, time_limit),
         };
         let (head, body) = answer?.into_parts();
-        // ureq's limit is the first length that is too large.
-        let limit = MAX_BODY.saturating_add(1);
-        body.into_with_config().limit(limit).reader().read_to_end(&mut self.body)?;
+        // The limit is ours: what ureq takes for one has changed from version to version.
+        let [one_more, beyond] = [1, 1024].map(|more| MAX_BODY.saturating_add(more));
+        body.into_with_config().limit(beyond).reader().take(one_more).read_to_end(&mut self.body)?;
+        if self.body.len() as u64 > MAX_BODY {
+            return Err(ureq::Error::BodyExceedsLimit(MAX_BODY));
+        }
         self.head = head.headers;
         Ok(head.status.as_u16())
     }
@@ -227,58 +213,6 @@ impl HttpsTransport {
     }
 }
 
-/// Ends what an [`HttpsTransport`] has under way, from another thread. Made by [`HttpsTransport::shutdown_handle`].
-///
-/// The request fails at once (a name that is being looked up or a TCP connection that is being opened, within their limits
-/// of 10 and 30 s). A registration takes that for a failure like any other and waits: have the wait hook say stop, too. A
-/// later registration connects anew.
-#[derive(Clone)]
-pub struct ShutdownHandle(Arc<Mutex<Shared>>);
-
-impl ShutdownHandle {
-    /// Ends the request under way and closes the connection.
-    pub fn shutdown(&self) {
-        close(&self.0);
-    }
-}
-
-impl fmt::Debug for ShutdownHandle {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ShutdownHandle")
-    }
-}
-
-/// Replaces the roots of an [`HttpsTransport`] while it is in use. Made by [`HttpsTransport::roots_handle`].
-///
-/// ```no_run
-/// use azure_iot_dps::transport::{HttpsTransport, Roots, RootsError};
-///
-/// let file = "/etc/acme/roots.pem";
-/// let transport = HttpsTransport::builder().roots(Roots::file(file)?).build();
-/// let roots = transport.roots_handle();
-///
-/// // After an update, on a signal, or where a registration fails with `CertificateNotTrusted`:
-/// roots.replace(Roots::file(file)?);
-/// # Ok::<(), RootsError>(())
-/// ```
-#[derive(Clone)]
-pub struct RootsHandle(Arc<Mutex<Shared>>);
-
-impl RootsHandle {
-    /// From the next request on these are trusted and no others, on a new connection. A request under way is not disturbed.
-    pub fn replace(&self, roots: Roots) {
-        let mut shared = lock(&self.0);
-        shared.roots = roots.into_inner();
-        shared.agent = None;
-    }
-}
-
-impl fmt::Debug for RootsHandle {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("RootsHandle")
-    }
-}
-
 impl Default for HttpsTransport {
     fn default() -> Self {
         Self::new()
@@ -300,8 +234,10 @@ impl Transport for HttpsTransport {
             self.dns.forget();
             failure::explain(error, self.proxy.is_some())
         })?;
-        if self.is_foreign(status) {
-            // A gateway or a captive portal: the next request is to find the service, should it be there by then.
+        let troubled = core::mem::replace(&mut self.troubled, status >= 500);
+        if self.is_foreign(status) || (troubled && self.troubled) {
+            // A gateway or a captive portal, or a machine that is not well: the next request is to find the service, should it
+            // be there, or elsewhere, by then.
             self.dns.forget();
             lock(&self.shared).agent = None;
         }
@@ -351,6 +287,7 @@ impl HttpsTransportBuilder {
             shared: Arc::new(Mutex::new(shared)),
             head: HeaderMap::new(),
             body: Vec::new(),
+            troubled: false,
         }
     }
 }

@@ -7,7 +7,9 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use ureq::tls::{Certificate, PemItem, RootCerts, parse_pem};
+use ureq::tls::{Certificate, RootCerts};
+
+use super::pem::{self, PemProblem};
 
 /// More than any list of roots has: Mozilla's has a fifth of it as PEM.
 const MAX_FILE: u64 = 1024 * 1024;
@@ -62,19 +64,17 @@ impl Roots {
         Self(Trust::Platform)
     }
 
-    /// These and no others: all certificates of a PEM file.
+    /// Trusts these and no others: all certificates of a PEM file.
+    ///
+    /// As many as it has `BEGIN` lines of certificates, `TRUSTED CERTIFICATE` and `X509 CERTIFICATE` among them; they may be
+    /// indented or glued to each other, and a byte order mark is skipped.
     ///
     /// # Errors
     ///
-    /// There is no certificate in it, or one that cannot be read.
+    /// There is no certificate in it, or one that cannot be read, or a private key. Nothing of its content is told.
     pub fn pem(pem: &[u8]) -> Result<Self, RootsError> {
-        let mut roots = Vec::new();
-        for item in parse_pem(pem) {
-            if let PemItem::Certificate(root) = item.map_err(|error| RootsError::Pem(Box::new(error)))? {
-                roots.push(root);
-            }
-        }
-        Self::these(roots)
+        let certificates = pem::certificates(pem).map_err(|(line, problem)| RootsError::Pem { line, problem })?;
+        Self::these(certificates.iter().map(|der| Certificate::from_der(der).to_owned()).collect())
     }
 
     /// This one and no other: a certificate in DER.
@@ -103,8 +103,19 @@ impl Roots {
         if bytes.len() as u64 > MAX_FILE {
             return Err(RootsError::TooLarge { limit: MAX_FILE });
         }
-        // The first byte of a certificate in DER: a sequence.
-        if bytes.first() == Some(&0x30) { Self::der(&bytes) } else { Self::pem(&bytes) }
+        // The first byte of a certificate in DER is that of a sequence; but a text may begin with a 0, too.
+        if bytes.first() == Some(&0x30) && !pem::is_pem(&bytes) { Self::der(&bytes) } else { Self::pem(&bytes) }
+    }
+
+    /// Returns the certificates as DER, for another TLS client of the program, such as the hub's. None where the platform decides
+    /// whom to trust.
+    pub fn certificates(&self) -> impl Iterator<Item = &[u8]> {
+        #[cfg(feature = "bundled-roots")]
+        let bundled = matches!(self.0, Trust::Bundled).then_some(webpki_root_certs::TLS_SERVER_ROOT_CERTS);
+        #[cfg(not(feature = "bundled-roots"))]
+        let bundled: Option<&[rustls::pki_types::CertificateDer<'_>]> = None;
+        let these = if let Trust::These(roots) = &self.0 { &roots[..] } else { &[] };
+        bundled.into_iter().flatten().map(AsRef::as_ref).chain(these.iter().map(Certificate::der))
     }
 
     /// Mozilla's in addition. Makes no difference to [`bundled`](Self::bundled); the platform decides for itself.
@@ -182,9 +193,14 @@ pub enum RootsError {
     /// There is not one certificate in it.
     #[error("the roots hold no certificate")]
     NoCertificate,
-    /// It is no PEM, or damaged.
-    #[error("the roots are damaged PEM")]
-    Pem(#[source] Box<dyn core::error::Error + Send + Sync>),
+    /// A line of the PEM is damaged, or a certificate that begins there.
+    #[error("line {line} of the roots: {problem}")]
+    Pem {
+        /// The number of the line, from 1.
+        line: usize,
+        /// What is wrong with it.
+        problem: PemProblem,
+    },
     /// One of its certificates cannot be read.
     #[error("certificate {number} of the roots cannot be read")]
     Certificate {
