@@ -41,7 +41,8 @@ fn a_second_register_on_the_same_client_works_as_well_as_the_first() {
     let mut client = client(&sim, "dev-01").build_with(sim.transport(), sim.clock());
     let first = client.register().expect("assigned");
     let second = client.register().expect("assigned again");
-    assert_eq!((first.hub(), first.created_at()), (second.hub(), second.created_at()));
+    assert_eq!((first.hub(), first.substatus()), (second.hub(), second.substatus()));
+    assert_ne!(first.created_at(), second.created_at(), "each registration is a new one");
 }
 
 #[test]

@@ -11,6 +11,7 @@ use azure_iot_dps::assignment::Substatus;
 use azure_iot_dps::attestation::AttestationKind;
 use azure_iot_dps::error::{ServiceErrorKind, TransportErrorKind};
 use azure_iot_dps::identity::HostName;
+use azure_iot_dps::registration::{Registration, Step};
 use azure_iot_dps::simulator::{
     Allocation, Asked, EnrollmentGroup, IndividualEnrollment, Limits, Record, Reprovisioning, Simulator,
     SimulatorBuilder,
@@ -134,7 +135,7 @@ fn a_device_that_comes_back_in_another_case_is_the_same_device() {
     sim.clock().advance(seconds(60));
     // Its key is derived from the ID as it writes it now.
     let second = register(&sim, "DEV-01").expect("assigned");
-    assert_eq!((first.created_at(), first.device_id()), (second.created_at(), second.device_id()));
+    assert_eq!((first.hub(), first.device_id()), (second.hub(), second.device_id()));
     assert_eq!(sim.devices().len(), 1);
 }
 
@@ -298,9 +299,8 @@ fn a_date_that_is_off_is_what_a_device_is_told() {
     let sim = prompt();
     sim.device(&id("dev-01")).date_off_by(-7200);
     let (settings, key) = (common::settings(), sim.device_key(&id("dev-01")).expect("an enrollment"));
-    let mut registration = azure_iot_dps::registration::Registration::new(&settings, AttestationKind::SymmetricKey);
-    let Ok(azure_iot_dps::registration::Step::Send(request)) = common::step(&mut registration, &key, common::at(0))
-    else {
+    let mut registration = Registration::new(&settings, AttestationKind::SymmetricKey);
+    let Ok(Step::Send(request)) = common::step(&mut registration, &key, common::at(0)) else {
         panic!("the first step sends")
     };
     let mut transport = sim.transport();
@@ -319,7 +319,8 @@ fn status_of_version(sim: &Simulator, version: &str) -> Option<u16> {
     let token = azure_iot_dps::SasToken::sign(resource, &key, expiry).expect("signs");
     let target = format!("/{scope}/registrations/{id}/register?api-version={version}");
     let body = br#"{"registrationId":"dev-01"}"#;
-    sim.request("PUT", &target, &[("Authorization", token.as_str())], body).map(|response| response.status())
+    let headers = [("Authorization", token.as_str()), ("Content-Type", "application/json")];
+    sim.request("PUT", &target, &headers, body).map(|response| response.status())
 }
 
 #[test]
@@ -396,4 +397,104 @@ fn a_key_that_is_given_to_the_simulator_does_not_show_in_its_records() {
         bytes.iter().map(u8::to_string).collect()
     };
     assert!(!text.contains("sig=") && !text.contains(&common::KEY[..8]) && !text.contains(&decimal[..8].join(", ")));
+}
+
+// What users report of the service
+
+#[test]
+fn a_key_that_was_rolled_can_be_refused_for_half_an_hour_and_then_lets_the_device_in() {
+    let sim = Simulator::builder().group(group()).build();
+    sim.device(&id("dev-01")).refuse_keys_for(seconds(30 * 60));
+    let key = sim.device_key(&id("dev-01")).expect("an enrollment");
+    let keys = azure_iot_dps::Attestation::symmetric_keys(key.clone(), key);
+    let mut client =
+        ProvisioningClient::builder(sim.id_scope(), id("dev-01"), keys).build_with(sim.transport(), sim.clock());
+    let error = client.register().expect_err("both keys are refused");
+    assert_eq!((error.status(), error.error_code()), (Some(401), Some(401_002)));
+    let pause = error.retry_after().expect("it is not hopeless");
+    assert!(pause >= seconds(30 * 60), "{pause:?}");
+    sim.clock().advance(pause);
+    client.register().expect("the service has noticed");
+    sim.device(&id("dev-01")).refuse_keys_for(seconds(60));
+    client.register().expect_err("refused");
+    sim.device(&id("dev-01")).recover();
+    client.forget_refusal();
+    client.register().expect("recovered");
+}
+
+#[test]
+fn two_processes_that_register_the_same_identity_at_once_both_get_its_hub_and_register_once_each() {
+    let sim = Simulator::builder().group(group()).assigning_polls(3).build();
+    let registration = || common::settings();
+    let key = sim.device_key(&id("dev-01")).expect("an enrollment");
+    let settings = [registration(), registration()];
+    let mut both: Vec<_> = settings
+        .iter()
+        .map(|settings| {
+            let kind = AttestationKind::SymmetricKey;
+            Registration::new(settings, kind)
+        })
+        .collect();
+    let mut hubs = Vec::new();
+    let mut transport = sim.transport();
+    for second in 0..60 {
+        both.retain_mut(|registration| {
+            let now = common::at(second);
+            match common::step(registration, &key, now).expect("goes on") {
+                Step::Send(request) => {
+                    let answer = azure_iot_dps::Transport::send(&mut transport, &request);
+                    registration.receive(answer, now).expect("goes on");
+                    true
+                }
+                Step::Done(assignment) => {
+                    hubs.push(assignment.hub().clone());
+                    false
+                }
+                _ => true,
+            }
+        });
+        sim.clock().advance(seconds(1));
+    }
+    assert_eq!((hubs.len(), both.len()), (2, 0));
+    assert_eq!(hubs[0], hubs[1]);
+    let registers = sim
+        .records()
+        .into_iter()
+        .filter(|record| matches!(record, Record::Request { asked: Asked::Register { .. }, .. }));
+    assert_eq!(registers.count(), 2, "nobody's operation is lost");
+}
+
+#[test]
+fn an_operation_that_others_have_superseded_many_times_is_forgotten_and_a_client_registers_anew() {
+    let sim = Simulator::builder().group(group()).assigning_polls(0).build();
+    let operations: Vec<String> = (0..8)
+        .map(|_| {
+            register(&sim, "dev-01").expect("assigned");
+            let polls = sim.records().into_iter().rev().find_map(|record| match record {
+                Record::Request { asked: Asked::OperationStatus { operation_id, .. }, .. } => Some(operation_id),
+                _ => None,
+            });
+            polls.expect("a poll")
+        })
+        .collect();
+    let status = |operation_id: &str| {
+        let (scope, id) = (sim.id_scope(), id("dev-01"));
+        let key = sim.device_key(&id).expect("an enrollment");
+        let resource = azure_iot_dps::sas::Resource::registration(&scope, &id);
+        let expiry = azure_iot_dps::time::UnixTime::from_secs(u64::MAX);
+        let token = azure_iot_dps::SasToken::sign(resource, &key, expiry).expect("signs");
+        let target = format!("/{scope}/registrations/{id}/operations/{operation_id}?api-version=2021-06-01");
+        sim.request("GET", &target, &[("Authorization", token.as_str())], b"").expect("an answer").status()
+    };
+    let statuses: Vec<u16> = operations.iter().map(|operation| status(operation)).collect();
+    assert_eq!(statuses, [404, 404, 404, 200, 200, 200, 200, 200]);
+}
+
+#[test]
+fn errors_without_the_header_that_repeats_their_code_are_understood() {
+    let sim = Simulator::builder().group(group()).bare_errors(true).build();
+    let wrong = azure_iot_dps::DeviceKey::from_bytes(&[9; 32]).expect("a key");
+    let client = ProvisioningClient::builder(sim.id_scope(), id("dev-01"), wrong);
+    let error = client.build_with(sim.transport(), sim.clock()).register().expect_err("refused");
+    assert_eq!((error.status(), error.error_code()), (Some(401), Some(401_002)));
 }

@@ -247,7 +247,8 @@ fn the_java_clients_requests_are_taken() {
     let body = BODY.replace('}', r#","payload":{"a":1}}"#);
     provisions(
         &format!(
-            "PUT {path}/register?api-version=2019-03-31 HTTP/1.1\r\n{head}Transfer-Encoding: chunked\r\n\r\n{:x}\r\n{body}\r\n0\r\n\r\n",
+            "PUT {path}/register?api-version=2019-03-31 HTTP/1.1\r\n{head}\
+             Content-Type: application/json; charset=utf-8\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n{body}\r\n0\r\n\r\n",
             body.len()
         ),
         &format!("GET {path}/operations/{{id}}?api-version=2019-03-31 HTTP/1.1\r\n{head}Content-Length: 0\r\n\r\n"),
@@ -265,7 +266,8 @@ fn dps_token(sim: &Simulator, registration_id: &RegistrationId) -> String {
 
 fn request(method: &str, target: &str, token: &str, body: &str) -> String {
     format!(
-        "{method} {target} HTTP/1.1\r\nHost: localhost\r\nAuthorization: {token}\r\nContent-Length: {}\r\n\r\n{body}",
+        "{method} {target} HTTP/1.1\r\nHost: localhost\r\nAuthorization: {token}\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
     )
 }
@@ -686,4 +688,28 @@ fn the_program_says_when_it_is_ready_writes_its_authority_and_tells_what_happens
         happened.iter().any(|line| line.ends_with("my-device is assigned to localhost as my-device")),
         "{happened:?}"
     );
+}
+
+#[test]
+fn errors_of_the_service_can_come_in_chunks_and_without_the_header_that_repeats_their_code() {
+    let sim =
+        Simulator::builder().individual(IndividualEnrollment::new(id(NAME), common::key())).bare_errors(true).build();
+    let server = sim.serve().expect("serves");
+    let wrong = DeviceKey::from_bytes(&[9; 32]).expect("a key");
+    let target = format!("/0ne00002193/registrations/{NAME}/register?api-version=2021-06-01");
+    let token = token(&wrong, Resource::registration(&sim.id_scope(), &id(NAME)));
+    let mut raw = Raw::connect(&server);
+    raw.send(&request("PUT", &target, &token, BODY).replace("Host:", "Connection: close\r\nHost:"));
+    let answer = String::from_utf8(raw.rest()).expect("text").to_ascii_lowercase();
+    assert!(answer.starts_with("http/1.1 401 ") && answer.contains("\r\ntransfer-encoding: chunked\r\n"), "{answer}");
+    assert!(!answer.contains("content-length") && !answer.contains("x-ms-error-code"), "{answer}");
+    assert!(answer.ends_with("\r\n0\r\n\r\n") && answer.contains(r#""errorcode":401002"#), "{answer}");
+    let roots = Roots::pem(server.ca_pem().as_bytes()).expect("PEM");
+    let error = ProvisioningClient::builder(sim.id_scope(), id(NAME), wrong)
+        .endpoint(server.endpoint())
+        .transport(HttpsTransport::builder().roots(roots).build())
+        .build()
+        .register()
+        .expect_err("refused");
+    assert_eq!((error.status(), error.error_code()), (Some(401), Some(401_002)));
 }

@@ -96,6 +96,14 @@ impl SimulatorBuilder {
         self
     }
 
+    /// Whether errors of the service come without the header `x-ms-error-code` and, over TLS, in chunks, as some of the real ones
+    /// do. Default not.
+    #[must_use]
+    pub fn bare_errors(mut self, bare_errors: bool) -> Self {
+        self.settings.bare_errors = bare_errors;
+        self
+    }
+
     /// Adds a version of the device API to those that the service takes. Default the eight that Microsoft has published, from
     /// `2018-11-01` to `2026-11-02-preview`.
     #[must_use]

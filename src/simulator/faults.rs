@@ -80,6 +80,14 @@ impl DeviceHandle {
         self.add(Effect::Garbage(bytes.into()))
     }
 
+    /// From its next request on, the service refuses its token for that long (401, error code 401002), whichever key signed it.
+    ///
+    /// Users report that of the service: it goes on with the key that a device used last, so that a right key can be refused for
+    /// half an hour after the keys were rolled. The hub is not concerned.
+    pub fn refuse_keys_for(&self, duration: Duration) {
+        lock(&self.state).script(&self.key).refuse_keys(duration);
+    }
+
     /// Whatever is still in store for it does not happen.
     pub fn recover(&self) {
         lock(&self.state).script(&self.key).clear();

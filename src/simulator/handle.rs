@@ -113,7 +113,8 @@ impl Simulator {
         DeviceHandle::new(Arc::clone(&self.state), registration_id)
     }
 
-    /// What happened, oldest first: the last 1,024 requests, and the assignments and the telemetry since the first of them.
+    /// What happened, oldest first: the last 1,024 requests, 4 MiB of bodies at most, and the assignments and the telemetry since
+    /// the first of them.
     #[must_use]
     pub fn records(&self) -> Vec<Record> {
         self.journal.read()

@@ -7,15 +7,19 @@ use core::time::Duration;
 
 use sha2::{Digest, Sha256};
 
+use crate::encoding::base64_encode;
 use crate::time::UnixTime;
 
-/// With seven digits of fraction: `2022-08-31T22:02:50.5163352Z`.
+/// With up to seven digits of fraction, none of them a zero at the end: `2022-08-31T22:02:50.5163352Z`, `…36.949507Z`.
 pub(super) fn timestamp(unix: Duration) -> String {
-    let mut text = UnixTime::from_secs(unix.as_secs()).to_string();
-    text.pop();
-    // Writing to a `String` cannot fail.
-    let _ = write!(text, ".{:07}Z", unix.subsec_nanos() / 100);
-    text
+    let whole = UnixTime::from_secs(unix.as_secs()).to_string();
+    let fraction = format!(".{:07}", unix.subsec_nanos() / 100);
+    format!("{}{}Z", whole.trim_end_matches('Z'), fraction.trim_end_matches('0').trim_end_matches('.'))
+}
+
+/// A GUID in quotes, in base64.
+pub(super) fn etag(parts: &[&[u8]]) -> String {
+    base64_encode(format!("\"{}\"", uuid(parts)).as_bytes())
 }
 
 /// `5.316aac5bdc130deb.b1e02da8-c3a0-4ff2-a121-7ea7a6b7f550`, different for each number.

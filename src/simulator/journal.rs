@@ -15,6 +15,8 @@ use crate::time::UnixTime;
 
 /// How many requests are kept, with what else happened since the first of them; what is older is forgotten.
 const KEPT_REQUESTS: usize = 1024;
+/// How many bytes of bodies and names are kept, at most: whoever sends what the service refuses must not fill the memory.
+const KEPT_BYTES: usize = 4 * 1024 * 1024;
 
 /// What a request asked of the service or of the hub. IDs are as sent, not encoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +49,20 @@ pub enum Asked {
         /// Over HTTP, the method and the target.
         text: String,
     },
+}
+
+impl Asked {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Register { registration_id: id }
+            | Self::StatusLookup { registration_id: id }
+            | Self::SendMessage { device_id: id }
+            | Self::Other { text: id } => id.len(),
+            Self::OperationStatus { registration_id, operation_id } => {
+                registration_id.len().saturating_add(operation_id.len())
+            }
+        }
+    }
 }
 
 /// `register my-device`, `poll my-device`, and the like.
@@ -103,6 +119,15 @@ impl Record {
     fn is_request(&self) -> bool {
         matches!(self, Self::Request { .. })
     }
+
+    /// The bytes that it keeps, as far as somebody else chose how many they are.
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Request { asked, body, .. } => asked.bytes().saturating_add(body.len()),
+            Self::Telemetry { body, .. } => body.len(),
+            Self::Assigned { .. } => 0,
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -110,8 +135,24 @@ struct Entries {
     kept: VecDeque<Record>,
     /// How many of them are requests.
     requests: usize,
+    bytes: usize,
     /// How many were forgotten already.
     forgotten: u64,
+}
+
+impl Entries {
+    /// The newest is kept in any case.
+    fn push(&mut self, record: Record) {
+        self.requests = self.requests.saturating_add(usize::from(record.is_request()));
+        self.bytes = self.bytes.saturating_add(record.bytes());
+        self.kept.push_back(record);
+        while (self.requests > KEPT_REQUESTS || self.bytes > KEPT_BYTES) && self.kept.len() > 1 {
+            let Some(oldest) = self.kept.pop_front() else { return };
+            self.requests = self.requests.saturating_sub(usize::from(oldest.is_request()));
+            self.bytes = self.bytes.saturating_sub(oldest.bytes());
+            self.forgotten = self.forgotten.saturating_add(1);
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -122,14 +163,7 @@ pub(super) struct Journal {
 
 impl Journal {
     pub(super) fn write(&self, record: Record) {
-        let mut entries = lock(&self.entries);
-        entries.requests = entries.requests.saturating_add(usize::from(record.is_request()));
-        entries.kept.push_back(record);
-        while entries.requests > KEPT_REQUESTS {
-            let oldest = entries.kept.pop_front();
-            entries.requests = entries.requests.saturating_sub(usize::from(oldest.is_some_and(|it| it.is_request())));
-            entries.forgotten = entries.forgotten.saturating_add(1);
-        }
+        lock(&self.entries).push(record);
         self.written.notify_all();
     }
 
@@ -158,7 +192,7 @@ impl Watch {
 
     /// The next thing that happened since the last call, or since the watch was made; waits for it as long as `timeout` says.
     ///
-    /// `None` when the time is up. Of more than 1,024 requests that nobody asked for, the oldest are passed over.
+    /// `None` when the time is up. Of more than 1,024 requests, or 4 MiB of them, that nobody asked for, the oldest are passed over.
     pub fn next(&mut self, timeout: Duration) -> Option<Record> {
         let started = Instant::now();
         let mut entries = lock(&self.journal.entries);

@@ -21,6 +21,8 @@ pub(super) enum Effect {
     DateOff(i64),
     /// No HTTP comes back.
     Garbage(Vec<u8>),
+    /// The service refuses the device's key, whichever it is.
+    RefuseKey,
 }
 
 #[derive(Clone, Debug)]
@@ -35,6 +37,8 @@ pub(super) struct Fault {
 pub(super) struct Script {
     faults: Vec<Fault>,
     made: u64,
+    /// For how long its keys are refused, and since when, from the first request on.
+    keys_refused: Option<(Duration, Option<Duration>)>,
 }
 
 impl Script {
@@ -50,15 +54,25 @@ impl Script {
         self.faults.iter_mut().find(|fault| fault.number == number)
     }
 
-    /// What happens to the next request.
-    pub(super) fn next(&mut self) -> Option<Effect> {
+    /// Has the service refuse its keys for that long.
+    pub(super) fn refuse_keys(&mut self, duration: Duration) {
+        self.keys_refused = Some((duration, None));
+    }
+
+    /// What happens to the next request, which comes at this time since 1970.
+    pub(super) fn next(&mut self, to_service: bool, now: Duration) -> Option<Effect> {
         self.faults.retain(|fault| fault.times > 0);
-        let fault = self.faults.first_mut()?;
-        fault.times = fault.times.saturating_sub(1);
-        Some(fault.effect.clone())
+        if let Some(fault) = self.faults.first_mut() {
+            fault.times = fault.times.saturating_sub(1);
+            return Some(fault.effect.clone());
+        }
+        let (duration, since) = self.keys_refused.as_mut().filter(|_| to_service)?;
+        let since = *since.get_or_insert(now);
+        (now.saturating_sub(since) < *duration).then_some(Effect::RefuseKey)
     }
 
     pub(super) fn clear(&mut self) {
         self.faults.clear();
+        self.keys_refused = None;
     }
 }

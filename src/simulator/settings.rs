@@ -38,6 +38,7 @@ pub(super) struct Settings {
     pub(super) limits: Limits,
     pub(super) hub_quota: Option<u64>,
     pub(super) api_versions: Vec<String>,
+    pub(super) bare_errors: bool,
 }
 
 impl Settings {
@@ -54,6 +55,7 @@ impl Settings {
             limits: Limits::NONE,
             hub_quota: None,
             api_versions: API_VERSIONS.map(ToOwned::to_owned).into(),
+            bare_errors: false,
         }
     }
 

@@ -9,7 +9,7 @@ use core::time::Duration;
 use crate::simulator::front::http::{HttpAnswer, HttpRequest};
 use crate::simulator::journal::{Journal, Record};
 use crate::simulator::script::{Effect, Script};
-use crate::simulator::service::{Answer, Service};
+use crate::simulator::service::{Addressee, Answer, Service};
 use crate::time::UnixTime;
 
 /// An answer and what happens to it on its way.
@@ -61,19 +61,23 @@ impl State {
     pub(super) fn deliver(&mut self, request: &HttpRequest<'_>, now: Duration) -> Delivery {
         let (question, known) = request.question();
         let key = self.service.device_of(&question.asked);
-        let effect = self.scripts.get_mut(&key).and_then(Script::next);
+        let to_service = matches!(question.to, Addressee::Service { .. });
+        let effect = self.scripts.get_mut(&key).and_then(|script| script.next(to_service, now));
         let id_scope = self.service.settings().id_scope.clone();
+        let bare = self.service.settings().bare_errors && to_service;
         let mut answer = |date: Duration| {
             let answer = match known {
                 Ok(()) => self.service.answer(&question, now),
                 Err(unknown) => self.service.refuse_unknown(&question.to, unknown, now),
             };
-            HttpAnswer::from_answer(Answer { date, ..answer }, id_scope.as_str())
+            let answer = HttpAnswer::from_answer(Answer { date, ..answer }, id_scope.as_str());
+            if bare && answer.status >= 400 { answer.bare() } else { answer }
         };
         let whole = |answer| Delivery::Whole { answer, after: Duration::ZERO, close: false };
         let delivery = match effect {
             None => whole(answer(now)),
             Some(Effect::DropBefore) => Delivery::Nothing,
+            Some(Effect::RefuseKey) => whole(HttpAnswer::from_answer(self.service.refuse_key(now), id_scope.as_str())),
             Some(Effect::Garbage(bytes)) => Delivery::Garbage(bytes),
             Some(Effect::Answer { status, headers, body }) => {
                 let answer = HttpAnswer::from_answer(self.service.scripted(status, now), id_scope.as_str());

@@ -25,6 +25,12 @@ impl<'a> HttpRequest<'a> {
         self.headers.iter().find(|(it, _)| it.eq_ignore_ascii_case(name)).map(|(_, value)| *value)
     }
 
+    /// Whether the body is said to be JSON, in whatever charset.
+    fn is_json(&self) -> bool {
+        let media_type = self.header("content-type").and_then(|value| value.split(';').next());
+        media_type.is_some_and(|media_type| media_type.trim_ascii().eq_ignore_ascii_case("application/json"))
+    }
+
     fn path(&self) -> &'a str {
         self.target.split_once('?').map_or(self.target, |(path, _)| path)
     }
@@ -62,6 +68,9 @@ impl<'a> HttpRequest<'a> {
             _ => (Addressee::Service { id_scope: "" }, Err(Unknown::Resource)),
         };
         let (asked, known) = match asked {
+            Ok(asked) if matches!(to, Addressee::Service { .. }) && !self.body.is_empty() && !self.is_json() => {
+                (asked, Err(Unknown::MediaType))
+            }
             Ok(asked) => (asked, Ok(())),
             Err(unknown) => (Asked::Other { text: format!("{} {}", self.method, self.target) }, Err(unknown)),
         };
@@ -69,6 +78,9 @@ impl<'a> HttpRequest<'a> {
         (Question { asked, to, api_version, token, body: self.body }, known)
     }
 }
+
+/// The header that repeats the code of the service's error.
+const ERROR_CODE: &str = "x-ms-error-code";
 
 /// An answer, complete.
 #[derive(Clone, Debug)]
@@ -91,7 +103,7 @@ impl HttpAnswer {
             (!json.is_empty()).then(|| ("Content-Type", "application/json; charset=utf-8".to_owned())),
             retry_after.map(|delay| ("Retry-After", delay.as_secs().to_string())),
             error_code.map(|code| match code {
-                ErrorCode::Service(code) => ("x-ms-error-code", code.to_string()),
+                ErrorCode::Service(code) => (ERROR_CODE, code.to_string()),
                 ErrorCode::Hub(name) => ("iothub-errorcode", name.to_owned()),
             }),
             location.map(|location| ("Location", format!("/{id_scope}/registrations/{location}"))),
@@ -102,6 +114,13 @@ impl HttpAnswer {
         Self { status, headers: headers.into_iter().flatten().collect(), body: json }
     }
 
+    /// Without the header that repeats the code of an error, and in chunks, as some of the service's errors come.
+    pub(in crate::simulator) fn bare(mut self) -> Self {
+        self.headers.retain(|(name, _)| *name != ERROR_CODE);
+        self.headers.push(("Transfer-Encoding", "chunked".to_owned()));
+        self
+    }
+
     /// Puts what a test scripted in the place of what the service would say.
     pub(in crate::simulator) fn scripted(
         mut self,
@@ -110,7 +129,7 @@ impl HttpAnswer {
     ) -> Self {
         if let Some(body) = body {
             self.body = body;
-            self.headers.retain(|(name, _)| !matches!(*name, "Content-Type" | "x-ms-error-code"));
+            self.headers.retain(|(name, _)| !matches!(*name, "Content-Type" | ERROR_CODE));
         }
         self.headers.retain(|(name, _)| !headers.iter().any(|(it, _)| it.eq_ignore_ascii_case(name)));
         self.headers.extend(headers);

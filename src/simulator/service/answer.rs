@@ -1,5 +1,6 @@
 //! What the service and the hub answer, in no protocol's terms, and the service's JSON.
 
+use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -7,7 +8,7 @@ use core::time::Duration;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::simulator::ids::{timestamp, uuid};
+use crate::simulator::ids::{etag, timestamp};
 use crate::simulator::service::device::{Device, Outcome};
 
 /// An answer: status, body, and what a front writes where its protocol has a place for it.
@@ -69,10 +70,15 @@ impl Refused {
 }
 
 pub(super) const BAD_REQUEST: u32 = 400_000;
+/// A body with a member that the API does not know.
+pub(super) const UNKNOWN_MEMBER: u32 = 400_012;
 pub(super) const UNAUTHORIZED: u32 = 401_002;
+/// No such registration.
 pub(super) const NOT_FOUND: u32 = 404_201;
+pub(super) const NO_SUCH_OPERATION: u32 = 404_202;
 pub(super) const METHOD_NOT_ALLOWED: u32 = 405_000;
 pub(super) const TOO_LARGE: u32 = 413_000;
+pub(super) const NOT_JSON: u32 = 415_000;
 pub(super) const THROTTLED: u32 = 429_001;
 
 #[derive(Serialize)]
@@ -93,11 +99,12 @@ struct StatusBody<'a> {
     registration_state: Option<StateBody<'a>>,
 }
 
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct StateBody<'a> {
     registration_id: &'a str,
-    created_date_time_utc: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    created_date_time_utc: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     assigned_hub: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -109,8 +116,10 @@ struct StateBody<'a> {
     error_code: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error_message: Option<&'a str>,
-    last_updated_date_time_utc: String,
-    etag: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_updated_date_time_utc: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    etag: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     payload: Option<&'a RawValue>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -130,22 +139,41 @@ struct SymmetricKeyBody<'a> {
 /// The first version of the device API whose results tell a connection profile.
 const PROFILE_API_VERSION: &str = "2026-11-02";
 
-/// The service is still at it.
-pub(super) fn assigning(operation_id: &str, retry_after: Option<Duration>) -> Answer {
-    let body = StatusBody { operation_id, status: "assigning", registration_state: None };
-    Answer { retry_after, ..Answer::json(202, &body) }
+/// The service has taken a registration up.
+pub(super) fn registering(device: &Device, retry_after: Option<Duration>) -> Answer {
+    under_way(device, &device.operation_id, None, retry_after)
+}
+
+/// The service is still at it, as a poll is told.
+pub(super) fn assigning(device: &Device, operation_id: &str, retry_after: Option<Duration>) -> Answer {
+    let registration_id = device.registration_id.as_str();
+    let state = StateBody { registration_id, status: ASSIGNING, ..StateBody::default() };
+    under_way(device, operation_id, Some(state), retry_after)
+}
+
+const ASSIGNING: &str = "assigning";
+
+fn under_way(
+    device: &Device,
+    operation_id: &str,
+    state: Option<StateBody<'_>>,
+    retry_after: Option<Duration>,
+) -> Answer {
+    let body = StatusBody { operation_id, status: ASSIGNING, registration_state: state };
+    let location = Some(format!("{}/operations/{operation_id}", device.registration_id));
+    Answer { retry_after, location, ..Answer::json(202, &body) }
 }
 
 /// What has come of a registration.
-pub(super) fn ended(device: &Device, api_version: &str) -> Answer {
+pub(super) fn ended(device: &Device, operation_id: &str, api_version: &str) -> Answer {
     let registration_state = Some(state_of(device, &device.outcome, api_version));
     let status = status_text(&device.outcome);
-    Answer::json(200, &StatusBody { operation_id: &device.operation_id, status, registration_state })
+    Answer::json(200, &StatusBody { operation_id, status, registration_state })
 }
 
-/// The bare result, as a status lookup is answered.
+/// The bare result, as a status lookup is answered, which never has certificates.
 pub(super) fn result(device: &Device, outcome: &Outcome, api_version: &str) -> Answer {
-    Answer::json(200, &state_of(device, outcome, api_version))
+    Answer::json(200, &StateBody { issued_certificate_chain: None, ..state_of(device, outcome, api_version) })
 }
 
 fn status_text(outcome: &Outcome) -> &'static str {
@@ -159,15 +187,15 @@ fn status_text(outcome: &Outcome) -> &'static str {
 fn state_of<'a>(device: &'a Device, outcome: &'a Outcome, api_version: &str) -> StateBody<'a> {
     let mut state = StateBody {
         registration_id: device.registration_id.as_str(),
-        created_date_time_utc: timestamp(device.created),
+        created_date_time_utc: Some(timestamp(device.created)),
         assigned_hub: None,
         device_id: None,
         status: status_text(outcome),
         substatus: None,
         error_code: None,
         error_message: None,
-        last_updated_date_time_utc: timestamp(device.updated),
-        etag: uuid(&[b"etag", device.operation_id.as_bytes()]),
+        last_updated_date_time_utc: Some(timestamp(device.updated)),
+        etag: Some(etag(&[b"etag", device.operation_id.as_bytes()])),
         payload: device.payload.as_deref(),
         connection_profile: None,
         symmetric_key: device.group.as_deref().map(|enrollment_group_id| SymmetricKeyBody { enrollment_group_id }),

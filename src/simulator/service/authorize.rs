@@ -6,7 +6,7 @@ use core::time::Duration;
 
 use crate::identity::{DeviceId, RegistrationId};
 use crate::sas::SasToken;
-use crate::simulator::enrollment::Terms;
+use crate::simulator::enrollment::{EnrollmentGroup, Terms};
 use crate::simulator::service::Service;
 use crate::simulator::service::answer::{NOT_FOUND, Refused, UNAUTHORIZED};
 use crate::time::UnixTime;
@@ -53,14 +53,17 @@ impl Service {
                 return Err(wrong_key);
             }
             let (device_id, terms) = (individual.own_device_id().cloned(), individual.terms.clone());
-            return Ok(Caller { registration_id: signed_as, key, device_id, group: None, terms });
+            return Ok(Caller { registration_id: registration_id.clone(), key, device_id, group: None, terms });
         }
         if self.settings.groups.is_empty() {
             return Err(Refused::new(NOT_FOUND, "No enrollment has this registration ID."));
         }
-        let group = self.settings.groups.iter().find(|group| group.signed(&token, &signed_as)).ok_or(wrong_key)?;
+        // The key is derived from the ID as the device writes it; some write all that they sign in lower case.
+        let spellings = [&signed_as, registration_id];
+        let signed = |group: &&EnrollmentGroup| spellings.iter().any(|spelling| group.signed(&token, spelling));
+        let group = self.settings.groups.iter().find(signed).ok_or(wrong_key)?;
         let (group, terms) = (Some(group.name().to_owned()), group.terms.clone());
-        Ok(Caller { registration_id: signed_as, key, device_id: None, group, terms })
+        Ok(Caller { registration_id: registration_id.clone(), key, device_id: None, group, terms })
     }
 
     /// The registration ID as the token's resource writes it, if it is the path's but for case.
@@ -68,8 +71,8 @@ impl Service {
         let resource = token.resource_uri();
         let mut segments = resource.splitn(3, '/');
         let (scope, registrations, id) = (segments.next()?, segments.next()?, segments.next()?);
-        let same = scope == self.settings.id_scope.as_str()
-            && registrations == "registrations"
+        let same = scope.eq_ignore_ascii_case(self.settings.id_scope.as_str())
+            && registrations.eq_ignore_ascii_case("registrations")
             && id.eq_ignore_ascii_case(registration_id.as_str());
         if same { RegistrationId::new(id).ok() } else { None }
     }

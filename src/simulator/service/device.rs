@@ -1,6 +1,7 @@
 //! A device that has registered.
 
 use alloc::boxed::Box;
+use alloc::collections::VecDeque;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -17,6 +18,8 @@ pub(in crate::simulator) struct Device {
     /// As it was written last.
     pub(in crate::simulator) registration_id: RegistrationId,
     pub(in crate::simulator) operation_id: String,
+    /// Operations that were begun before, the last few: whoever began one can ask about it still.
+    pub(in crate::simulator) earlier_operations: VecDeque<String>,
     pub(in crate::simulator) polls_left: u32,
     pub(in crate::simulator) created: Duration,
     pub(in crate::simulator) updated: Duration,
@@ -40,7 +43,25 @@ pub(in crate::simulator) enum Outcome {
     Disabled,
 }
 
+/// Two processes of one device, and then some.
+const MAX_EARLIER_OPERATIONS: usize = 4;
+
 impl Device {
+    /// Whether this is one of its operations. They all end as the last one does.
+    pub(in crate::simulator) fn has_operation(&self, operation_id: &str) -> bool {
+        self.operation_id == operation_id || self.earlier_operations.iter().any(|it| it == operation_id)
+    }
+
+    /// The operations that stay once another one begins.
+    pub(in crate::simulator) fn operations_to_keep(&self) -> VecDeque<String> {
+        let mut operations = self.earlier_operations.clone();
+        operations.push_back(self.operation_id.clone());
+        while operations.len() > MAX_EARLIER_OPERATIONS {
+            operations.pop_front();
+        }
+        operations
+    }
+
     /// The hub that knows the device.
     pub(in crate::simulator) fn hub(&self) -> Option<&HostName> {
         self.assigned.as_ref().map(|(hub, _)| hub)

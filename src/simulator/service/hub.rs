@@ -28,7 +28,7 @@ fn error(status: u16, code: &'static str, message: &'static str) -> Answer {
 
 pub(super) fn refuse_unknown(unknown: Unknown) -> Answer {
     match unknown {
-        Unknown::Resource => error(404, "NotFound", "ErrorCode:NotFound;Resource not found"),
+        Unknown::Resource | Unknown::MediaType => error(404, "NotFound", "ErrorCode:NotFound;Resource not found"),
         Unknown::Method => error(405, "MethodNotAllowed", "ErrorCode:MethodNotAllowed;Method not allowed"),
     }
 }

@@ -13,7 +13,7 @@ use alloc::sync::Arc;
 use core::time::Duration;
 
 pub(super) use answer::{Answer, ErrorCode};
-use answer::{BAD_REQUEST, METHOD_NOT_ALLOWED, NOT_FOUND, Refused, THROTTLED};
+use answer::{BAD_REQUEST, METHOD_NOT_ALLOWED, NOT_FOUND, NOT_JSON, Refused, THROTTLED, UNAUTHORIZED};
 use device::Device;
 pub(super) use issuer::Issuer;
 
@@ -52,6 +52,8 @@ pub(super) enum Unknown {
     Resource,
     /// The resource is there, but what is to be done with it is not known.
     Method,
+    /// The body is of another type than JSON.
+    MediaType,
 }
 
 /// All that the simulated service knows.
@@ -147,6 +149,9 @@ impl Service {
             (Addressee::Service { .. }, Unknown::Method) => {
                 Refused::new(METHOD_NOT_ALLOWED, "The method is not allowed.").answer(&request_id, now)
             }
+            (Addressee::Service { .. }, Unknown::MediaType) => {
+                Refused::new(NOT_JSON, "The body is not application/json.").answer(&request_id, now)
+            }
         };
         Answer { request_id, date: now, ..answer }
     }
@@ -158,6 +163,13 @@ impl Service {
         let refused = Refused { status, code, message: "As scripted.", retry_after: None };
         let answer = refused.answer(&request_id, now);
         Answer { request_id, date: now, ..answer }
+    }
+
+    /// Refuses a device's key, whichever it is.
+    pub(super) fn refuse_key(&mut self, now: Duration) -> Answer {
+        let request_id = self.request_id();
+        let refused = Refused::new(UNAUTHORIZED, "Unauthorized: another key was used last.");
+        Answer { date: now, ..refused.answer(&request_id, now) }
     }
 
     fn request_id(&mut self) -> String {
@@ -189,7 +201,7 @@ impl Service {
             Asked::OperationStatus { operation_id, .. } => {
                 self.operation_status(operation_id, &caller, api_version, now)
             }
-            Asked::StatusLookup { .. } => self.look_up(&caller, api_version),
+            Asked::StatusLookup { .. } => self.look_up(question.body, &caller, api_version),
             _ => Err(Refused::new(NOT_FOUND, "Resource not found.")),
         }
     }

@@ -1,11 +1,11 @@
 //! What becomes of a device that registers.
 
+use alloc::borrow::Cow;
 use alloc::boxed::Box;
-use alloc::format;
+use alloc::collections::BTreeMap;
 use alloc::string::String;
 use core::time::Duration;
 
-use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::identity::{DeviceId, HostName};
@@ -14,7 +14,9 @@ use crate::simulator::enrollment::Reprovisioning;
 use crate::simulator::ids::operation_id;
 use crate::simulator::journal::Record;
 use crate::simulator::service::Service;
-use crate::simulator::service::answer::{self, Answer, BAD_REQUEST, NOT_FOUND, Refused, TOO_LARGE};
+use crate::simulator::service::answer::{
+    self, Answer, BAD_REQUEST, NO_SUCH_OPERATION, NOT_FOUND, Refused, TOO_LARGE, UNKNOWN_MEMBER,
+};
 use crate::simulator::service::authorize::Caller;
 use crate::simulator::service::device::{Device, Outcome};
 use crate::time::UnixTime;
@@ -24,13 +26,44 @@ const CSR_API_VERSION: &str = "2026-11-01";
 /// The largest request body that the service takes.
 const MAX_BODY: usize = 96 * 1024;
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct RegisterBody<'a> {
-    registration_id: String,
-    #[serde(borrow)]
+/// The members of a request's body that the API knows, as JSON each.
+#[derive(Default)]
+struct Members<'a> {
+    registration_id: Option<&'a RawValue>,
     payload: Option<&'a RawValue>,
-    csr: Option<String>,
+    csr: Option<&'a RawValue>,
+    tpm: Option<&'a RawValue>,
+}
+
+impl<'a> Members<'a> {
+    fn parse(body: &'a [u8]) -> Result<Self, Refused> {
+        if body.len() > MAX_BODY {
+            return Err(Refused::new(TOO_LARGE, "The request is too large."));
+        }
+        let all: BTreeMap<Cow<'a, str>, &'a RawValue> = serde_json::from_slice(body)
+            .map_err(|_| Refused::new(BAD_REQUEST, "The body is not a device registration."))?;
+        let mut members = Self::default();
+        for (name, value) in all {
+            let member = match &*name {
+                "registrationId" => &mut members.registration_id,
+                "payload" => &mut members.payload,
+                "csr" => &mut members.csr,
+                "tpm" => &mut members.tpm,
+                _ => return Err(Refused::new(UNKNOWN_MEMBER, "The body has a member that is not known.")),
+            };
+            *member = Some(value).filter(|value| value.get() != "null");
+        }
+        Ok(members)
+    }
+
+    fn check_id(&self, caller: &Caller) -> Result<(), Refused> {
+        let id: Option<String> = self.registration_id.and_then(|id| serde_json::from_str(id.get()).ok());
+        let id = id.ok_or(Refused::new(BAD_REQUEST, "The body has no registration ID."))?;
+        if id.eq_ignore_ascii_case(caller.registration_id.as_str()) {
+            return Ok(());
+        }
+        Err(Refused::new(BAD_REQUEST, "The body's registration ID is not that of the path."))
+    }
 }
 
 impl Service {
@@ -41,13 +74,10 @@ impl Service {
         api_version: &str,
         now: Duration,
     ) -> Result<Answer, Refused> {
-        if body.len() > MAX_BODY {
-            return Err(Refused::new(TOO_LARGE, "The request is too large."));
-        }
-        let body: RegisterBody<'_> = serde_json::from_slice(body)
-            .map_err(|_| Refused::new(BAD_REQUEST, "The body is not a device registration."))?;
-        if !body.registration_id.eq_ignore_ascii_case(caller.registration_id.as_str()) {
-            return Err(Refused::new(BAD_REQUEST, "The body's registration ID is not that of the path."));
+        let body = Members::parse(body)?;
+        body.check_id(caller)?;
+        if body.tpm.is_some() {
+            return Err(Refused::new(BAD_REQUEST, "The enrollment is not one of a TPM."));
         }
         let certificates = match body.csr {
             None => None,
@@ -55,7 +85,9 @@ impl Service {
                 return Err(Refused::new(BAD_REQUEST, "This api-version knows no certificate signing requests."));
             }
             Some(csr) => {
-                let chain = self.issuer.as_ref().and_then(|issuer| issuer.issue(&csr, &caller.registration_id));
+                let csr: Option<String> = serde_json::from_str(csr.get()).ok();
+                let issuer = self.issuer.as_ref().zip(csr);
+                let chain = issuer.and_then(|(issuer, csr)| issuer.issue(&csr, &caller.registration_id));
                 Some(chain.ok_or(Refused::new(BAD_REQUEST, "The certificate signing request is not valid."))?)
             }
         };
@@ -68,8 +100,9 @@ impl Service {
         let device = Device {
             registration_id: caller.registration_id.clone(),
             operation_id: operation_id(&caller.key, self.requests),
+            earlier_operations: previous.map(Device::operations_to_keep).unwrap_or_default(),
             polls_left: self.settings.assigning_polls,
-            created: previous.map_or(now, |device| device.created),
+            created: now,
             updated: now,
             first_hub: previous.and_then(|device| device.first_hub.clone()),
             assigned: previous.and_then(|device| device.assigned.clone()),
@@ -80,10 +113,9 @@ impl Service {
             certificates,
         };
         let answer = if device.is_enabled() {
-            let location = format!("{}/operations/{}", caller.registration_id, device.operation_id);
-            Answer { location: Some(location), ..answer::assigning(&device.operation_id, self.settings.retry_after) }
+            answer::registering(&device, self.settings.retry_after)
         } else {
-            answer::ended(&device, api_version)
+            answer::ended(&device, &device.operation_id, api_version)
         };
         self.devices.insert(caller.key.clone(), device);
         Ok(answer)
@@ -139,12 +171,12 @@ impl Service {
         api_version: &str,
         now: Duration,
     ) -> Result<Answer, Refused> {
-        let device = self.devices.get_mut(&caller.key).filter(|device| device.operation_id == operation_id);
-        let device = device.ok_or(Refused::new(NOT_FOUND, "No registration has this operation ID."))?;
+        let device = self.devices.get_mut(&caller.key).filter(|device| device.has_operation(operation_id));
+        let device = device.ok_or(Refused::new(NO_SUCH_OPERATION, "No registration has this operation ID."))?;
         if let Some(left) = device.polls_left.checked_sub(1) {
             device.polls_left = left;
             device.updated = now;
-            return Ok(answer::assigning(operation_id, self.settings.retry_after));
+            return Ok(answer::assigning(device, operation_id, self.settings.retry_after));
         }
         if let Outcome::Assigned { hub, substatus } = &device.outcome {
             device.first_hub.get_or_insert_with(|| hub.clone());
@@ -156,11 +188,16 @@ impl Service {
                 hub: hub.clone(),
             });
         }
-        Ok(answer::ended(device, api_version))
+        Ok(answer::ended(device, operation_id, api_version))
     }
 
     /// The status lookup: the bare result, once there is one.
-    pub(super) fn look_up(&self, caller: &Caller, api_version: &str) -> Result<Answer, Refused> {
+    pub(super) fn look_up(&self, body: &[u8], caller: &Caller, api_version: &str) -> Result<Answer, Refused> {
+        let body = Members::parse(body)?;
+        body.check_id(caller)?;
+        if body.csr.is_some() {
+            return Err(Refused::new(BAD_REQUEST, "A lookup takes no certificate signing request."));
+        }
         let none = Refused::new(NOT_FOUND, "The device is not registered.");
         let device = self.devices.get(&caller.key).ok_or(none)?;
         match &device.assigned {
