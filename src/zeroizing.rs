@@ -9,6 +9,28 @@ use core::ops::{Deref, DerefMut};
 
 use zeroize::optimization_barrier;
 
+/// What the deepest of the calls that handle a key takes of the stack, and then some.
+const STACK: usize = 2 * 1024;
+
+/// Calls something that handles a key, and then overwrites what it left on the stack: copies of what it moved, and the blocks that
+/// HMAC writes. What it returns is the caller's.
+pub(crate) fn with_clean_stack<T>(call: impl FnOnce() -> T) -> T {
+    let result = deeper(call);
+    // A variable: a borrowed constant would not lie on the stack.
+    deeper(|| {
+        let mut area = [0_u8; STACK];
+        area.fill(core::hint::black_box(0));
+        optimization_barrier(&area);
+    });
+    result
+}
+
+/// In a frame of its own.
+#[inline(never)]
+fn deeper<T>(call: impl FnOnce() -> T) -> T {
+    call()
+}
+
 /// An array of bytes. Lives where its owner lives, and so never on a heap block of its own that could be left behind.
 #[derive(Clone)]
 pub(crate) struct Bytes<const N: usize>(pub(crate) [u8; N]);

@@ -1,9 +1,12 @@
 //! Keys: the group key of an enrollment group, the device key that is derived from it, and whatever else can sign.
 //!
 //! Everything here is HMAC-SHA256 (RFC 2104, FIPS 180-4) by the `hmac` and `sha2` crates. All that is secret is wiped
-//! when dropped, and none of it is shown by `Debug`.
+//! when dropped, and none of it is shown by `Debug`. Nor is it left on the stack by the calls that make a key, in an optimised
+//! build. What a program then moves is another matter: Rust does not wipe the place that a value was moved from. Who minds keeps
+//! the key where it was made, behind a `Box` for instance.
 
 mod secret;
+mod visitor;
 
 use alloc::boxed::Box;
 use core::fmt;
@@ -13,12 +16,13 @@ use hmac::digest::FixedOutput;
 use hmac::{Hmac, KeyInit, Mac};
 use secret::KeyBytes;
 pub use secret::{Base64Key, KeyError};
-use serde::de::{self, Deserialize, Deserializer};
+use serde::de::{Deserialize, Deserializer};
 use sha2::Sha256;
+use visitor::KeyVisitor;
 
 use crate::encoding::MAC;
 use crate::identity::RegistrationId;
-use crate::zeroizing;
+use crate::zeroizing::{self, with_clean_stack};
 
 /// An HMAC-SHA256 that has taken its key: a clone of it saves the two compressions that taking a key costs.
 #[derive(Clone)]
@@ -153,19 +157,19 @@ impl KeyDerivation {
     /// Takes the group's key.
     #[must_use]
     pub fn new(group_key: &GroupKey) -> Self {
-        Self(KeyedMac::new(group_key.0.as_bytes()))
+        with_clean_stack(|| Self(KeyedMac::new(group_key.0.as_bytes())))
     }
 
     /// The key of a device, to sign with.
     #[must_use]
     pub fn derive(&self, registration_id: &RegistrationId) -> DeviceKey {
-        DeviceKey::from_mac(&self.0.mac(registration_id.as_str().as_bytes()))
+        with_clean_stack(|| DeviceKey::from_mac(&self.0.mac(registration_id.as_str().as_bytes())))
     }
 
     /// The key of a device as base64, to burn into the device: what `az iot dps enrollment-group compute-device-key` prints.
     #[must_use]
     pub fn derive_base64(&self, registration_id: &RegistrationId) -> Base64Key {
-        Base64Key::new(&self.0.mac(registration_id.as_str().as_bytes())[..])
+        with_clean_stack(|| Base64Key::new(&self.0.mac(registration_id.as_str().as_bytes())[..]))
     }
 }
 
@@ -228,7 +232,7 @@ macro_rules! key {
             ///
             /// The length is wrong.
             pub fn from_bytes(key: &[u8]) -> Result<Self, KeyError> {
-                KeyBytes::new(key).map($make)
+                with_clean_stack(|| KeyBytes::new(key).map($make))
             }
 
             /// From standard padded base64, as the portal shows it. White space around it is allowed, nothing else is.
@@ -237,7 +241,7 @@ macro_rules! key {
             ///
             /// What is wrong with the text, without any of it.
             pub fn from_base64(key: &str) -> Result<Self, KeyError> {
-                KeyBytes::from_base64(key).map($make)
+                with_clean_stack(|| KeyBytes::from_base64(key).map($make))
             }
         }
 
@@ -292,48 +296,6 @@ key!(DeviceKey, DeviceKey::from_key_bytes);
 impl fmt::Debug for KeyDerivation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("KeyDerivation(<hidden>)")
-    }
-}
-
-const NOT_TEXT: &str = "a key is text in base64";
-
-/// Takes a key from borrowed text, and tells nothing of what it was given instead: it may be a key all the same.
-struct KeyVisitor;
-
-impl de::Visitor<'_> for KeyVisitor {
-    type Value = KeyBytes;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a key in base64")
-    }
-
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<KeyBytes, E> {
-        KeyBytes::from_base64(text).map_err(E::custom)
-    }
-
-    // Serde's own words would repeat the number, which may be a key that somebody forgot to quote.
-    fn visit_u64<E: de::Error>(self, _: u64) -> Result<KeyBytes, E> {
-        Err(E::custom(NOT_TEXT))
-    }
-
-    fn visit_i64<E: de::Error>(self, _: i64) -> Result<KeyBytes, E> {
-        Err(E::custom(NOT_TEXT))
-    }
-
-    fn visit_u128<E: de::Error>(self, _: u128) -> Result<KeyBytes, E> {
-        Err(E::custom(NOT_TEXT))
-    }
-
-    fn visit_i128<E: de::Error>(self, _: i128) -> Result<KeyBytes, E> {
-        Err(E::custom(NOT_TEXT))
-    }
-
-    fn visit_f64<E: de::Error>(self, _: f64) -> Result<KeyBytes, E> {
-        Err(E::custom(NOT_TEXT))
-    }
-
-    fn visit_bytes<E: de::Error>(self, _: &[u8]) -> Result<KeyBytes, E> {
-        Err(E::custom(NOT_TEXT))
     }
 }
 
