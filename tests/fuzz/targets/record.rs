@@ -1,0 +1,87 @@
+//! Stored assignments: a record is taken if its checksum is that of its body and its identity that of the device, by code of
+//! this file's own; and nothing that a flash page can hold brings a panic.
+#![no_main]
+
+use arbitrary::Arbitrary;
+use azure_iot_dps::Assignment;
+use azure_iot_dps::error::StoreError;
+use azure_iot_dps::registration::{RegistrationSettings, SavedSession};
+use libfuzzer_sys::fuzz_target;
+use sha2::{Digest, Sha256};
+
+#[derive(Arbitrary, Debug)]
+struct Input<'a> {
+    bytes: &'a [u8],
+    /// Puts a right head before them.
+    framed: bool,
+    /// Puts a right identity into them, and this for the assignment.
+    assignment: Option<&'a str>,
+    format: u8,
+}
+
+fn hex(bytes: &[u8], length: usize) -> String {
+    Sha256::digest(bytes)[..length].iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn framed(body: &[u8]) -> Vec<u8> {
+    let mut record = format!("azure-iot-dps assignment {} {}\n", hex(body, 8), body.len()).into_bytes();
+    record.extend(body);
+    record
+}
+
+/// The body of a whole record, whatever is behind it.
+fn body(record: &[u8]) -> Option<&[u8]> {
+    let rest = record.strip_prefix(b"azure-iot-dps assignment ")?;
+    let end = rest.iter().position(|byte| *byte == b'\n')?;
+    let (checksum, length) = std::str::from_utf8(&rest[..end]).ok()?.split_once(' ')?;
+    let body = rest[end + 1..].get(..length.parse().ok()?)?;
+    (hex(body, 8) == checksum).then_some(body)
+}
+
+fuzz_target!(|input: Input<'_>| {
+    let scope = "0ne00002193".parse().expect("valid");
+    let settings = RegistrationSettings::new(scope, "dev-01".parse().expect("valid"));
+    let identity = hex(b"global.azure-devices-provisioning.net\n0ne00002193\ndev-01", 16);
+    let record = match (input.assignment, input.framed) {
+        (Some(assignment), _) => {
+            let Input { format, .. } = input;
+            framed(
+                format!(
+                    r#"{{"format":{format},"identity":"{identity}","second_key":false,"assignment":{assignment}}}"#
+                )
+                .as_bytes(),
+            )
+        }
+        (None, true) => framed(input.bytes),
+        (None, false) => input.bytes.to_vec(),
+    };
+    let erased = [0, 0xFF].iter().any(|erased| record.iter().all(|byte| byte == erased));
+    // Raw, for a number may be one that no other reader takes.
+    type Members<'a> = std::collections::BTreeMap<String, &'a serde_json::value::RawValue>;
+    let whole = body(&record).and_then(|body| serde_json::from_slice::<Members<'_>>(body).ok());
+    let written = whole.as_ref().and_then(|body| body.get("identity"));
+    let ours = written.is_some_and(|it| serde_json::from_str::<String>(it.get()).is_ok_and(|it| it == identity));
+    match Assignment::from_record(&record, &settings) {
+        Ok(Some(assignment)) => {
+            assert!(ours && !erased, "nobody else's, and nothing made up");
+            let again = assignment.to_record(&settings);
+            let read =
+                Assignment::from_record(&again, &settings).expect("what was written is read").expect("and is there");
+            assert_eq!(
+                (read.hub(), read.device_id(), read.key_used()),
+                (assignment.hub(), assignment.device_id(), assignment.key_used())
+            );
+            assert_eq!(read.payload_json(), assignment.payload_json());
+            assert_eq!(again, read.to_record(&settings), "and written as it was");
+        }
+        Ok(None) => assert!(erased || !ours, "an assignment of this device was there"),
+        Err(StoreError::LaterFormat { found, known }) => assert!(ours && found > known),
+        Err(StoreError::Damaged { .. }) => assert!(!erased),
+        Err(error) => panic!("{error:?}"),
+    }
+    // The other thing that comes back from flash.
+    if let Ok(saved) = serde_json::from_slice::<SavedSession>(input.bytes) {
+        let json = serde_json::to_vec(&saved).expect("serializes");
+        assert_eq!(serde_json::from_slice::<SavedSession>(&json).expect("reads what it wrote"), saved);
+    }
+});
