@@ -19,6 +19,7 @@ use azure_iot_dps::{Clock, Endpoint, FileStore, HubCredentials, ProvisioningClie
 use clap::Parser;
 use support::device::{Device, DeviceArguments};
 use support::hub::Hub;
+use support::progress::show_events;
 use support::{Result, sentence};
 
 /// Boots a gateway: takes the stored assignment or registers, and sends a first message to the hub.
@@ -48,7 +49,7 @@ fn boot(device: &Device, arguments: &Arguments) -> Result<()> {
     let mut clock = SystemClock::new();
     let mut store = FileStore::new(&arguments.store);
     let memory = Memory::beside(&arguments.store);
-    let client = device.client()?.clock(clock.clone()).observer(|event| eprintln!("{event}")).wait(move |_| {
+    let client = device.client()?.clock(clock.clone()).observer(show_events()).wait(move |_| {
         feeder.feed();
         ControlFlow::Continue(())
     });

@@ -259,7 +259,8 @@ fn a_clients_backoff_can_be_saved_and_restored() {
     assert!(saved.failures() > 0 && !saved.wait().is_zero());
     let mut rebooted = build(&sim, with_keys(&sim, key(), other_key()));
     rebooted.restore_session(saved.clone());
-    assert_eq!(rebooted.save_session(), saved);
+    let again = rebooted.save_session();
+    assert_eq!((again.failures(), again.wait(), again.key()), (saved.failures(), saved.wait(), saved.key()));
     let started = sim.clock().elapsed();
     rebooted.register().expect("assigned");
     assert!(sim.clock().elapsed() - started >= saved.wait());

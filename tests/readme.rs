@@ -78,7 +78,7 @@ fn what_it_does_not_do_is_said() {
 
 #[test]
 fn the_deadline_is_15_minutes() {
-    assert!(rows("`Error::is_transient()` tells").contains(&"deadline of one `register()"));
+    assert!(rows("`Error::retry_after()` tells when").contains(&"deadline of one `register()"));
     let run = drive(&settings(), [Err(TransportErrorKind::TimedOut)]);
     assert!(run.error().to_string().contains("900 s"), "{}", run.error());
 }

@@ -930,3 +930,28 @@ fn a_wait_says_why() {
         assert_eq!(why, Some(reason));
     }
 }
+
+#[test]
+fn a_status_lookup_has_a_body_of_its_own_whatever_the_registration_says() {
+    let settings = settings().payload_json(r#"{"a":1}"#).expect("JSON");
+    let settings = settings.certificate_signing_request(&[0x30]).expect("fits");
+    let mut lookup = Registration::new(&settings, AttestationKind::SymmetricKey).status_lookup();
+    let Ok(Step::Send(request)) = step(&mut lookup, &key(), at(0)) else { panic!("it sends at once") };
+    assert_eq!(request.body(), Some(&br#"{"registrationId":"dev-01"}"#[..]));
+}
+
+#[test]
+fn every_setting_of_a_policy_makes_for_its_own_waits() {
+    let waits = |policy: RetryPolicy| {
+        let settings = settings().retry(policy).deadline(seconds(1_000_000));
+        let run = drive(&settings, vec![unreachable(); 12].into_iter().chain([assigned()]));
+        run.gap_seconds()
+    };
+    let first = waits(RetryPolicy::DEFAULT.first_wait(seconds(60)));
+    assert!(first[0] < 60 && first[1] >= 60, "{first:?}");
+    let max = waits(RetryPolicy::DEFAULT.max_wait(seconds(20)));
+    assert!(max.iter().all(|wait| *wait < 20) && max[11] >= 10, "{max:?}");
+    let poll = RetryPolicy::DEFAULT.poll_interval(seconds(11));
+    let run = drive(&settings().retry(poll), [assigning(), assigning(), assigned()]);
+    assert_eq!(run.gap_seconds(), [11, 11]);
+}

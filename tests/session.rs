@@ -11,7 +11,7 @@ use azure_iot_dps::attestation::{Attestation, AttestationKind, KeySlot};
 use azure_iot_dps::error::Failure;
 use azure_iot_dps::protocol::{Operation, Request};
 use azure_iot_dps::registration::{Registration, RegistrationSettings, SavedSession, Session, Step, Wait, WaitReason};
-use azure_iot_dps::time::{Clock, Now};
+use azure_iot_dps::time::{Clock, Now, UnixTime};
 use azure_iot_dps::transport::FnTransport;
 use azure_iot_dps::{Error, Event, ProvisioningClient};
 use common::{
@@ -245,6 +245,57 @@ fn whatever_was_restored_costs_at_most_one_wait_and_is_used_up() {
     assert_eq!(waits, [seconds(3600 + 240)], "the longest Retry-After and the longest backoff, once");
 }
 
+/// A device that is reset every so often, and saves what it has learnt after each call: when it sends again.
+fn resets_until_a_request(first: &Run, clock: bool, every: u64) -> u64 {
+    let settings = settings();
+    let start = first.ended_at.as_secs();
+    let mut session = first.session.clone();
+    for reset in 1..100 {
+        let json = serde_json::to_string(&session.save(seconds(start))).expect("serializes");
+        session = Session::restore(serde_json::from_str(&json).expect("reads what it wrote"), seconds(start));
+        // The uptime begins anew each time; the wall clock goes on, where there is one.
+        let unix = clock.then(|| UnixTime::from_secs(common::NEW_YEAR + start + reset * every));
+        let run = resume(&settings, session, Now { unix, uptime: seconds(start) }, vec![assigned()]);
+        if run.sent.first().is_some_and(|sent| sent.at == seconds(start)) {
+            return reset;
+        }
+        session = run.session;
+    }
+    panic!("it is silenced for ever");
+}
+
+#[test]
+fn a_pause_ends_however_often_the_device_is_reset_meanwhile() {
+    let settings = settings();
+    let refusal = resume(&settings, Session::default(), at(0), vec![refused(401, 401_002)]);
+    let pause = refusal.error().retry_after().expect("it says when").as_secs();
+    // By the wall clock, the time between counts.
+    assert_eq!(resets_until_a_request(&refusal, true, 60), pause.div_ceil(60));
+    // Without one, eight resets are enough.
+    assert_eq!(resets_until_a_request(&refusal, false, 60), 9);
+}
+
+#[test]
+fn a_wall_clock_that_jumps_back_between_two_boots_makes_no_pause_longer() {
+    let settings = settings();
+    let refusal = resume(&settings, Session::default(), at(0), vec![refused(401, 401_002)]);
+    let pause = refusal.error().retry_after().expect("it says when");
+    let saved = refusal.session.save(seconds(0));
+    let in_1970 = Now { unix: Some(UnixTime::from_secs(5)), uptime: seconds(0) };
+    let early = resume(&settings, Session::restore(saved, seconds(0)), in_1970, vec![assigned()]);
+    assert_eq!(early.error().retry_after(), Some(pause));
+}
+
+#[test]
+fn a_device_that_comes_back_from_flash_is_not_spread_again() {
+    let policy = azure_iot_dps::RetryPolicy::DEFAULT.first_spread(seconds(300));
+    let settings = settings().retry(policy);
+    let first = resume(&settings, Session::default(), at(0), vec![assigned()]);
+    assert!(matches!(first.events[0], Event::Waiting { reason: WaitReason::FirstSpread, .. }), "{:?}", first.events);
+    let restored = Session::restore(first.session.save(first.ended_at), seconds(0));
+    assert_eq!(resume(&settings, restored, at(0), vec![assigned()]).sent[0].at, seconds(0));
+}
+
 // Nothing honest is final the second time
 
 #[test]
@@ -272,7 +323,7 @@ fn a_service_whose_clock_runs_away_is_no_request_loop() {
                 requests += 1;
                 assert!(requests < 1000, "a request loop");
                 // Each answer comes from ten days after the last one.
-                let date = azure_iot_dps::time::UnixTime::from_secs(common::NEW_YEAR + requests * 864_000);
+                let date = UnixTime::from_secs(common::NEW_YEAR + requests * 864_000);
                 let answer = refused(401, 401_002).map(|answer| answer.with_date(date));
                 if let Err(error) = registration.receive(answer.map_err(Into::into), now) {
                     break error;

@@ -463,6 +463,8 @@ fn what_is_no_file_or_lies_in_no_folder_is_an_error_that_names_it() {
     };
     let error = FileStore::new(&folder).load().expect_err("a folder");
     assert!(words(&error).contains("nowhere: not a file"), "{error:?}");
+    let error = FileStore::new(&folder).clear().expect_err("a folder");
+    assert!(words(&error).contains("nowhere: "), "{error:?}");
     let mut store = FileStore::new(folder.join("missing").join("assignment"));
     assert!(store.load().expect("nothing there").is_empty());
     store.clear().expect("nothing to clear");

@@ -4,6 +4,7 @@ use std::any::Any;
 use std::error::Error;
 use std::path::{Path, PathBuf};
 
+use azure_iot_dps::transport::RootsError;
 use azure_iot_dps::{
     DeviceKey, Endpoint, HttpsTransport, IdScope, ProvisioningClient, ProvisioningClientBuilder, Proxy, RegistrationId,
     Roots,
@@ -103,9 +104,12 @@ impl Device {
 
 /// The bundled ones, and those of this file.
 fn roots(file: &Path) -> Result<Roots> {
-    // Not every error of theirs names the file.
-    let roots = Roots::file(file).map_err(|error| format!("{}: {}", file.display(), sentence(&error)))?;
-    Ok(roots.and_bundled())
+    match Roots::file(file) {
+        Ok(roots) => Ok(roots.and_bundled()),
+        Err(error @ RootsError::File { .. }) => Err(error.into()),
+        // The others do not name the file.
+        Err(error) => Err(format!("{}: {}", file.display(), sentence(&error)).into()),
+    }
 }
 
 fn not_set<'a>(names: impl Iterator<Item = &'a str>) -> Box<dyn Error> {

@@ -185,6 +185,7 @@ impl<'a> Registration<'a> {
     pub fn receive(&mut self, answer: Result<Response<'_>, TransportError>, now: Now) -> Result<(), Error> {
         let Phase::Sent(sent_at) = self.phase else { return Ok(()) };
         self.look_at_the_deadline(now);
+        self.session.seen = Some(now);
         (self.phase, self.announced) = (Phase::Ended, false);
         self.tell(match &answer {
             Ok(response) => Event::Answered { status: response.status() },
@@ -270,7 +271,7 @@ impl<'a> Registration<'a> {
         }
         if !self.announced {
             self.attempts.sent();
-            self.announced = true;
+            (self.announced, self.session.restored) = (true, 0);
             let request = self.attempts.requests();
             self.tell(match self.operation() {
                 Operation::Register => Event::Registering { request },

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::attestation::{AttestationKind, KeySlot};
 use crate::registration::refusal::{Refusal, SavedRefusal};
 use crate::registration::settings::RegistrationSettings;
-use crate::time::{ClockCorrection, Now, Pause};
+use crate::time::{ClockCorrection, Now, Pause, UnixTime};
 
 /// The memory of a device between registrations on the same clock: how far its backoff has come, a refusal that is to be
 /// repaired, the operation that is under way at the service, the key that works, and the time, if the device's own clock was
@@ -37,7 +37,17 @@ pub struct Session {
     pub(super) key: KeySlot,
     /// Whether the first spread is behind the device.
     pub(super) spread: bool,
+    /// The clocks, as they were read last.
+    pub(super) seen: Option<Now>,
+    /// The wall clock when it was saved, and the uptime when it was restored.
+    saved: Option<Now>,
+    /// How often it was restored since the last request, without a clock that went on meanwhile.
+    pub(super) restored: u8,
 }
+
+/// Restored that often without a request in between, a pause is over: a board without a clock that resets again and again
+/// would sit it out for ever.
+const MAX_RESTORED: u8 = 8;
 
 /// A registration that the service has taken up and not ended.
 #[derive(Clone, PartialEq, Eq)]
@@ -52,8 +62,12 @@ pub(super) struct PendingOperation {
 /// The part of a [`Session`] that can be kept across a reboot, in a form that serde writes to flash.
 ///
 /// A device that reboots in the middle of a storm goes on with its backoff, and asks about the registration that the service
-/// has taken up instead of registering again, which is billed. It begins with the key that worked. Its times count from when it
-/// was saved; whatever they are, they hold the device up once, and no longer than a registration could have done.
+/// has taken up instead of registering again, which is billed. It begins with the key that worked.
+///
+/// Its times count from when it was saved, by the wall clock where the device has one both times; else the time between does not
+/// count. Whatever they are, they hold the device up once, and no longer than a registration could have done. Save it again after
+/// each call, and the pauses end however often the device is reset meanwhile: after eight resets without a clock and without a
+/// request, a request goes out.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SavedSession {
     failures: u32,
@@ -62,6 +76,10 @@ pub struct SavedSession {
     refusals: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     refusal: Option<SavedRefusal>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    saved_at: Option<u64>,
+    #[serde(default)]
+    restored: u8,
     #[serde(default)]
     key: KeySlot,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -84,7 +102,15 @@ impl Session {
             fingerprint: operation.fingerprint,
             wait: operation.pause.left(uptime),
         });
+        let pauses = [Some(self.pause), self.refusal.map(|it| it.pause), self.operation.as_ref().map(|it| it.pause)];
+        let waits = pauses.iter().flatten().any(|pause| !pause.is_over(uptime));
+        let saved_at = self.seen.or(self.saved).filter(|_| waits).and_then(|seen| {
+            let unix = seen.unix?.saturating_add(uptime.saturating_sub(seen.uptime));
+            Some(unix.as_secs())
+        });
         SavedSession {
+            saved_at,
+            restored: if waits { self.restored } else { 0 },
             failures: self.failures,
             wait: self.pause.left(uptime),
             refusals: self.refusals,
@@ -97,7 +123,7 @@ impl Session {
     /// Goes on from what was saved, at this uptime.
     #[must_use]
     pub fn restore(saved: SavedSession, uptime: Duration) -> Self {
-        let SavedSession { failures, wait, refusals, refusal, key, operation } = saved;
+        let SavedSession { failures, wait, refusals, refusal, saved_at, restored, key, operation } = saved;
         let operation = operation.map(|operation| PendingOperation {
             id: operation.id,
             fingerprint: operation.fingerprint,
@@ -105,7 +131,9 @@ impl Session {
         });
         let pause = Pause::new(wait, uptime);
         let refusal = refusal.map(|saved| Refusal::restore(saved, uptime));
-        Self { failures, refusals, pause, refusal, operation, key, spread: true, ..Self::default() }
+        let saved = saved_at.map(|unix| Now { unix: Some(UnixTime::from_secs(unix)), uptime });
+        let session = Self { failures, refusals, pause, refusal, operation, key, ..Self::default() };
+        Self { spread: true, saved, restored: restored.saturating_add(1), ..session }
     }
 
     /// Begins with the primary key and with a registration of its own, at once: for a device whose keys or certificate were
@@ -168,14 +196,31 @@ impl Session {
         // Flash can be damaged, too.
         let good = |it: &PendingOperation| is_operation_id(&it.id) && it.fingerprint == settings.fingerprint(kind);
         self.operation = self.operation.take().filter(good);
-        // No more than a registration can bring about: the clock may be another one than then, or the flash damaged.
-        let fitted = |pause: Pause| pause.seen_at(now.uptime).at_most(settings.retry.max_hold());
-        self.pause = fitted(self.pause);
+        self.fit_pauses(settings.retry.max_hold(), now);
+        self.seen = Some(now);
+    }
+
+    /// No more than a registration can bring about: the clock may be another one than then, or the flash damaged. And no more than
+    /// what is left of it by the wall clock.
+    fn fit_pauses(&mut self, max_hold: Duration, now: Now) {
+        let clocks = self.saved.and_then(|saved| saved.unix).zip(now.unix);
+        let mut since_saved =
+            clocks.map_or(Duration::ZERO, |(saved_at, unix)| unix.saturating_duration_since(saved_at));
+        if !since_saved.is_zero() {
+            self.restored = 0;
+        } else if self.restored > MAX_RESTORED {
+            since_saved = Duration::MAX;
+        }
+        let fitted = |pause: Pause| pause.has_passed(since_saved, now.uptime);
+        self.pause = fitted(self.pause).at_most(max_hold);
         if let Some(operation) = &mut self.operation {
-            operation.pause = fitted(operation.pause);
+            operation.pause = fitted(operation.pause).at_most(max_hold);
         }
         if let Some(refusal) = &mut self.refusal {
-            refusal.pause = refusal.pause.seen_at(now.uptime);
+            refusal.pause = fitted(refusal.pause);
+        }
+        if now.unix.is_some() {
+            self.saved = None;
         }
     }
 }

@@ -37,6 +37,12 @@ impl Pause {
         Self::new(self.left(uptime), uptime)
     }
 
+    /// The same as [`seen_at`](Self::seen_at), for somebody who knows by another clock that so much has passed since it began.
+    #[must_use]
+    pub(crate) fn has_passed(self, passed: Duration, uptime: Duration) -> Self {
+        self.seen_at(uptime).at_most(self.length.saturating_sub(passed))
+    }
+
     /// The same, but no longer than this.
     #[must_use]
     pub(crate) fn at_most(self, length: Duration) -> Self {
@@ -67,6 +73,13 @@ mod tests {
         let looked_at = pause.seen_at(seconds(4_294_973)).seen_at(seconds(1));
         assert_eq!(looked_at.left(seconds(1)), seconds(4));
         assert_eq!(looked_at.left(seconds(5)), seconds(0));
+    }
+
+    #[test]
+    fn what_another_clock_tells_can_make_a_pause_shorter_and_never_longer() {
+        let pause = Pause::new(seconds(10), seconds(100));
+        let left = |passed, uptime| pause.has_passed(seconds(passed), seconds(uptime)).left(seconds(uptime)).as_secs();
+        assert_eq!([left(0, 100), left(4, 100), left(4, 108), left(60, 100), left(0, 0)], [10, 6, 2, 0, 10]);
     }
 
     #[test]

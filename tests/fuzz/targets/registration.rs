@@ -52,6 +52,8 @@ struct Saved {
     wait: u64,
     refusals: u32,
     refused: Option<(u64, [u8; 8])>,
+    saved_at: Option<u64>,
+    restored: u8,
     operation: Option<(String, u64, [u8; 8])>,
 }
 
@@ -60,6 +62,7 @@ impl Saved {
         let time = |secs: u64| serde_json::json!({ "secs": secs, "nanos": 0 });
         let mut json =
             serde_json::json!({ "failures": self.failures, "wait": time(self.wait), "refusals": self.refusals });
+        (json["saved_at"], json["restored"]) = (self.saved_at.into(), self.restored.into());
         if let Some((wait, device)) = self.refused {
             let reason = serde_json::json!({ "status": 401, "error_code": null, "device": device, "keys": null });
             json["refusal"] = serde_json::json!({ "wait": time(wait), "reason": reason });
