@@ -8,7 +8,7 @@ mod support;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +20,7 @@ use clap::Parser;
 use support::device::{Device, DeviceArguments};
 use support::hub::Hub;
 use support::progress::show_events;
-use support::{Result, sentence};
+use support::{Result, beside, sentence};
 
 /// Boots a gateway: takes the stored assignment or registers, and sends a first message to the hub.
 #[derive(Parser)]
@@ -48,7 +48,7 @@ fn boot(device: &Device, arguments: &Arguments) -> Result<()> {
     let gateway = arguments.hub_endpoint.as_ref().or(device.hub_endpoint.as_ref());
     let mut clock = SystemClock::new();
     let mut store = FileStore::new(&arguments.store);
-    let memory = Memory::beside(&arguments.store);
+    let memory = Memory(beside(&arguments.store, ".session"));
     let client = device.client()?.clock(clock.clone()).observer(show_events()).wait(move |_| {
         feeder.feed();
         ControlFlow::Continue(())
@@ -125,12 +125,6 @@ fn tell_about_the_store(client: &ProvisioningClient) {
 struct Memory(PathBuf);
 
 impl Memory {
-    fn beside(store: &Path) -> Self {
-        let mut file = store.as_os_str().to_owned();
-        file.push(".session");
-        Self(file.into())
-    }
-
     fn restore(&self, client: &mut ProvisioningClient) {
         // Nothing there, or damaged: it begins anew.
         if let Some(saved) = std::fs::read(&self.0).ok().and_then(|json| serde_json::from_slice(&json).ok()) {

@@ -7,7 +7,7 @@
 mod support;
 
 use std::borrow::Cow;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -18,11 +18,11 @@ use azure_iot_dps::{
     Assignment, Clock, DeviceKey, Endpoint, FileStore, HubCredentials, ProvisioningClient, RegistrationId, SystemClock,
 };
 use clap::Parser;
-use support::Result;
 use support::device::{Device, DeviceArguments};
 use support::hub::Hub;
 use support::progress::{show_events, show_wait};
 use support::report::as_json;
+use support::{Result, beside};
 
 /// Provisions a device with the Azure IoT Hub Device Provisioning Service and sends messages to its hub.
 ///
@@ -91,7 +91,7 @@ fn run(arguments: &Arguments) -> Result<()> {
     if arguments.json {
         support::print(&as_json(&assignment)?)?;
     }
-    let patience = arguments.store.as_deref().map(Patience::beside);
+    let patience = arguments.store.as_deref().map(|store| Patience(beside(store, ".hub")));
     let reconnection = match &patience {
         Some(patience) => patience.restore(device.registration_id.clone(), clock.clone().now()),
         None => Reconnection::new(device.registration_id.clone()),
@@ -110,12 +110,6 @@ fn run(arguments: &Arguments) -> Result<()> {
 struct Patience(PathBuf);
 
 impl Patience {
-    fn beside(store: &Path) -> Self {
-        let mut file = store.as_os_str().to_owned();
-        file.push(".hub");
-        Self(file.into())
-    }
-
     fn restore(&self, registration_id: RegistrationId, now: Now) -> Reconnection {
         let state = std::fs::read(&self.0).ok().and_then(|json| serde_json::from_slice(&json).ok());
         Reconnection::restore(registration_id, state.unwrap_or_default(), now.uptime)

@@ -18,12 +18,12 @@ use azure_iot_dps::protocol::{Request, Response};
 use azure_iot_dps::registration::{
     Registration, RegistrationSettings, RetryPolicy, SavedSession, Session, Step, WaitReason,
 };
-use azure_iot_dps::time::{Clock, Now, UnixTime};
+use azure_iot_dps::time::{Now, UnixTime};
 use azure_iot_dps::transport::FnTransport;
 use azure_iot_dps::{Assignment, DeviceKey, Error, Event, ProvisioningClient, SasToken};
 use common::{
-    ASSIGNED, Answer, Drive, NEW_YEAR, Run, answer, assigned, assigning, assigning_after, at, drive, id, key, refused,
-    scope, seconds, settings, step, step_with,
+    ASSIGNED, Answer, Drive, NEW_YEAR, Run, Virtual, answer, assigned, assigning, assigning_after, at, drive, id, key,
+    refused, scope, seconds, settings, step, step_with,
 };
 
 fn resume(settings: &RegistrationSettings, session: Session, start: Now, script: Vec<Answer>) -> Run {
@@ -42,27 +42,6 @@ fn failed(code: u32) -> Answer {
 
 fn minutes(error: &Error) -> f64 {
     error.retry_after().expect("it says when").as_secs_f64() / 60.0
-}
-
-/// A clock that only a test moves.
-#[derive(Clone, Default)]
-struct Virtual(Arc<Mutex<Duration>>);
-
-impl Virtual {
-    fn pass(&self, time: Duration) {
-        *self.0.lock().expect("not poisoned") += time;
-    }
-}
-
-impl Clock for Virtual {
-    fn now(&mut self) -> Now {
-        let uptime = *self.0.lock().expect("not poisoned");
-        Now { unix: Some(UnixTime::from_secs(NEW_YEAR).saturating_add(uptime)), uptime }
-    }
-
-    fn sleep(&mut self, pause: Duration) {
-        self.pass(pause);
-    }
 }
 
 /// A service that refuses every device with this, and counts its requests.

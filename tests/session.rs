@@ -11,12 +11,12 @@ use azure_iot_dps::attestation::{Attestation, AttestationKind, KeySlot};
 use azure_iot_dps::error::Failure;
 use azure_iot_dps::protocol::{Operation, Request};
 use azure_iot_dps::registration::{Registration, RegistrationSettings, SavedSession, Session, Step, Wait, WaitReason};
-use azure_iot_dps::time::{Clock, Now, UnixTime};
+use azure_iot_dps::time::{Now, UnixTime};
 use azure_iot_dps::transport::FnTransport;
 use azure_iot_dps::{Error, Event, ProvisioningClient};
 use common::{
-    Answer, Drive, Run, answer, assigned, assigning, assigning_after, at, drive, id, key, refused, scope, seconds,
-    settings, step,
+    Answer, Drive, Run, Virtual, answer, assigned, assigning, assigning_after, at, drive, id, key, refused, scope,
+    seconds, settings, step,
 };
 
 fn resume(settings: &RegistrationSettings, session: Session, start: Now, script: Vec<Answer>) -> Run {
@@ -376,26 +376,6 @@ fn a_failure_that_comes_after_it_is_the_last_one_until_the_service_answers_again
 }
 
 // A slow hook
-
-/// A clock that passes while somebody sleeps, or says so.
-#[derive(Clone, Default)]
-struct Virtual(Arc<Mutex<Duration>>);
-
-impl Virtual {
-    fn pass(&self, time: Duration) {
-        *self.0.lock().expect("not poisoned") += time;
-    }
-}
-
-impl Clock for Virtual {
-    fn now(&mut self) -> Now {
-        at(self.0.lock().expect("not poisoned").as_secs())
-    }
-
-    fn sleep(&mut self, pause: Duration) {
-        self.pass(pause);
-    }
-}
 
 #[test]
 fn a_wait_hook_that_is_slower_than_a_request_may_be_makes_the_client_ask_once() {

@@ -15,7 +15,7 @@ use std::error::Error;
 use std::fs;
 use std::io::{self, Write};
 use std::iter::successors;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use zeroize::Zeroizing;
@@ -35,6 +35,13 @@ pub fn variable(name: &str) -> Result<Option<String>> {
 /// A file's content; an error names the file.
 pub fn read(file: &Path) -> Result<Vec<u8>> {
     Ok(fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?)
+}
+
+/// Another file with the same name and this behind it.
+pub fn beside(file: &Path, suffix: &str) -> PathBuf {
+    let mut path = file.as_os_str().to_owned();
+    path.push(suffix);
+    path.into()
 }
 
 /// The text of a key: a file's, if one is given, or else a variable's. `None` where there is neither.

@@ -9,6 +9,7 @@
 )]
 
 use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use azure_iot_dps::attestation::{AttestationKind, KeySlot};
@@ -16,7 +17,7 @@ use azure_iot_dps::error::{TransportError, TransportErrorKind};
 use azure_iot_dps::key::{Signer, SignerError};
 use azure_iot_dps::protocol::Response;
 use azure_iot_dps::registration::{Registration, RegistrationSettings, Session, Step};
-use azure_iot_dps::time::{Now, UnixTime};
+use azure_iot_dps::time::{Clock, Now, UnixTime};
 use azure_iot_dps::{Assignment, DeviceKey, Error, Event, IdScope, RegistrationId};
 use sha2::{Digest, Sha256};
 
@@ -47,6 +48,27 @@ pub fn seconds(seconds: u64) -> Duration {
 /// New Year, `uptime` after power-on.
 pub fn at(uptime: u64) -> Now {
     Now { unix: Some(UnixTime::from_secs(NEW_YEAR + uptime)), uptime: seconds(uptime) }
+}
+
+/// A clock that passes while somebody sleeps, or says so.
+#[derive(Clone, Default)]
+pub struct Virtual(Arc<Mutex<Duration>>);
+
+impl Virtual {
+    pub fn pass(&self, time: Duration) {
+        *self.0.lock().expect("not poisoned") += time;
+    }
+}
+
+impl Clock for Virtual {
+    fn now(&mut self) -> Now {
+        let uptime = *self.0.lock().expect("not poisoned");
+        Now { unix: Some(UnixTime::from_secs(NEW_YEAR).saturating_add(uptime)), uptime }
+    }
+
+    fn sleep(&mut self, pause: Duration) {
+        self.pass(pause);
+    }
 }
 
 pub type Answer = Result<Response<'static>, TransportErrorKind>;
