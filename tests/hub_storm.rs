@@ -22,16 +22,19 @@ use common::{NEW_YEAR, answer, id, key, scope, seconds};
 
 /// The service takes 1,000 registrations a minute; the fleet leaves half of that to others.
 const HALF_THE_LIMIT: usize = 500;
-/// What the documentation asks for: a minute for every 500 devices, and some room.
-const FLEET_SPREAD: Duration = seconds_const(25 * 60);
-const MINUTE: Duration = seconds_const(60);
+const MINUTE: Duration = Duration::from_secs(60);
 
-const fn seconds_const(seconds: u64) -> Duration {
-    Duration::from_secs(seconds)
+fn variable(name: &str, default: u64) -> u64 {
+    std::env::var(name).map_or(default, |text| text.parse().expect("a number"))
 }
 
 fn devices() -> usize {
-    std::env::var("STORM_DEVICES").map_or(10_000, |text| text.parse().expect("a number"))
+    usize::try_from(variable("STORM_DEVICES", 10_000)).expect("few")
+}
+
+/// What the documentation asks for: a minute for every 500 devices, and some room.
+fn fleet_spread() -> Duration {
+    seconds(variable("STORM_SPREAD", 25 * 60))
 }
 
 fn now(uptime: Duration) -> Now {
@@ -76,7 +79,7 @@ fn storm(name: &str, until: Duration, hub: Hub) -> Storm {
     let began = seconds(7200);
     let mut fleet: Vec<(Reconnection, bool)> = (0..devices)
         .map(|number| {
-            let mut reconnection = Reconnection::new(id(&format!("dev-{number}"))).fleet_spread(FLEET_SPREAD);
+            let mut reconnection = Reconnection::new(id(&format!("dev-{number}"))).fleet_spread(fleet_spread());
             reconnection.connected(now(Duration::ZERO));
             (reconnection, false)
         })
@@ -192,7 +195,7 @@ fn a_hub_that_falls_silent_or_answers_errors_for_hours_leaves_half_of_the_servic
 
 #[test]
 fn a_fleet_whose_enrollment_is_disabled_for_a_day_leaves_half_of_the_services_limit_to_others() {
-    let policy = RetryPolicy::DEFAULT.first_spread(FLEET_SPREAD);
+    let policy = RetryPolicy::DEFAULT.first_spread(fleet_spread());
     let settings: Vec<RegistrationSettings> = (0..devices())
         .map(|number| RegistrationSettings::new(scope(), id(&format!("dev-{number}"))).retry(policy))
         .collect();
