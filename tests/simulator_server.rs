@@ -336,6 +336,12 @@ fn a_signing_request_gets_a_certificate_by_the_test_authority_and_leaf_first() {
     assert_eq!((chain.len(), chain[1].as_slice()), (2, &*ca));
     let contains = |der: &[u8], name: &str| der.windows(name.len()).any(|window| window == name.as_bytes());
     assert!(contains(&chain[0], NAME) && contains(&chain[0], "azure-iot-dps simulator CA"));
+
+    let look_up =
+        |body: serde_json::Value| request("POST", &format!("{path}?api-version=2026-11-01"), &token, &body.to_string());
+    let answer = raw.ask(&look_up(serde_json::json!({"registrationId": NAME}))).json();
+    assert_eq!((&answer["status"], &answer["issuedCertificateChain"]), (&"assigned".into(), &serde_json::Value::Null));
+    assert_eq!(raw.ask(&look_up(serde_json::json!({"registrationId": NAME, "csr": csr(NAME)}))).status, 400);
 }
 
 // The hub
