@@ -491,13 +491,18 @@ fn a_file_with_two_roots_is_read_whole_or_not_at_all() {
         ("marked.pem", format!("\u{feff}{right}\n{other}")),
         ("indented.pem", format!("   {spaced}")),
         ("zero.pem", format!("0: the old root\n{other}\n1: the new root\n{right}\n")),
-        ("trusted.pem", format!("{other}\n{right}\n").replace("CERTIFICATE", "TRUSTED CERTIFICATE")),
     ] {
         let roots = Roots::file(file(name, content.as_bytes())).expect(name);
         assert_eq!(roots.certificates().count(), 2, "{name}");
         let there = address(&server.endpoint());
         client(&sim, roots, move || Ok(vec![there])).build().register().expect(name);
     }
+    let trusted = format!("{right}\n{}", other.replace("CERTIFICATE", "TRUSTED CERTIFICATE"));
+    let error = Roots::file(file("trusted.pem", trusted.as_bytes())).expect_err("it may say the contrary");
+    assert!(matches!(error, RootsError::Pem { problem: PemProblem::Trusted, .. }), "{error:?}");
+    let two = [der(&right), der(&other)].concat();
+    let error = Roots::file(file("two.der", &two)).expect_err("half of it");
+    assert!(matches!(error, RootsError::Certificate { number: 1, .. }), "{error:?}");
     let cut = format!("{other}\n{}", right.replace("-----BEGIN", "----BEGIN"));
     let line = other.lines().count() + 1;
     let error = Roots::file(file("hyphens.pem", cut.as_bytes())).expect_err("half of it");

@@ -25,9 +25,14 @@ pub enum PemProblem {
     /// The text between the markers is not base64.
     #[error("a certificate that is not base64")]
     Base64,
-    /// A certificate that OpenSSL marks as trusted, which is not followed by its trust.
-    #[error("a trusted certificate that is cut off")]
+    /// A certificate with OpenSSL's settings of trust, which may well say that it is not to be trusted.
+    #[error("a certificate with settings of trust; `openssl x509` writes it without them")]
     Trusted,
+    /// Certificates in another form than one after the other: PKCS #7, or one that is not known.
+    #[error(
+        "certificates in a form that is not read, such as PKCS #7; `openssl pkcs7 -print_certs` writes them as PEM"
+    )]
+    Form,
     /// A private key.
     #[error("a private key, where certificates are expected")]
     PrivateKey,
@@ -65,9 +70,13 @@ pub(super) fn certificates(bytes: &[u8]) -> Result<Vec<Vec<u8>>, Fault> {
         let text = bytes.get(start..end.at).unwrap_or_default();
         match marker.label {
             b"CERTIFICATE" | b"X509 CERTIFICATE" => certificates.push(decode(text, line)?),
-            b"TRUSTED CERTIFICATE" => certificates.push(first_of(decode(text, line)?, line)?),
+            b"TRUSTED CERTIFICATE" => return Err((line, PemProblem::Trusted)),
+            b"CERTIFICATE REQUEST" | b"NEW CERTIFICATE REQUEST" => {}
             label if find_ignoring_case(label, b"PRIVATE KEY").is_some() => return Err((line, PemProblem::PrivateKey)),
-            // Requests, revocation lists, parameters.
+            label if [&b"CERTIFICATE"[..], b"PKCS", b"CMS"].iter().any(|form| find(label, form).is_some()) => {
+                return Err((line, PemProblem::Form));
+            }
+            // Revocation lists, parameters.
             _ => {}
         }
     }
@@ -120,26 +129,6 @@ impl<'a> Rest<'a> {
 fn decode(text: &[u8], line: usize) -> Result<Vec<u8>, Fault> {
     let symbols = text.iter().filter(|byte| !byte.is_ascii_whitespace()).map(|byte| char::from(*byte));
     base64_decode(&symbols.collect::<String>()).ok_or((line, PemProblem::Base64))
-}
-
-/// The first of two pieces of DER: behind a trusted certificate stands for what it is trusted.
-fn first_of(mut der: Vec<u8>, line: usize) -> Result<Vec<u8>, Fault> {
-    let length = length_of(&der).filter(|length| *length <= der.len()).ok_or((line, PemProblem::Trusted))?;
-    der.truncate(length);
-    Ok(der)
-}
-
-/// The length of the first piece of DER, its head included. Source: X.690, section 8.1.3.
-fn length_of(der: &[u8]) -> Option<usize> {
-    let (_, rest) = der.split_first()?;
-    let (first, rest) = rest.split_first()?;
-    let bytes = match first {
-        0..=0x7F => return usize::from(*first).checked_add(2),
-        _ => usize::from(first & 0x7F),
-    };
-    let length = rest.get(..bytes).filter(|length| matches!(length.len(), 1..=4))?;
-    let length = length.iter().try_fold(0_usize, |sum, byte| sum.checked_mul(256)?.checked_add(usize::from(*byte)))?;
-    length.checked_add(bytes)?.checked_add(2)
 }
 
 fn is_utf16(bytes: &[u8]) -> bool {
@@ -201,40 +190,11 @@ mod tests {
             (format!("    {one}\n\t{one}"), "indented in part"),
             (format!("{one}\n{}", block("X509 CERTIFICATE")), "the old name"),
             (format!("# BEGINS here, the END of it below\n{one}\nsubject=CN = my-root\n{one}"), "comments"),
-            (format!("{one}\n{}\n{one}\n{}", block("X509 CRL"), block("DH PARAMETERS")), "other blocks between"),
+            (format!("{one}\n{}\n{one}\n{}", block("X509 CRL"), block("CERTIFICATE REQUEST")), "other blocks between"),
             (format!("{one} # old\n{one} # new"), "text behind"),
             (format!("{one}\n{}", one.replace("MAMC", "MA\n  MC ")), "broken lines"),
         ] {
             assert_eq!(count(&two), 2, "{what}");
-        }
-    }
-
-    #[test]
-    fn a_trusted_certificate_is_taken_without_its_trust() {
-        use base64::Engine;
-        let both = [&DER[..], &[0x30, 2, 5, 0]].concat();
-        let text = base64::engine::general_purpose::STANDARD.encode(both);
-        assert_eq!(count(&block("TRUSTED CERTIFICATE").replace(TEXT, &text)), 1);
-        assert_eq!(count(&block("TRUSTED CERTIFICATE")), 1);
-        for cut in ["MAM=", "MA==", "MIT/////", "MIA="] {
-            assert_eq!(fault(block("TRUSTED CERTIFICATE").replace(TEXT, cut)), (1, PemProblem::Trusted), "{cut}");
-        }
-    }
-
-    #[test]
-    fn a_long_length_of_der_is_read() {
-        for (der, length) in [
-            (&[0x30, 0x7F][..], Some(129)),
-            (&[0x30, 0x81, 0x80], Some(131)),
-            (&[0x30, 0x82, 1, 0], Some(260)),
-            (&[0x30, 0x84, 0, 0, 1, 0], Some(262)),
-            (&[0x30, 0x85, 0, 0, 0, 1, 0], None),
-            (&[0x30, 0x80], None),
-            (&[0x30, 0x82, 1], None),
-            (&[0x30], None),
-            (&[], None),
-        ] {
-            assert_eq!(length_of(der), length, "{der:?}");
         }
     }
 
@@ -257,6 +217,11 @@ mod tests {
             (one.replace("MAMCAQk=", "MAMCAQk"), 1, PemProblem::Base64),
             (format!("{one}\r{}", block("EC PRIVATE KEY")), 4, PemProblem::PrivateKey),
             (block("ENCRYPTED PRIVATE KEY"), 1, PemProblem::PrivateKey),
+            (format!("{one}\n{}", block("TRUSTED CERTIFICATE")), 4, PemProblem::Trusted),
+            (format!("{one}\n{}", block("PKCS7")), 4, PemProblem::Form),
+            (block("CMS"), 1, PemProblem::Form),
+            (block("ATTRIBUTE CERTIFICATE"), 1, PemProblem::Form),
+            (one.replace("-----BEGIN", "# -----BEGIN").replace("\nMA", "\n# MA"), 1, PemProblem::Base64),
         ] {
             assert_eq!(fault(&pem), (line, problem), "{pem}");
         }

@@ -66,8 +66,8 @@ impl Roots {
 
     /// Trusts these and no others: all certificates of a PEM file.
     ///
-    /// As many as it has `BEGIN` lines of certificates, `TRUSTED CERTIFICATE` and `X509 CERTIFICATE` among them; they may be
-    /// indented or glued to each other, and a byte order mark is skipped.
+    /// As many as it has `BEGIN` lines of certificates, or an error; they may be indented or glued to each other, and a byte order
+    /// mark is skipped.
     ///
     /// # Errors
     ///
