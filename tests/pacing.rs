@@ -103,6 +103,17 @@ fn pauses_double_with_each_refusal_up_to_four_hours_and_an_assignment_ends_the_r
 }
 
 #[test]
+fn pauses_go_on_doubling_across_reboots() {
+    let settings = settings();
+    let first = drive(&settings, [refused(404, 404_201)]);
+    let pause = first.error().retry_after().unwrap();
+    let json = serde_json::to_string(&first.session.save(pause)).expect("serializes");
+    let restored = Session::restore(serde_json::from_str(&json).expect("reads what it wrote"), seconds(3));
+    let second = resume(&settings, restored, at(3), vec![refused(404, 404_201)]);
+    assert!((120.0..=150.0).contains(&minutes(second.error())), "{:?}", second.error());
+}
+
+#[test]
 fn every_refusal_that_somebody_has_to_repair_is_paced_by_the_hour_and_a_wrong_key_by_half_of_it() {
     let unusable = ASSIGNED.replace("my-hub.azure-devices.net", "no hub");
     for (what, script, (low, high)) in [
@@ -556,4 +567,26 @@ fn only_the_service_tells_the_time_and_only_to_who_wants_it() {
     assert_eq!(correction_of(&drive(&off, [dated(assigned(), year_9999)]).result.expect("assigned")), None);
     let unanswered = drive(&settings(), [Err(TransportErrorKind::TimedOut), assigned()]);
     assert_eq!(correction_of(&unanswered.result.expect("assigned")), None);
+}
+
+#[test]
+fn a_session_that_is_restored_keeps_what_the_client_knows_about_the_time() {
+    let requests = Arc::new(Mutex::new(0));
+    let counted = Arc::clone(&requests);
+    let transport = FnTransport::new(move |request: &Request<'_>| {
+        *counted.lock().expect("not poisoned") += 1;
+        let token = SasToken::parse(request.token().expect("a token").as_str()).expect("a token");
+        // By the service's clock it is ten hours later.
+        let late = token.is_expired_at(UnixTime::from_secs(NEW_YEAR + 36_000));
+        let answer = if late { refused(401, 401_002) } else { assigned() };
+        dated(answer, "Thu, 01 Jan 2026 10:00:00 GMT").map_err(Into::into)
+    });
+    let client = ProvisioningClient::builder(scope(), id("dev-01"), key());
+    let mut client = client.build_with(transport, Virtual::default());
+    client.register().expect("assigned by the service's time");
+    assert_eq!(*requests.lock().unwrap(), 2);
+    let saved = client.save_session();
+    client.restore_session(saved);
+    client.register().expect("assigned");
+    assert_eq!(*requests.lock().unwrap(), 3, "the time is not asked for again");
 }
