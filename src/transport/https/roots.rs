@@ -110,12 +110,15 @@ impl Roots {
     /// Returns the certificates as DER, for another TLS client of the program, such as the hub's. None where the platform decides
     /// whom to trust.
     pub fn certificates(&self) -> impl Iterator<Item = &[u8]> {
-        #[cfg(feature = "bundled-roots")]
-        let bundled = matches!(self.0, Trust::Bundled).then_some(webpki_root_certs::TLS_SERVER_ROOT_CERTS);
-        #[cfg(not(feature = "bundled-roots"))]
-        let bundled: Option<&[rustls::pki_types::CertificateDer<'_>]> = None;
-        let these = if let Trust::These(roots) = &self.0 { &roots[..] } else { &[] };
-        bundled.into_iter().flatten().map(AsRef::as_ref).chain(these.iter().map(Certificate::der))
+        let (bundled, these): (&[_], &[_]) = match &self.0 {
+            #[cfg(feature = "bundled-roots")]
+            Trust::Bundled => (webpki_root_certs::TLS_SERVER_ROOT_CERTS, &[]),
+            #[cfg(feature = "platform-verifier")]
+            Trust::Platform => (&[], &[]),
+            Trust::These(roots) => (&[], roots),
+        };
+        let bundled: &[rustls::pki_types::CertificateDer<'static>] = bundled;
+        bundled.iter().map(AsRef::as_ref).chain(these.iter().map(Certificate::der))
     }
 
     /// Mozilla's in addition. Makes no difference to [`bundled`](Self::bundled); the platform decides for itself.
