@@ -90,12 +90,12 @@ impl EnrollmentGroup {
         self.primary_key.derive(registration_id)
     }
 
-    /// Whether a device of this group that writes its registration ID like that signed the token.
+    /// Whether a device of this group signed the token that writes its registration ID like that, or in lower case where it counts.
     pub(super) fn signed(&self, token: &SasToken, registration_id: &RegistrationId) -> bool {
-        [Some(&self.primary_key), self.secondary_key.as_ref()]
-            .into_iter()
-            .flatten()
-            .any(|key| token.verify(&key.derive(registration_id)))
+        let lower_case = RegistrationId::new(registration_id.as_str().to_ascii_lowercase()).ok();
+        let mut spellings = [Some(registration_id), lower_case.as_ref()].into_iter().flatten();
+        let keys = [Some(&self.primary_key), self.secondary_key.as_ref()].into_iter().flatten();
+        spellings.any(|spelling| keys.clone().any(|key| token.verify(&key.derive(spelling))))
     }
 }
 

@@ -198,8 +198,27 @@ fn a_token_may_be_signed_for_the_resource_in_lower_case_as_identity_service_does
         let token = alloc::format!("{}&skn=registration", token.as_str());
         let headers = [("authorization", token.as_str()), JSON].into();
         let request = HttpRequest { method: "PUT", target: &target, headers, body: BODY.as_bytes() };
-        assert_eq!(answer(&sim, &request).status, status);
+        let registered = answer(&sim, &request);
+        assert_eq!(registered.status, status);
+        if status == 202 {
+            assert_eq!(status_at_the_hub(&sim, &registered, &token, &key), 204, "nor does the hub mind");
+        }
     }
+}
+
+/// Polls until the device is assigned, and sends a message to its hub.
+fn status_at_the_hub(sim: &Simulator, registered: &HttpAnswer, token: &str, key: &DeviceKey) -> u16 {
+    let location = registered.headers.iter().find(|(name, _)| *name == "Location").map(|(_, value)| value.as_str());
+    let target = alloc::format!("{}?api-version=2021-06-01", location.expect("a location"));
+    for _ in 0..2 {
+        let headers = [("authorization", token)].into();
+        answer(sim, &HttpRequest { method: "GET", target: &target, headers, body: b"" });
+    }
+    let resource = Resource::uri("simulated-hub.azure-devices.net/devices/Dev-01");
+    let token = SasToken::sign(resource, key, UnixTime::from_secs(u64::MAX)).expect("signs");
+    let headers = [("authorization", token.as_str())].into();
+    let target = "/devices/Dev-01/messages/events?api-version=2020-03-13";
+    answer(sim, &HttpRequest { method: "POST", target, headers, body: b"{}" }).status
 }
 
 fn group_key() -> DeviceKey {
