@@ -166,7 +166,11 @@ impl Assignment {
     ///
     /// The payload is not of that type.
     pub fn payload<'de, T: Deserialize<'de>>(&'de self) -> Result<Option<T>, PayloadError> {
-        self.payload.as_deref().map(serde_json::from_str).transpose().map_err(|error| PayloadError::Type(error.into()))
+        self.payload
+            .as_deref()
+            .map(serde_json::from_str)
+            .transpose()
+            .map_err(|error| PayloadError::Type(JsonError::new(&error)))
     }
 
     /// Whether a device that has the other one goes to the same hub, as the same device and with the same key.
@@ -346,6 +350,17 @@ pub struct JsonError {
 }
 
 impl JsonError {
+    /// Takes position and kind, and nothing else.
+    pub(crate) fn new(error: &serde_json::Error) -> Self {
+        let problem = match error.classify() {
+            Category::Syntax => "not JSON",
+            Category::Eof => "JSON that is cut off",
+            Category::Data if error.line() > 0 => "a value of another type, or a field that is missing or not known",
+            Category::Data | Category::Io => "a value that its own type does not write as JSON",
+        };
+        Self { problem, line: error.line(), column: error.column() }
+    }
+
     /// The line, from 1; 0 where the error belongs to no text.
     #[must_use]
     pub fn line(&self) -> usize {
@@ -356,18 +371,6 @@ impl JsonError {
     #[must_use]
     pub fn column(&self) -> usize {
         self.column
-    }
-}
-
-impl From<serde_json::Error> for JsonError {
-    fn from(error: serde_json::Error) -> Self {
-        let problem = match error.classify() {
-            Category::Syntax => "not JSON",
-            Category::Eof => "JSON that is cut off",
-            Category::Data if error.line() > 0 => "a value of another type, or a field that is missing or not known",
-            Category::Data | Category::Io => "a value that its own type does not write as JSON",
-        };
-        Self { problem, line: error.line(), column: error.column() }
     }
 }
 

@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 use sha2::{Digest, Sha256};
 
-use crate::assignment::PayloadError;
+use crate::assignment::{JsonError, PayloadError};
 use crate::attestation::AttestationKind;
 use crate::encoding::base64_encode;
 use crate::identity::{Endpoint, IdScope, Product, RegistrationId};
@@ -70,7 +70,7 @@ impl RegistrationSettings {
     ///
     /// The value cannot be written as JSON, or the request would be larger than the 96 KiB that the service takes.
     pub fn payload<T: Serialize + ?Sized>(self, payload: &T) -> Result<Self, PayloadError> {
-        let json = to_raw_value(payload).map_err(|error| PayloadError::Serialize(error.into()))?;
+        let json = to_raw_value(payload).map_err(|error| PayloadError::Serialize(JsonError::new(&error)))?;
         self.raw_payload(json)
     }
 
@@ -80,7 +80,7 @@ impl RegistrationSettings {
     ///
     /// The text is not JSON, or the request would be larger than the 96 KiB that the service takes.
     pub fn payload_json(self, json: &str) -> Result<Self, PayloadError> {
-        let json = RawValue::from_string(json.into()).map_err(|error| PayloadError::Syntax(error.into()))?;
+        let json = RawValue::from_string(json.into()).map_err(|error| PayloadError::Syntax(JsonError::new(&error)))?;
         self.raw_payload(json)
     }
 

@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 use sha2::{Digest, Sha256};
 
-use crate::assignment::PayloadError;
+use crate::assignment::{JsonError, PayloadError};
 use crate::identity::{HostName, RegistrationId};
 
 /// What a custom allocation policy is asked.
@@ -74,7 +74,7 @@ impl Allocation {
     ///
     /// The value cannot be written as JSON.
     pub fn payload<T: Serialize + ?Sized>(self, payload: &T) -> Result<Self, PayloadError> {
-        let payload = to_raw_value(payload).map_err(|error| PayloadError::Serialize(error.into()))?;
+        let payload = to_raw_value(payload).map_err(|error| PayloadError::Serialize(JsonError::new(&error)))?;
         Ok(Self { payload: Some(payload), ..self })
     }
 }
