@@ -955,3 +955,20 @@ fn every_setting_of_a_policy_makes_for_its_own_waits() {
     let run = drive(&settings().retry(poll), [assigning(), assigning(), assigned()]);
     assert_eq!(run.gap_seconds(), [11, 11]);
 }
+
+#[test]
+fn a_request_over_http_goes_to_443_or_to_the_endpoints_own_port() {
+    for (endpoint, port) in [("dps.example", 443), ("dps.example:8443", 8443)] {
+        let settings = settings().endpoint(endpoint.parse().expect("valid"));
+        let mut registration = Registration::new(&settings, AttestationKind::SymmetricKey);
+        let Ok(Step::Send(request)) = step(&mut registration, &key(), at(0)) else { panic!("the first step sends") };
+        assert_eq!(request.http().port(), port);
+    }
+}
+
+#[test]
+fn a_body_that_comes_behind_the_headers_is_the_answers_body() {
+    let json = &br#"{"operationId":"5.3","status":"assigning"}"#[..];
+    let response = Response::new(202, &b""[..]).with_header("Retry-After", "9").with_body(json);
+    assert_eq!((response.body(), response.retry_after()), (json, Some(seconds(9))));
+}
