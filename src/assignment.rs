@@ -173,12 +173,12 @@ impl Assignment {
             .map_err(|error| PayloadError::Type(JsonError::new(&error)))
     }
 
-    /// Whether a device that has the other one goes to the same hub, as the same device and with the same key.
+    /// Returns whether both lead to the same hub, as the same device and with the same key.
     pub(crate) fn is_same_as(&self, other: &Self) -> bool {
         (&self.hub, &self.device_id, self.run.key_used) == (&other.hub, &other.device_id, other.run.key_used)
     }
 
-    /// Keeps what a lookup does not tell.
+    /// Takes the certificates of a stored assignment, which a lookup does not repeat.
     pub(crate) fn with_certificates_of(self, stored: Self) -> Self {
         if self.certificates.is_empty() { Self { certificates: stored.certificates, ..self } } else { self }
     }
@@ -341,7 +341,9 @@ pub enum PayloadError {
     },
 }
 
-/// What is wrong with a piece of JSON, and where. Tells nothing of what stands there, which may be a secret.
+/// Describes an error in a piece of JSON by its kind and its position.
+///
+/// It holds nothing of the JSON itself, which may be a secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct JsonError {
     problem: &'static str,
@@ -350,7 +352,7 @@ pub struct JsonError {
 }
 
 impl JsonError {
-    /// Takes position and kind, and nothing else.
+    /// Keeps the kind and the position of serde's error, and drops its text.
     pub(crate) fn new(error: &serde_json::Error) -> Self {
         let problem = match error.classify() {
             Category::Syntax => "not JSON",
@@ -361,13 +363,13 @@ impl JsonError {
         Self { problem, line: error.line(), column: error.column() }
     }
 
-    /// The line, from 1; 0 where the error belongs to no text.
+    /// Returns the line, counted from 1; 0 where a value could not be written as JSON.
     #[must_use]
     pub fn line(&self) -> usize {
         self.line
     }
 
-    /// The column, from 1; 0 where the error belongs to no text.
+    /// Returns the column, counted from 1; 0 where a value could not be written as JSON.
     #[must_use]
     pub fn column(&self) -> usize {
         self.column

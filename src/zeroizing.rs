@@ -9,11 +9,10 @@ use core::ops::{Deref, DerefMut};
 
 use zeroize::optimization_barrier;
 
-/// What the deepest of the calls that handle a key takes of the stack, and then some.
+/// More of the stack than the deepest call that handles a key uses, in bytes.
 const STACK: usize = 2 * 1024;
 
-/// Calls something that handles a key, and then overwrites what it left on the stack: copies of what it moved, and the blocks that
-/// HMAC writes. What it returns is the caller's.
+/// Calls a function that handles a key, and overwrites what it left on the stack: copies of moved values, and HMAC's blocks.
 pub(crate) fn with_clean_stack<T>(call: impl FnOnce() -> T) -> T {
     let result = deeper(call);
     // A variable: a borrowed constant would not lie on the stack.
@@ -25,7 +24,7 @@ pub(crate) fn with_clean_stack<T>(call: impl FnOnce() -> T) -> T {
     result
 }
 
-/// In a frame of its own.
+/// Calls a function in a stack frame of its own.
 #[inline(never)]
 fn deeper<T>(call: impl FnOnce() -> T) -> T {
     call()

@@ -402,6 +402,23 @@ fn a_retry_after_beyond_the_deadline_is_kept_by_the_calls_that_follow() {
 // The first spread
 
 #[test]
+fn a_retry_after_of_a_refusal_is_a_floor_with_jitter_on_top_and_holds_as_the_error_says() {
+    let pauses: Vec<Duration> = (0..20)
+        .map(|number| {
+            let settings = RegistrationSettings::new(scope(), id(&format!("dev-{number}")));
+            let busy = refused(400, 400_207).map(|answer| answer.with_header("Retry-After", "3600"));
+            let run = drive(&settings, [busy]);
+            let pause = run.error().retry_after().unwrap();
+            let early = resume(&settings, run.session, at(1), vec![assigned()]);
+            assert_eq!(early.error().retry_after(), pause.checked_sub(seconds(1)), "a call in between changes nothing");
+            pause
+        })
+        .collect();
+    assert!(pauses.iter().all(|pause| *pause >= seconds(3600)), "{pauses:?}");
+    assert!(pauses.iter().collect::<std::collections::BTreeSet<_>>().len() > 15, "{pauses:?}");
+}
+
+#[test]
 fn devices_that_look_their_assignment_up_first_are_spread_too() {
     let policy = RetryPolicy::DEFAULT.first_spread(seconds(300));
     let delays: Vec<u64> = (0..100)

@@ -1,5 +1,5 @@
 //! What one call leaves to the next: the operation under way, the backoff, the clock; and that nothing honest is final twice.
-#![allow(clippy::expect_used, clippy::panic, reason = "a test may panic")]
+#![allow(clippy::expect_used, clippy::panic, clippy::unchecked_time_subtraction, reason = "a test may panic")]
 
 mod common;
 
@@ -294,6 +294,30 @@ fn a_device_that_comes_back_from_flash_is_not_spread_again() {
     assert!(matches!(first.events[0], Event::Waiting { reason: WaitReason::FirstSpread, .. }), "{:?}", first.events);
     let restored = Session::restore(first.session.save(first.ended_at), seconds(0));
     assert_eq!(resume(&settings, restored, at(0), vec![assigned()]).sent[0].at, seconds(0));
+}
+
+#[test]
+fn a_board_whose_clock_reads_1970_until_it_is_set_neither_loses_nor_shortens_a_pause() {
+    let settings = settings();
+    let refusal = resume(&settings, Session::default(), at(0), vec![refused(401, 401_002)]);
+    let pause = refusal.error().retry_after().expect("it says when");
+    let through_flash = |session: &Session, uptime: u64| {
+        let json = serde_json::to_string(&session.save(seconds(uptime))).expect("serializes");
+        Session::restore(serde_json::from_str(&json).expect("reads what it wrote"), seconds(0))
+    };
+    let in_1970 = |uptime: u64| Now { unix: Some(UnixTime::from_secs(uptime)), uptime: seconds(uptime) };
+    let mut session = through_flash(&refusal.session, 0);
+    // Two boots, a minute each, in which it is not set.
+    for left in [pause, pause - seconds(60)] {
+        let early = resume(&settings, session, in_1970(0), vec![assigned()]);
+        assert_eq!(early.error().retry_after(), Some(left));
+        session = through_flash(&early.session, 60);
+    }
+    // In the third it is, ten minutes after the refusal: that is what counts, by the clock that was set then.
+    let ten_minutes_later = Now { uptime: seconds(0), ..at(600) };
+    let early = resume(&settings, session, ten_minutes_later, vec![assigned()]);
+    let left = early.error().retry_after().expect("it says when");
+    assert!(left >= pause - seconds(600) && left <= pause - seconds(120), "{left:?} of {pause:?}");
 }
 
 // Nothing honest is final the second time

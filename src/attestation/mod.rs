@@ -138,13 +138,13 @@ impl Attestation {
 }
 
 impl Attestation {
-    /// Tells one device's keys from others, and nothing about them: a part of a hash of what they sign. `None` where there is no
-    /// key, or none that signs.
+    /// Returns a fingerprint of the keys: eight bytes of a hash of what they sign, which reveal nothing about them. `None` for a
+    /// certificate, and where a signer fails.
     pub(crate) fn fingerprint(&self) -> Option<[u8; 8]> {
-        let keys = [KeySlot::Primary, KeySlot::Secondary];
-        let hash = keys.iter().try_fold(Sha256::new(), |hash, key| {
-            let signature = self.sign(*key, b"azure-iot-dps: which keys are these?").ok()?;
-            Some(hash.chain_update(signature))
+        let Self::SymmetricKey { primary, secondary } = self else { return None };
+        let mut keys = [Some(primary), secondary.as_ref()].into_iter().flatten();
+        let hash = keys.try_fold(Sha256::new(), |hash, key| {
+            Some(hash.chain_update(key.sign(b"azure-iot-dps: which keys are these?").ok()?))
         });
         hash?.finalize().first_chunk().copied()
     }

@@ -154,11 +154,11 @@ impl ProvisioningClient {
         Ok(assignment)
     }
 
-    /// Looks up the assignment that the device has, which is not billed, and stores it if it is another one than before. Registers
-    /// and stores where there is none, and where the transport's protocol has no lookup. What a device calls when it is told to
-    /// ([`Advice::LookUp`](crate::hub::Advice::LookUp)); it blocks as [`register`](Self::register) does.
+    /// Looks the assignment up, which is not billed, and stores it if it has changed. Call it on
+    /// [`Advice::LookUp`](crate::hub::Advice::LookUp). Blocks as [`register`](Self::register) does.
     ///
-    /// A lookup tells no certificates: those of the stored assignment stay.
+    /// If the device has no assignment, or the transport's protocol has no lookup, it registers instead. The certificates of the
+    /// stored assignment are kept, because a lookup does not repeat them.
     ///
     /// # Errors
     ///
@@ -201,8 +201,8 @@ impl ProvisioningClient {
         self.session.forget_credentials();
     }
 
-    /// Lets the next call go out at once although the service has refused the device: for somebody who has repaired the
-    /// enrollment and stands by. Otherwise a call that comes too early fails with [`Error::TooEarly`].
+    /// Ends all pauses after refusals and failures, so that the next call sends at once. Use it after the enrollment was repaired;
+    /// without it, a call that comes too early fails with [`Error::TooEarly`].
     pub fn forget_refusal(&mut self) {
         self.session.forget_refusal();
     }

@@ -70,7 +70,7 @@ impl UnexpectedAnswer {
         self.inner.content_type.as_deref()
     }
 
-    /// The encoding of the answer's body, its `Content-Encoding`: a gateway compressed it although the request forbids that.
+    /// Returns the answer's `Content-Encoding`, if a gateway compressed the body although the request forbids that.
     #[must_use]
     pub fn content_encoding(&self) -> Option<&str> {
         self.inner.encoding.as_deref()
@@ -89,7 +89,7 @@ impl UnexpectedAnswer {
         self.inner.field
     }
 
-    /// The least time to wait before another registration, counted from now; `None` where the answer is not the service's.
+    /// Returns the least time to wait before another registration, counted from now; `None` if the answer is not the service's.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.inner.retry_after

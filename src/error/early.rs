@@ -7,7 +7,7 @@ use core::time::Duration;
 use crate::error::support::SupportInfo;
 use crate::time::ceil_secs;
 
-/// The service refused the device a while ago, and the pause that follows is not over: no request went out.
+/// A call came too early after a refusal: the pause is not over, and no request was sent.
 ///
 /// The pause is 30 to 37.5 min after a refused key (401) and 60 to 75 min after any other refusal that somebody has to repair. It
 /// doubles with each refusal in a row, up to 4 h. It ends early when the endpoint, the ID scope, the registration ID or the key is
@@ -29,25 +29,25 @@ impl TooEarly {
         Self { inner: Box::new(Early { retry_after, status, error_code }) }
     }
 
-    /// The time that remains, counted from now.
+    /// Returns how much of the pause remains, counted from now.
     #[must_use]
     pub fn retry_after(&self) -> Duration {
         self.inner.retry_after
     }
 
-    /// The status of the refusal, as HTTP counts.
+    /// Returns the HTTP status of the refusal, or what its error code amounts to for a registration that failed.
     #[must_use]
     pub fn status(&self) -> Option<u16> {
         self.inner.status
     }
 
-    /// The error code of the refusal.
+    /// Returns the service's error code of the refusal, such as 401002.
     #[must_use]
     pub fn error_code(&self) -> Option<u32> {
         self.inner.error_code
     }
 
-    /// Returns what to quote to Azure's support, of the refusal.
+    /// Returns what to quote to Azure's support about the refusal.
     #[must_use]
     pub fn support_info(&self) -> SupportInfo<'_> {
         SupportInfo { status: self.status(), error_code: self.error_code(), ..SupportInfo::default() }

@@ -60,7 +60,7 @@ pub enum Error {
     /// The deadline has passed, or the next wait would pass it.
     #[error(transparent)]
     DeadlineExceeded(#[from] DeadlineExceeded),
-    /// The service refused the device a while ago, and the pause that follows is not over. No request went out.
+    /// The call came too early after a refusal: the pause is not over, and no request was sent.
     #[error(transparent)]
     TooEarly(#[from] TooEarly),
     /// The service knows no assignment of this device: the answer to a status lookup.
@@ -105,11 +105,11 @@ impl Error {
     /// | its deadline passed | what is left of the last wait |
     /// | 409 or 412 five times; error code 4002xx; a clock that is not set | 1 to 2 min, doubling, at most 1 h |
     /// | 401 | 30 to 37.5 min, doubling, at most 4 h |
-    /// | any other refusal, `failed`, `disabled`, an assignment that cannot be used | 60 to 75 min, doubling, at most 4 h |
+    /// | any other refusal, `disabled`, an assignment that cannot be used | 60 to 75 min, doubling, at most 4 h |
     ///
-    /// A call that comes earlier waits, or fails at once where the deadline is too short for that; after the last two rows it
-    /// fails at once in any case, with [`TooEarly`]. A 401 is not hopeless: the service may go on for half an hour with the key that
-    /// a device used last, after that was rolled.
+    /// `failed` counts by its error code: 401002 as a 401. An earlier call waits, or fails at once if its deadline is too short.
+    /// After the last two rows it always fails at once, with [`TooEarly`]. A 401 can heal: after a key was rolled, the service may
+    /// go on expecting the old one for half an hour.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
@@ -121,7 +121,7 @@ impl Error {
         }
     }
 
-    /// Sets the wait before the next call, where the kind of error has one.
+    /// Sets the wait before the next call, for the kinds of error that have one.
     pub(crate) fn with_retry_after(self, retry_after: Duration) -> Self {
         match self {
             Self::Service(error) => Self::Service(error.with_retry_after(retry_after)),

@@ -41,15 +41,15 @@ struct Inner {
     clock_fault: Option<ClockFault>,
 }
 
-/// What was wrong with the clock that a refused token was signed by.
+/// The ways in which the device's clock can make the service refuse a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ClockFault {
-    /// The device had no time to sign by, or one before this crate was written, and the service did not tell the time.
+    /// The device had no clock, or one that reads a time before 2026, and the answer did not contain the time.
     NotSet,
-    /// The service's time shows that the token was expired.
+    /// The token was expired by the service's time.
     Wrong {
-        /// The time that the service told.
+        /// The service's time.
         service_time: UnixTime,
     },
 }
@@ -155,8 +155,7 @@ impl ServiceError {
         }
     }
 
-    /// The least time to wait before another registration, counted from now: what the service asks for, or the pause that follows
-    /// a refusal. See [`Error::retry_after`](super::Error::retry_after).
+    /// Returns the least time to wait before another registration, counted from now. See [`Error::retry_after`](super::Error::retry_after).
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.inner.retry_after
@@ -168,7 +167,7 @@ impl ServiceError {
         self
     }
 
-    /// What was wrong with the device's clock, where a token was refused (401) and the clock is to blame. Setting it is the cure.
+    /// Returns what is wrong with the device's clock, if that is why the service refused the token (401). Setting the clock helps.
     #[must_use]
     pub fn clock_fault(&self) -> Option<ClockFault> {
         self.inner.clock_fault
@@ -179,7 +178,7 @@ impl ServiceError {
         self
     }
 
-    /// The status that it amounts to: of a registration that failed, that of its error code.
+    /// Returns the status to judge by: the answer's, or for a registration that failed, the thousands of its error code.
     pub(crate) fn says(&self) -> Option<u16> {
         match self.inner.kind {
             ServiceErrorKind::Request => Some(self.inner.status),
@@ -188,7 +187,7 @@ impl ServiceError {
         }
     }
 
-    /// Whether the allocation's own code answered badly: a webhook that fails, no hub that fits. Codes 4002xx.
+    /// Returns whether the allocation failed (codes 4002xx): its webhook answered with an error, or no hub fits.
     pub(crate) fn is_of_the_allocation(&self) -> bool {
         matches!(self.inner.error_code, Some(400_200..=400_299)) && self.inner.kind != ServiceErrorKind::Disabled
     }

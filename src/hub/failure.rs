@@ -1,4 +1,4 @@
-//! What a hub does to a device.
+//! The failures of a hub, and the rules by which they are judged.
 
 use core::time::Duration;
 
@@ -11,7 +11,7 @@ const LIMITS: [(u32, Option<&str>); 4] = [
     (403_010, None), // not in the tier that was bought; no name is documented
 ];
 
-/// What kept a device from its hub.
+/// A failure to connect to a hub or to send to it.
 ///
 /// ```
 /// use azure_iot_dps::hub::HubFailure;
@@ -37,7 +37,7 @@ enum Kind {
 }
 
 impl HubFailure {
-    /// The hub did not answer at all, or not to the end.
+    /// The hub sent no complete answer.
     pub const UNREACHABLE: Self = Self::new(Kind::Unreachable);
 
     const fn new(kind: Kind) -> Self {
@@ -66,7 +66,7 @@ impl HubFailure {
         }
     }
 
-    /// With the hub's error code as a name or a number, as its header `iothub-errorcode` has it. Counts for
+    /// Adds the hub's error code, by name or number, as the header `iothub-errorcode` contains it. Counts for
     /// [`http`](Self::http) only.
     #[must_use]
     pub fn with_code_name(self, name: &str) -> Self {
@@ -78,13 +78,13 @@ impl HubFailure {
         }
     }
 
-    /// With the answer's `Retry-After`: the least that is waited. More than an hour counts as an hour.
+    /// Adds the answer's `Retry-After`, the least time to wait. More than an hour counts as an hour. Default none.
     #[must_use]
     pub const fn with_retry_after(self, retry_after: Duration) -> Self {
         Self { retry_after: Some(retry_after), ..self }
     }
 
-    /// The rules, in the order of the table that [`Reconnection`](super::Reconnection) shows.
+    /// Returns the rule that applies, in the order of the table at [`Reconnection`](super::Reconnection).
     pub(super) fn rule(self) -> Rule {
         match self.kind {
             Kind::Http { status: 403, code: Some(code) } if LIMITS.iter().any(|(limit, _)| *limit == code) => {
@@ -96,6 +96,7 @@ impl HubFailure {
     }
 }
 
+/// The kinds of failure that [`Reconnection`](super::Reconnection) tells apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Rule {
     /// The hub knows the device, and a limit is met.

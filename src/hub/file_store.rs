@@ -65,8 +65,8 @@ impl FileStore {
         path.into()
     }
 
-    /// Keeps other processes from writing until the file is dropped, or the process ends. `None` where there is no lock to be had:
-    /// the record is whole all the same.
+    /// Locks other processes out until the file is dropped or the process ends. Returns `None` where no lock can be had: the
+    /// record is whole all the same.
     fn lock(&self) -> Result<Option<File>, StoreError> {
         let opened = owner_only().create(true).truncate(false).open(self.beside(".lock"));
         let Some(file) = opened.ok().filter(is_file) else { return Ok(None) };
@@ -81,7 +81,7 @@ impl FileStore {
         }
     }
 
-    /// Where the new record is written: in the one place for that, under the lock; elsewhere in a place of this save's own.
+    /// Returns the path of the temporary file: `.new` under the lock, else a name that no other save uses.
     fn place_of_new(&self, locked: bool) -> PathBuf {
         let new = self.beside(".new");
         if locked && !new.is_dir() {

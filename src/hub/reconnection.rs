@@ -10,10 +10,11 @@ use crate::registration::{Jitter, RetryPolicy, doubled};
 use crate::time::{Now, Pause};
 
 const MINUTE: Duration = Duration::from_secs(60);
+const HALF_AN_HOUR: Duration = Duration::from_secs(30 * 60);
 const HOUR: Duration = Duration::from_secs(60 * 60);
-/// How long a hub may fail before the service is asked where it is; and then some, by device.
-const PATIENCE: Duration = Duration::from_secs(30 * 60);
-/// How long a hub must have been connected for the backoff to begin anew.
+/// The time without a success after which the device asks the service; each device adds up to a quarter, or the fleet's spread.
+const PATIENCE: Duration = HALF_AN_HOUR;
+/// The time that a connection must hold for the backoff to start over.
 const FORGIVEN: Duration = Duration::from_secs(2 * 60);
 
 /// What to do about a hub that failed.
@@ -25,15 +26,17 @@ pub enum Advice {
         /// How long to wait.
         after: Duration,
     },
-    /// Ask the service for the assignment that it has, at once and without registering, which is not billed:
-    /// [`ProvisioningClient::look_up_or_register`](crate::ProvisioningClient::look_up_or_register). Then go on with the hub that it
-    /// names, be it the same.
+    /// Look the assignment up, at once. This does not register and is not billed:
+    /// [`ProvisioningClient::look_up_or_register`](crate::ProvisioningClient::look_up_or_register). Then connect to the hub that it
+    /// names, even if it is the same.
     LookUp,
     /// Register again, at once: [`ProvisioningClient::register_and_store`](crate::ProvisioningClient::register_and_store).
     Register,
 }
 
-/// Decides whether a device tries its hub again, or asks the service where its hub is: pure, told what the hub did and when.
+/// Decides whether a device tries its hub again or asks the service where its hub is.
+///
+/// It does no I/O and reads no clock: the caller tells it what the hub did, and when.
 ///
 /// | what the hub did | advice | source |
 /// | --- | --- | --- |
@@ -85,29 +88,29 @@ pub struct Reconnection {
     up_since: Option<Duration>,
 }
 
-/// How often something happened in a row.
+/// Counts of events in a row.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Counts {
-    /// Failures since the hub took the device for minutes, or the device was to register.
+    /// Failures since a connection last held, or since the last advice to register.
     failures: u32,
-    /// Limits that were met since the hub took the device for minutes.
+    /// Limits that were met since a connection last held.
     limits: u32,
     /// Registrations for refusals.
     refusals: u32,
-    /// The service was asked for the assignment that it has, and the hub has not taken the device since.
+    /// The last advice was to look up, and the hub has not accepted the device since.
     looked_up: bool,
 }
 
-/// What has to pass; `None` where nothing is under way.
+/// The pauses that run; `None` for one that does not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Pauses<P> {
-    /// Before a refusal is a reason to ask.
+    /// Until it is over, a refusal is no reason to ask the service.
     refused: Option<P>,
-    /// Before a refusal is a first one.
+    /// Once it is over, a refusal counts as the first one.
     forgiven: Option<P>,
-    /// Before all other failures are a reason to ask.
+    /// Until it is over, other failures are no reason to ask the service.
     patience: Option<P>,
-    /// Before they are one again: not more than hourly.
+    /// Until it is over, other failures are no reason to ask again: at most hourly.
     asked: Option<P>,
 }
 
@@ -160,8 +163,8 @@ impl Reconnection {
         Self { retry, ..self }
     }
 
-    /// Over which time a fleet spreads out that is refused, or loses its hub, all at once. Default 2 min, so that a single device
-    /// that was moved is not kept waiting.
+    /// Sets the time over which a fleet spreads out when its hub refuses or drops all devices at once. Default 2 min, so that a
+    /// single device that was moved does not wait long.
     ///
     /// The service takes 1,000 registrations a minute: for half of that, allow a minute for every 500 devices, 25 min for 12,500. More
     /// than an hour counts as an hour.
@@ -170,9 +173,9 @@ impl Reconnection {
         Self { fleet_spread: fleet_spread.min(HOUR), ..self }
     }
 
-    /// Notes that the hub has taken the device: it is connected, or a message of it was acknowledged.
+    /// Notes that the hub accepted the connection, or acknowledged a message.
     ///
-    /// The backoff is not forgiven for that, but when the device has stayed connected for 2 min.
+    /// The backoff starts over once the device has stayed connected for 2 min, not before.
     pub fn connected(&mut self, now: Now) {
         self.up_since.get_or_insert(now.uptime);
         self.counts.looked_up = false;
@@ -182,7 +185,7 @@ impl Reconnection {
         }
     }
 
-    /// Returns what to do about a connection that was lost: neither refused by the hub nor ended by the device.
+    /// Returns what to do after a connection was lost. Do not call it when the device itself closed the connection.
     pub fn lost(&mut self, now: Now) -> Advice {
         self.look_at(now);
         let first = self.counts.failures == 0;
@@ -207,7 +210,7 @@ impl Reconnection {
         }
     }
 
-    /// Forgives what is over, and has no pause lose more than the time since the last look to an uptime that jumps back.
+    /// Starts the backoff over after a connection that held, and counts the pauses from now on, in case the uptime jumps back.
     fn look_at(&mut self, now: Now) {
         self.pauses = self.pauses.map(|pause| pause.seen_at(now.uptime));
         let up = self.up_since.take().map(|since| now.uptime.saturating_sub(since));
@@ -250,7 +253,7 @@ impl Reconnection {
         if left.is_zero() { self.ask(now) } else { self.retry_until(left, floor, now) }
     }
 
-    /// By a lookup, and if the hub fails after that, by registering.
+    /// Advises a lookup, and to register if the hub fails again after that.
     fn ask(&mut self, now: Now) -> Advice {
         self.counts.looked_up = !self.counts.looked_up;
         if self.counts.looked_up {
@@ -276,19 +279,20 @@ impl Reconnection {
 
     /// The same for a limit that was met.
     fn back_off_limit(&mut self, floor: Duration, now: Now) -> Duration {
-        let upper = doubled(MINUTE.saturating_mul(2), self.counts.limits, HOUR);
-        let after = self.jitter(now).half_to_all_of(upper, self.counts.limits);
+        let lower = doubled(MINUTE, self.counts.limits, HALF_AN_HOUR);
+        // Above the floor, too: all devices of a hub share its limits.
+        let jitter = self.jitter(now).part_of(lower, self.counts.limits);
         self.counts.limits = self.counts.limits.saturating_add(1);
-        after.max(floor.min(HOUR))
+        lower.max(floor.min(HOUR)).saturating_add(jitter)
     }
 
-    /// So long, and by device up to a quarter longer, or as long as the fleet spreads out.
+    /// Adds jitter: up to a quarter of the duration, or the fleet's spread if that is longer.
     #[expect(clippy::arithmetic_side_effects, reason = "the divisor is not zero")]
     fn spread(&self, duration: Duration, now: Now) -> Duration {
         duration.saturating_add(self.part_of(self.fleet_spread.max(duration / 4), 1, now))
     }
 
-    /// By device, anything up to this fraction of it.
+    /// Returns jitter: anything up to this fraction of the span.
     fn part_of(&self, span: Duration, fraction: u32, now: Now) -> Duration {
         self.jitter(now).part_of(span.checked_div(fraction).unwrap_or_default(), self.counts.refusals)
     }

@@ -53,7 +53,7 @@ impl Registration<'_> {
         }
     }
 
-    /// From here on the service's time counts.
+    /// Uses the service's time from here on.
     pub(super) fn correct_clock(&mut self, correction: ClockCorrection) {
         if self.session.clock_correction != Some(correction) {
             self.session.clock_correction = Some(correction);

@@ -101,7 +101,7 @@ impl Judge<'_, '_> {
         }
     }
 
-    /// Whether it is a status lookup's way of saying that there is nothing to tell.
+    /// Returns whether the answer to a status lookup says that there is no assignment.
     fn tells_nothing(&self) -> bool {
         self.sent.operation == Operation::StatusLookup
             && match self.response.status() {
@@ -178,7 +178,7 @@ impl Judge<'_, '_> {
         self.by_what_it_says(error)
     }
 
-    /// By the status, or by the error code of a registration that failed: what it says counts, not where it stands.
+    /// Judges an error by its status, and a registration that failed by its error code.
     fn by_what_it_says(&self, error: ServiceError) -> Outcome {
         let status = error.says();
         let pace = match status {
@@ -213,8 +213,7 @@ impl Judge<'_, '_> {
         self.response.date().or_else(timestamp)
     }
 
-    /// What a 401 has to do with the clock: the token was expired when it came to the service, as the service's time shows, or
-    /// as it must have been because it expires before this crate was written.
+    /// Returns how the device's clock caused a 401: the token was expired by the service's time, or it expires before 2026.
     fn clock_fault(&self, service_time: Option<UnixTime>) -> Option<ClockFault> {
         let token = self.sent.token?;
         match service_time {
@@ -232,7 +231,7 @@ impl Judge<'_, '_> {
         matches!(self.sent.operation, Operation::OperationStatus { .. })
     }
 
-    /// A registration that was taken up and is over.
+    /// Creates the error of a registration that has ended.
     fn ended(&self, kind: ServiceErrorKind, body: &Body<'_>, state: Option<&RegistrationState<'_>>) -> ServiceError {
         ServiceError::ended(kind, self.response, body, state, self.secret())
     }
@@ -252,7 +251,7 @@ impl Judge<'_, '_> {
     }
 }
 
-/// Somebody has to repair something.
+/// Ends the registration until somebody repairs something.
 fn repair(error: impl Into<Error>) -> Outcome {
     Outcome::Refused { error: error.into(), pace: Pace::Repair }
 }

@@ -66,7 +66,7 @@ impl<'a> Registration<'a> {
         Ok(())
     }
 
-    /// One failure more; how long to wait for that.
+    /// Counts a failure, and returns how long to wait after it.
     pub(super) fn back_off(&mut self, retry_after: Option<Duration>, now: Now) -> Duration {
         // Registrations that fail after the service has let the device in count as failures in a row, too.
         let attempt = self.session.failures.max(self.session.refusals);
@@ -76,7 +76,7 @@ impl<'a> Registration<'a> {
         wait
     }
 
-    /// One refusal more; how long the device stays quiet for that.
+    /// Counts a refusal, and returns how long the device sends nothing after it.
     pub(super) fn stay_quiet(
         &mut self,
         pace: Pace,
@@ -84,7 +84,8 @@ impl<'a> Registration<'a> {
         retry_after: Option<Duration>,
         now: Now,
     ) -> Duration {
-        let wait = pace.pause(self.session.refusals, self.jitter(now)).max(bounded(retry_after).unwrap_or_default());
+        let floor = bounded(retry_after).unwrap_or_default();
+        let wait = pace.pause(self.session.refusals, floor, self.jitter(now));
         // A lookup that the service does not have says nothing about registrations.
         if self.goal == Goal::StatusLookup && error.status() != Some(401) {
             return wait;
@@ -101,12 +102,12 @@ impl<'a> Registration<'a> {
         wait
     }
 
-    /// How long to wait before the next poll.
+    /// Returns how long to wait before the next poll.
     pub(super) fn until_poll(&self, retry_after: Option<Duration>) -> Duration {
         self.settings.retry.poll(bounded(retry_after), self.attempts.zero_waits())
     }
 
-    /// Has the deadline lose no time to an uptime that jumps back.
+    /// Counts the deadline from now on, in case the uptime jumps back.
     pub(super) fn look_at_the_deadline(&mut self, now: Now) {
         let deadline = self.deadline.unwrap_or(Pause::new(self.settings.deadline, now.uptime));
         self.deadline = Some(deadline.seen_at(now.uptime));

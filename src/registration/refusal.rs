@@ -12,7 +12,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// The longest of all pauses after a refusal.
 pub(super) const MAX_REFUSAL_PAUSE: Duration = Duration::from_secs(4 * 60 * 60);
 
-/// How a refusal that ends a call is paced: how soon it may be otherwise.
+/// How soon a refusal may have been resolved, which decides the pause after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Pace {
     /// By itself, in minutes: the same identity registers elsewhere, or the allocation's own code answered badly.
@@ -26,23 +26,26 @@ pub(super) enum Pace {
 }
 
 impl Pace {
-    /// The pause after this many refusals in a row, not counting this one. It doubles with each.
+    /// Returns the pause after a refusal, at least `floor`. It doubles with each of the `refusals` that came before in a row.
     #[expect(clippy::arithmetic_side_effects, reason = "the divisor is not zero")]
-    pub(super) fn pause(self, refusals: u32, jitter: Jitter<'_>) -> Duration {
-        let longer = |first: Duration| {
-            // With the quarter that a device adds, so that a fleet does not come back together.
-            let base = doubled(first, refusals, MAX_REFUSAL_PAUSE / 5 * 4);
-            base.saturating_add(jitter.part_of(base / 4, refusals))
+    pub(super) fn pause(self, refusals: u32, floor: Duration, jitter: Jitter<'_>) -> Duration {
+        let (lower, span) = match self {
+            Self::Minutes | Self::Clock => {
+                let lower = doubled(MINUTE, refusals, MINUTE * 30);
+                (lower, lower)
+            }
+            Self::Key | Self::Repair => {
+                let first = if self == Self::Key { MINUTE * 30 } else { MINUTE * 60 };
+                let lower = doubled(first, refusals, MAX_REFUSAL_PAUSE / 5 * 4);
+                (lower, lower / 4)
+            }
         };
-        match self {
-            Self::Minutes | Self::Clock => jitter.half_to_all_of(doubled(MINUTE * 2, refusals, MINUTE * 60), refusals),
-            Self::Key => longer(MINUTE * 30),
-            Self::Repair => longer(MINUTE * 60),
-        }
+        // Above the floor, too: a fleet must not come back together.
+        lower.max(floor).saturating_add(jitter.part_of(span, refusals))
     }
 }
 
-/// A refusal that lets no request out before its time.
+/// A refusal that keeps the device from sending until its pause is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Refusal {
     pub(super) pause: Pause,
@@ -92,14 +95,14 @@ impl Refusal {
         matches!((self.reason.keys, keys), (Some(refused), Some(keys)) if refused != keys)
     }
 
-    /// Takes down whose keys were refused, once.
+    /// Stores which keys were refused, unless that is known.
     pub(super) fn note_keys(&mut self, keys: impl FnOnce() -> Option<[u8; 8]>) {
         if self.reason.keys.is_none() {
             self.reason.keys = keys();
         }
     }
 
-    /// What a call gets that comes with so much time left.
+    /// Creates the error of a call that comes when so much of the pause is left.
     pub(super) fn too_early(self, left: Duration) -> TooEarly {
         TooEarly::new(left, self.reason.status, self.reason.error_code)
     }
@@ -117,7 +120,7 @@ mod tests {
             let registration_id = RegistrationId::new(name).expect("valid");
             let now = Now { unix: None, uptime: Duration::from_secs(7) };
             let jitter = Jitter { registration_id: &registration_id, now };
-            [0, 1, 2, 3, 9].map(|refusals| pace.pause(refusals, jitter))
+            [0, 1, 2, 3, 9].map(|refusals| pace.pause(refusals, Duration::ZERO, jitter))
         };
         for (pace, ranges) in [
             (Pace::Key, [(30.0, 37.5), (60.0, 75.0), (120.0, 150.0), (192.0, 240.0), (192.0, 240.0)]),
@@ -130,6 +133,21 @@ mod tests {
                 assert!(minutes >= low && minutes <= high, "{pace:?}: {minutes} is not within {low} to {high}");
             }
             assert_ne!(pauses(pace, "dev-01"), pauses(pace, "dev-02"));
+        }
+    }
+
+    #[test]
+    fn a_floor_that_all_devices_share_has_jitter_on_top() {
+        let hour = Duration::from_secs(60 * 60);
+        let pause = |pace: Pace, name: &str| {
+            let registration_id = RegistrationId::new(name).expect("valid");
+            let jitter =
+                Jitter { registration_id: &registration_id, now: Now { unix: None, uptime: Duration::from_secs(7) } };
+            pace.pause(0, hour, jitter)
+        };
+        for pace in [Pace::Minutes, Pace::Clock, Pace::Key, Pace::Repair] {
+            let [one, other] = ["dev-01", "dev-02"].map(|name| pause(pace, name));
+            assert!(one > hour && other > hour && one != other, "{pace:?}: {one:?}, {other:?}");
         }
     }
 }

@@ -126,13 +126,6 @@ pub(crate) struct Jitter<'a> {
 }
 
 impl Jitter<'_> {
-    /// Equal jitter: half of the span, and a part of the other half.
-    #[expect(clippy::arithmetic_side_effects, reason = "the divisor is not zero")]
-    pub(crate) fn half_to_all_of(self, span: Duration, attempt: u32) -> Duration {
-        let half = span / 2;
-        half.saturating_add(self.part_of(half, attempt))
-    }
-
     /// A part of the span, anything from nothing to nearly all of it.
     #[expect(clippy::arithmetic_side_effects, reason = "the divisor is not zero")]
     pub(crate) fn part_of(self, span: Duration, attempt: u32) -> Duration {

@@ -45,8 +45,8 @@ pub struct Session {
     pub(super) restored: u8,
 }
 
-/// Restored that often without a request in between, a pause is over: a board without a clock that resets again and again
-/// would sit it out for ever.
+/// After this many restores without a request, a pause counts as over. Without it, a board that has no clock and is reset again and
+/// again would wait for ever.
 const MAX_RESTORED: u8 = 8;
 
 /// A registration that the service has taken up and not ended.
@@ -64,10 +64,9 @@ pub(super) struct PendingOperation {
 /// A device that reboots in the middle of a storm goes on with its backoff, and asks about the registration that the service
 /// has taken up instead of registering again, which is billed. It begins with the key that worked.
 ///
-/// Its times count from when it was saved, by the wall clock where the device has one both times; else the time between does not
-/// count. Whatever they are, they hold the device up once, and no longer than a registration could have done. Save it again after
-/// each call, and the pauses end however often the device is reset meanwhile: after eight resets without a clock and without a
-/// request, a request goes out.
+/// The pauses in it go on while the device is off, if its wall clock is set before and after; otherwise they go on from where they
+/// were. None is longer than a registration could have made it, whatever the flash returns. Save the session again after each
+/// call: then the pauses end even if the device is reset again and again. Without a clock, a request is sent after eight resets.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SavedSession {
     failures: u32,
@@ -104,7 +103,8 @@ impl Session {
         });
         let pauses = [Some(self.pause), self.refusal.map(|it| it.pause), self.operation.as_ref().map(|it| it.pause)];
         let waits = pauses.iter().flatten().any(|pause| !pause.is_over(uptime));
-        let saved_at = self.seen.or(self.saved).filter(|_| waits).and_then(|seen| {
+        let set = |seen: &Now| seen.unix.is_some_and(UnixTime::is_plausible);
+        let saved_at = self.seen.filter(set).or(self.saved).filter(|_| waits).and_then(|seen| {
             let unix = seen.unix?.saturating_add(uptime.saturating_sub(seen.uptime));
             Some(unix.as_secs())
         });
@@ -136,16 +136,16 @@ impl Session {
         Self { spread: true, saved, restored: restored.saturating_add(1), ..session }
     }
 
-    /// Begins with the primary key and with a registration of its own, at once: for a device whose keys or certificate were
-    /// replaced.
+    /// Forgets what belongs to the old keys or certificate, after they were replaced: which key works, the operation under way,
+    /// and pauses after refusals.
     pub fn forget_credentials(&mut self) {
         self.key = KeySlot::Primary;
         self.operation = None;
         self.forget_refusal();
     }
 
-    /// Lets the next registration go out at once although the service has refused the device: for somebody who has repaired
-    /// the enrollment and stands by.
+    /// Ends all pauses after refusals and failures, so that the next registration sends at once. Use it after the enrollment was
+    /// repaired.
     pub fn forget_refusal(&mut self) {
         self.clear_backoff();
         (self.refusals, self.refusal) = (0, None);
@@ -161,14 +161,14 @@ impl Session {
         *self = Self { clock_correction: self.clock_correction, ..Self::restore(saved, uptime) };
     }
 
-    /// Forgets the refusal of other keys than these, which are asked for only where there is a refusal.
+    /// Forgets a refusal of other keys. `keys` is called only if there is a refusal.
     pub(crate) fn use_keys(&mut self, keys: impl FnOnce() -> Option<[u8; 8]>) {
         if self.refusal.is_some_and(|refusal| refusal.is_of_other_keys(keys())) {
             self.forget_credentials();
         }
     }
 
-    /// Notes whose refusal it is, if there is one.
+    /// Stores which keys were refused. `keys` is called only if there is a refusal.
     pub(crate) fn note_keys(&mut self, keys: impl FnOnce() -> Option<[u8; 8]>) {
         if let Some(refusal) = &mut self.refusal {
             refusal.note_keys(keys);
@@ -200,10 +200,13 @@ impl Session {
         self.seen = Some(now);
     }
 
-    /// No more than a registration can bring about: the clock may be another one than then, or the flash damaged. And no more than
-    /// what is left of it by the wall clock.
+    /// Shortens the pauses to what a registration can cause, for the flash may be damaged, and by the time that has passed by the
+    /// wall clock since they were saved.
     fn fit_pauses(&mut self, max_hold: Duration, now: Now) {
-        let clocks = self.saved.and_then(|saved| saved.unix).zip(now.unix);
+        // What this run of the program has brought about is right as it is.
+        let max_hold = if self.restored > 0 { max_hold } else { Duration::MAX };
+        let unix = now.unix.filter(|unix| unix.is_plausible());
+        let clocks = self.saved.and_then(|saved| saved.unix).zip(unix);
         let mut since_saved =
             clocks.map_or(Duration::ZERO, |(saved_at, unix)| unix.saturating_duration_since(saved_at));
         if !since_saved.is_zero() {
@@ -219,7 +222,7 @@ impl Session {
         if let Some(refusal) = &mut self.refusal {
             refusal.pause = fitted(refusal.pause);
         }
-        if now.unix.is_some() {
+        if unix.is_some() {
             self.saved = None;
         }
     }

@@ -121,12 +121,12 @@ impl RegistrationSettings {
         }
     }
 
-    /// Which device it is and whom it asks: another endpoint, ID scope or registration ID is another one.
+    /// Returns a fingerprint of the endpoint, the ID scope and the registration ID.
     pub(crate) fn device(&self) -> [u8; 8] {
         first_8(self.hash_of_device())
     }
 
-    /// What a registration is for: another device, kind of proof, payload or signing request is another one.
+    /// Returns a fingerprint of all that a registration asks for: the device, the kind of proof, the payload and the signing request.
     pub(crate) fn fingerprint(&self, kind: AttestationKind) -> [u8; 8] {
         let payload = self.payload.as_deref().map_or("", RawValue::get);
         let hash = self.hash_of_device();

@@ -96,8 +96,8 @@ impl SimulatorBuilder {
         self
     }
 
-    /// Whether errors of the service come without the header `x-ms-error-code` and, over TLS, in chunks, as some of the real ones
-    /// do. Default not.
+    /// Sends the service's errors without the header `x-ms-error-code` and, over TLS, in chunks, as the real service sometimes does.
+    /// Default off.
     #[must_use]
     pub fn bare_errors(mut self, bare_errors: bool) -> Self {
         self.settings.bare_errors = bare_errors;

@@ -80,10 +80,11 @@ impl DeviceHandle {
         self.add(Effect::Garbage(bytes.into()))
     }
 
-    /// From its next request on, the service refuses its token for that long (401, error code 401002), whichever key signed it.
+    /// Refuses the device's token for this long, whichever key signed it: 401 with error code 401002. The time counts from its next
+    /// request to the service; the hub does not refuse it.
     ///
-    /// Users report that of the service: it goes on with the key that a device used last, so that a right key can be refused for
-    /// half an hour after the keys were rolled. The hub is not concerned.
+    /// Users report this of the real service: it caches the key that a device used last, so that a right key can be refused for half
+    /// an hour after the keys were rolled.
     pub fn refuse_keys_for(&self, duration: Duration) {
         lock(&self.state).script(&self.key).refuse_keys(duration);
     }

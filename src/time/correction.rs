@@ -13,13 +13,13 @@ pub struct ClockCorrection {
 }
 
 impl ClockCorrection {
-    /// The service told this time, when the device's clocks read this.
+    /// Creates a correction from the service's time and the device's clocks at the same moment.
     pub(crate) const fn new(service_time: UnixTime, now: Now) -> Self {
         Self { service_time, device_time: now.unix, uptime: now.uptime }
     }
 
-    /// Whether a time that was told between two readings shows that the clock was off; a minute does not count. Without a
-    /// clock any time does.
+    /// Returns whether the service's time differs by a minute or more from the clock that was read before and after. Without a
+    /// clock it always does.
     pub(crate) fn is_needed(told: UnixTime, sent: Option<UnixTime>, received: Option<UnixTime>) -> bool {
         let (Some(sent), Some(received)) = (sent, received) else { return true };
         told.saturating_add(CLOCK_TOLERANCE) <= sent || told >= received.saturating_add(CLOCK_TOLERANCE)

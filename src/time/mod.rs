@@ -34,6 +34,11 @@ impl UnixTime {
     /// 2026-01-01T00:00:00Z: no clock that is set reads an earlier time, for this crate did not exist.
     pub(crate) const THIS_CRATE: Self = Self(1_767_225_600);
 
+    /// Returns whether a clock that reads this can have been set.
+    pub(crate) fn is_plausible(self) -> bool {
+        self >= Self::THIS_CRATE
+    }
+
     /// From seconds since the epoch.
     #[must_use]
     pub const fn from_secs(seconds: u64) -> Self {
@@ -154,7 +159,7 @@ pub struct Now {
 }
 
 impl Now {
-    /// Whether the wall clock is still the one that was read then: it has neither been set nor begun to run since.
+    /// Returns whether the wall clock was neither set nor started since the earlier reading.
     pub(crate) fn goes_on_from(self, then: Self) -> bool {
         let passed = self.uptime.saturating_sub(then.uptime);
         match (then.unix, self.unix) {
@@ -165,7 +170,7 @@ impl Now {
     }
 }
 
-/// What a clock may be off, or what it may seem to be off.
+/// A difference between two clocks that does not count.
 pub(crate) const CLOCK_TOLERANCE: Duration = Duration::from_secs(60);
 
 /// What the blocking client needs of a device's clock.

@@ -31,19 +31,19 @@ impl Pause {
         self.left(uptime).is_zero()
     }
 
-    /// What is left of it, counted from this uptime on. Whoever keeps that loses no more to a jump than what passed since.
+    /// Returns what is left of it as a pause that begins at this uptime. If the uptime then jumps back, only the time since is lost.
     #[must_use]
     pub(crate) fn seen_at(self, uptime: Duration) -> Self {
         Self::new(self.left(uptime), uptime)
     }
 
-    /// The same as [`seen_at`](Self::seen_at), for somebody who knows by another clock that so much has passed since it began.
+    /// Returns the same as [`seen_at`](Self::seen_at), shortened by what has passed by another clock since the pause began.
     #[must_use]
     pub(crate) fn has_passed(self, passed: Duration, uptime: Duration) -> Self {
         self.seen_at(uptime).at_most(self.length.saturating_sub(passed))
     }
 
-    /// The same, but no longer than this.
+    /// Returns the pause, shortened to this length if it is longer.
     #[must_use]
     pub(crate) fn at_most(self, length: Duration) -> Self {
         Self { length: self.length.min(length), ..self }

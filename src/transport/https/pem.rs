@@ -1,6 +1,6 @@
-//! The certificates of a PEM file: all of them, or an error that names the line.
+//! Reads all certificates of a PEM file, or returns an error that names the line.
 //!
-//! A file that is read in part locks a fleet out on the day on which the part that was left out is needed.
+//! A file that is read in part locks a fleet out on the day on which the rest is needed.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -12,7 +12,7 @@ const BEGIN: &[u8] = b"BEGIN ";
 const END: &[u8] = b"END ";
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
-/// What is wrong with a line of a PEM file. Tells nothing of what stands there.
+/// The kinds of errors in a PEM file. They hold nothing of the file's content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PemProblem {
@@ -25,10 +25,10 @@ pub enum PemProblem {
     /// The text between the markers is not base64.
     #[error("a certificate that is not base64")]
     Base64,
-    /// A certificate with OpenSSL's settings of trust, which may well say that it is not to be trusted.
+    /// A `TRUSTED CERTIFICATE`: OpenSSL's settings of trust follow it, and may say that it is not trusted.
     #[error("a certificate with settings of trust; `openssl x509` writes it without them")]
     Trusted,
-    /// Certificates in another form than one after the other: PKCS #7, or one that is not known.
+    /// Certificates in a form that is not supported, such as PKCS #7.
     #[error(
         "certificates in a form that is not read, such as PKCS #7; `openssl pkcs7 -print_certs` writes them as PEM"
     )]

@@ -71,7 +71,7 @@ impl Roots {
     ///
     /// # Errors
     ///
-    /// There is no certificate in it, or one that cannot be read, or a private key. Nothing of its content is told.
+    /// There is no certificate in it, or one that cannot be read, or a private key. The error holds nothing of the content.
     pub fn pem(pem: &[u8]) -> Result<Self, RootsError> {
         let certificates = pem::certificates(pem).map_err(|(line, problem)| RootsError::Pem { line, problem })?;
         Self::these(certificates.iter().map(|der| Certificate::from_der(der).to_owned()).collect())
@@ -107,8 +107,8 @@ impl Roots {
         if bytes.first() == Some(&0x30) && !pem::is_pem(&bytes) { Self::der(&bytes) } else { Self::pem(&bytes) }
     }
 
-    /// Returns the certificates as DER, for another TLS client of the program, such as the hub's. None where the platform decides
-    /// whom to trust.
+    /// Returns the certificates as DER, for another TLS client of the program, such as the hub's. There are none for
+    /// `Roots::platform`.
     pub fn certificates(&self) -> impl Iterator<Item = &[u8]> {
         let (bundled, these): (&[_], &[_]) = match &self.0 {
             #[cfg(feature = "bundled-roots")]
