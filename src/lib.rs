@@ -14,9 +14,12 @@
 )]
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects, clippy::indexing_slicing, reason = "a test may panic"))]
 
-#[cfg(all(feature = "https", not(any(feature = "bundled-roots", feature = "platform-verifier"))))]
+#[cfg(all(
+    any(feature = "https", feature = "mqtt"),
+    not(any(feature = "bundled-roots", feature = "platform-verifier"))
+))]
 compile_error!(
-    "the feature `https` must know whose certificates to trust: enable `bundled-roots` (Mozilla's certificate authorities, part \
+    "the features `https` and `mqtt` must know whose certificates to trust: enable `bundled-roots` (Mozilla's certificate authorities, part \
      of the default features) or `platform-verifier` (the operating system's)"
 );
 
@@ -56,6 +59,10 @@ pub use sas::SasToken;
 pub use time::Clock;
 #[cfg(feature = "std")]
 pub use time::SystemClock;
-pub use transport::Transport;
 #[cfg(feature = "https")]
-pub use transport::{HttpsTransport, Proxy, Roots};
+pub use transport::HttpsTransport;
+#[cfg(feature = "mqtt")]
+pub use transport::MqttTransport;
+pub use transport::Transport;
+#[cfg(any(feature = "https", feature = "mqtt"))]
+pub use transport::{Proxy, Roots};

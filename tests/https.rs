@@ -125,9 +125,7 @@ fn own_roots_extend_the_bundled_ones() {
     let sim = prompt();
     let server = sim.serve().expect("serves");
     let roots = Roots::pem(server.ca_pem().as_bytes()).expect("PEM").and_bundled();
-    let text = format!("{roots:?}");
-    let number: usize = text.trim_matches(|c: char| !c.is_ascii_digit()).parse().expect("a number");
-    assert!(number > 100, "{text}");
+    assert!(roots.certificates().count() > 100, "{roots:?}");
     let transport = HttpsTransport::builder().roots(roots).build();
     builder(&sim, server.endpoint()).transport(transport).build().register().expect("assigned");
 }

@@ -67,6 +67,9 @@ impl TransportErrorKind {
                 "Check the trusted certificate authorities, the endpoint's name, and that no proxy inspects TLS."
             }
             Self::ClockNotSet => "Set the device's clock: the server's certificate is not valid yet by it.",
+            Self::ConnectionRefused => {
+                "Try again later; if it stays, check that the host is a DPS endpoint that speaks MQTT."
+            }
             Self::Proxy => "Check the proxy's address and credentials, and that it lets the device through.",
             Self::AnswerTooLarge => "Look for what answers in the service's place: its own answers are not that large.",
             Self::AnswerBroken => "Check the network, and that the endpoint is that of a provisioning service.",

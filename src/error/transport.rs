@@ -21,9 +21,11 @@ pub enum TransportErrorKind {
     ClockNotSet,
     /// The proxy refused or could not be reached.
     Proxy,
+    /// The service refused the MQTT connection for another reason than the credentials: it is unavailable, for one.
+    ConnectionRefused,
     /// The answer is larger than the transport takes.
     AnswerTooLarge,
-    /// The answer broke off or is not HTTP.
+    /// The answer broke off or does not follow the protocol.
     AnswerBroken,
     /// The protocol has no such operation, as MQTT has no status lookup. The only kind that is final.
     Unsupported,
@@ -49,8 +51,9 @@ impl fmt::Display for TransportErrorKind {
             Self::CertificateNotTrusted => "the server's certificate is not trusted",
             Self::ClockNotSet => "the server's certificate is not valid yet: the device's clock is wrong",
             Self::Proxy => "the proxy failed",
+            Self::ConnectionRefused => "the service refused the MQTT connection",
             Self::AnswerTooLarge => "the answer is too large",
-            Self::AnswerBroken => "the answer broke off or is not HTTP",
+            Self::AnswerBroken => "the answer broke off or does not follow the protocol",
             Self::Unsupported => "the transport's protocol has no such operation",
             Self::Other => "the request could not be carried",
         })
@@ -86,7 +89,7 @@ impl TransportError {
     }
 
     /// Changes the kind.
-    #[cfg(feature = "https")]
+    #[cfg(any(feature = "https", feature = "mqtt"))]
     pub(crate) fn with_kind(self, kind: TransportErrorKind) -> Self {
         Self { kind, ..self }
     }

@@ -1,10 +1,11 @@
 //! What goes over the wire, as data: a [`Request`], a [`Response`], and how they look in a protocol.
 //!
-//! A request says what is asked and by whom. How that looks in HTTP is the view [`http::Head`]; another protocol is another
-//! view. Sources: Microsoft's REST description of the device API, and captures of the official clients.
+//! A request says what is asked and by whom. How that looks in HTTP is the view [`http::Head`], and in MQTT
+//! [`mqtt::Message`]. Sources: Microsoft's REST description of the device API, and captures of the official clients.
 
 pub mod http;
 pub(crate) mod json;
+pub mod mqtt;
 mod request;
 mod response;
 

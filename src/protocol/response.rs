@@ -85,12 +85,7 @@ impl<'b> Response<'b> {
             return self;
         }
         if name.eq_ignore_ascii_case("retry-after") {
-            self.retry_after = match (self.retry_after, RetryAfter::parse(&value)) {
-                (Some(RetryAfter::Delay(one)), Some(RetryAfter::Delay(other))) => {
-                    Some(RetryAfter::Delay(one.max(other)))
-                }
-                (before, value) => value.or(before),
-            };
+            return self.with_retry_after_text(&value);
         } else if name.eq_ignore_ascii_case("date") {
             self.date = parse_http_date(&value).or(self.date);
         } else if name.eq_ignore_ascii_case("x-ms-request-id") {
@@ -109,6 +104,15 @@ impl<'b> Response<'b> {
     #[must_use]
     pub fn with_retry_after(mut self, retry_after: RetryAfter) -> Self {
         self.retry_after = Some(retry_after);
+        self
+    }
+
+    /// Takes a `Retry-After` as text. Junk is as good as none; of two delays the longer one counts.
+    pub(crate) fn with_retry_after_text(mut self, text: &str) -> Self {
+        self.retry_after = match (self.retry_after, RetryAfter::parse(text)) {
+            (Some(RetryAfter::Delay(one)), Some(RetryAfter::Delay(other))) => Some(RetryAfter::Delay(one.max(other))),
+            (before, value) => value.or(before),
+        };
         self
     }
 
@@ -161,6 +165,24 @@ impl<'b> Response<'b> {
     /// The encoding of the body, where it has one: a gateway compressed it although nobody asked for that.
     pub(crate) fn content_encoding(&self) -> Option<&str> {
         self.content_encoding.as_deref().filter(|encoding| !encoding.trim_ascii().eq_ignore_ascii_case("identity"))
+    }
+
+    /// The same answer, which borrows nothing.
+    pub(crate) fn into_owned(self) -> Response<'static> {
+        fn text(text: Option<Cow<'_, str>>) -> Option<Cow<'static, str>> {
+            text.map(|text| Cow::Owned(text.into_owned()))
+        }
+        Response {
+            body: Cow::Owned(self.body.into_owned()),
+            request_id: text(self.request_id),
+            content_type: text(self.content_type),
+            content_encoding: text(self.content_encoding),
+            status: self.status,
+            retry_after: self.retry_after,
+            date: self.date,
+            error_code: self.error_code,
+            unauthorized: self.unauthorized,
+        }
     }
 
     /// Whether it was made by [`unauthorized`](Self::unauthorized).

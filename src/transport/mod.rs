@@ -5,15 +5,19 @@
 
 #[cfg(feature = "https")]
 mod https;
+pub mod mqtt;
+#[cfg(any(feature = "https", feature = "mqtt"))]
+mod net;
 
 use alloc::boxed::Box;
 use core::fmt;
 
 #[cfg(feature = "https")]
-pub use https::{
-    HttpsTransport, HttpsTransportBuilder, PemProblem, Proxy, ProxyError, Roots, RootsError, RootsHandle,
-    ShutdownHandle,
-};
+pub use https::{HttpsTransport, HttpsTransportBuilder};
+#[cfg(feature = "mqtt")]
+pub use mqtt::{MqttTransport, MqttTransportBuilder};
+#[cfg(any(feature = "https", feature = "mqtt"))]
+pub use net::{PemProblem, Proxy, ProxyError, Roots, RootsError, RootsHandle, ShutdownHandle};
 
 use crate::error::TransportError;
 use crate::protocol::{Request, Response};

@@ -1,43 +1,26 @@
 //! The default transport: ureq, with rustls on ring and the bundled roots.
 
-mod dns_cache;
 mod failure;
-mod pem;
-mod proxy;
-mod roots;
-mod shared;
+mod stream;
 
-use alloc::boxed::Box;
 use alloc::format;
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
-use core::net::SocketAddr;
 use core::time::Duration;
-use std::io::{self, Read};
-use std::sync::{Mutex, mpsc};
+use std::io::Read;
 use std::time::Instant;
 
-use dns_cache::DnsCache;
-pub use pem::PemProblem;
-pub use proxy::{Proxy, ProxyError};
-pub use roots::{Roots, RootsError};
-pub use shared::{RootsHandle, ShutdownHandle};
-use shared::{Shared, close, lock};
+use stream::{HttpConnector, NoResolver};
 use ureq::http::{HeaderMap, HeaderValue, header};
-use ureq::tls::{RootCerts, TlsConfig};
-use ureq::unversioned::transport::DefaultConnector;
 
 use crate::error::TransportError;
 use crate::protocol::{Request, Response};
 use crate::transport::Transport;
+use crate::transport::net::{
+    Connector, MAX_IDLE, NetBuilder, REQUEST_LIMIT, RootsHandle, ShutdownHandle, net_settings,
+};
 
-const RESOLVE_LIMIT: Duration = Duration::from_secs(10);
-const CONNECT_LIMIT: Duration = Duration::from_secs(30);
 const ANSWER_LIMIT: Duration = Duration::from_secs(30);
-/// For all of a request together. Below what a registration gives its requests, so that most need no setting of their own:
-/// ureq keeps its TLS configuration, and with it the sessions that can be resumed, for those alone.
-const REQUEST_LIMIT: Duration = Duration::from_secs(55);
 /// The service's answers have at most 96 KB.
 const MAX_BODY: u64 = 128 * 1024;
 const MAX_HEAD: usize = 16 * 1024;
@@ -45,9 +28,6 @@ const MAX_HEAD: usize = 16 * 1024;
 const INPUT_BUFFER: usize = MAX_HEAD + 1024;
 /// Room for a request's head: the longest token, target and product together stay below.
 const OUTPUT_BUFFER: usize = 8 * 1024;
-/// The service may ask to wait a minute between polls; that should not cost another handshake. Azure's load balancers drop
-/// what is idle for 4 minutes.
-const MAX_IDLE: Duration = Duration::from_secs(210);
 
 /// Carries requests over HTTPS, with TLS 1.2 or 1.3 by rustls.
 ///
@@ -72,9 +52,9 @@ const MAX_IDLE: Duration = Duration::from_secs(210);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct HttpsTransport {
-    proxy: Option<ureq::Proxy>,
-    dns: DnsCache,
-    shared: Arc<Mutex<Shared>>,
+    connector: Connector,
+    /// With its connections, which were made in this generation.
+    agent: Option<(u64, ureq::Agent)>,
     // The last answer, which the caller borrows.
     head: HeaderMap,
     body: Vec<u8>,
@@ -98,13 +78,13 @@ impl HttpsTransport {
     /// A handle that ends the request under way from another thread.
     #[must_use]
     pub fn shutdown_handle(&self) -> ShutdownHandle {
-        ShutdownHandle(Arc::clone(&self.shared))
+        self.connector.control.shutdown_handle()
     }
 
     /// A handle that replaces the roots, from anywhere and as often as need be.
     #[must_use]
     pub fn roots_handle(&self) -> RootsHandle {
-        RootsHandle(Arc::clone(&self.shared))
+        self.connector.control.roots_handle()
     }
 
     /// Sends, and sends once more if what was kept from the last request, the connection or the address, is good no longer. A
@@ -112,42 +92,16 @@ impl HttpsTransport {
     fn send_with_retry(&mut self, request: &Request<'_>) -> Result<u16, ureq::Error> {
         let started = Instant::now();
         let time_limit = request.time_limit().min(REQUEST_LIMIT);
-        let kept = {
-            let mut shared = lock(&self.shared);
-            shared.closed = false;
-            !self.head.is_empty() && shared.agent.is_some()
-        };
-        match self.send_in_time(request, time_limit) {
-            Err(error) if kept && failure::is_lost(&error) && !lock(&self.shared).closed => {
-                self.dns.forget();
+        let control = &self.connector.control;
+        control.begin();
+        let kept = !self.head.is_empty() && matches!(self.agent, Some((made, _)) if made == control.generation());
+        match self.exchange(request, time_limit) {
+            Err(error) if kept && failure::is_lost(&error) && !self.connector.control.is_ended() => {
+                self.connector.forget_addresses();
                 let left = time_limit.saturating_sub(started.elapsed());
-                if left.is_zero() { Err(error) } else { self.send_in_time(request, left) }
+                if left.is_zero() { Err(error) } else { self.exchange(request, left) }
             }
             result => result,
-        }
-    }
-
-    /// Sends within the time there is. ureq keeps to that by itself, unless a proxy lets its own answer drip: then a watch
-    /// ends it.
-    fn send_in_time(&mut self, request: &Request<'_>, time_limit: Duration) -> Result<u16, ureq::Error> {
-        if self.proxy.is_none() {
-            return self.exchange(request, time_limit);
-        }
-        let (done, watch) = mpsc::channel::<()>();
-        let shared = Arc::clone(&self.shared);
-        let watch = std::thread::Builder::new().name("dps-time-limit".into()).spawn(move || {
-            if watch.recv_timeout(time_limit) == Err(mpsc::RecvTimeoutError::Timeout) {
-                close(&shared);
-                return true;
-            }
-            false
-        });
-        let watch = watch.map_err(|error| ureq::Error::Other(Box::new(error)))?;
-        let result = self.exchange(request, time_limit);
-        drop(done);
-        match watch.join() {
-            Ok(true) => result.map_err(|_| ureq::Error::Timeout(ureq::Timeout::Global)),
-            _ => result,
         }
     }
 
@@ -185,27 +139,26 @@ impl HttpsTransport {
         (300..400).contains(&status) || !(is_json || self.body.is_empty())
     }
 
-    /// Notes it as the one that is under way.
-    fn agent(&self) -> Result<ureq::Agent, ureq::Error> {
-        let mut shared = lock(&self.shared);
-        if shared.closed {
-            return Err(io::Error::from(io::ErrorKind::ConnectionAborted).into());
+    /// The agent whose connections are good still.
+    fn agent(&mut self) -> ureq::Agent {
+        let generation = self.connector.control.generation();
+        match &self.agent {
+            Some((made, agent)) if *made == generation => agent.clone(),
+            _ => {
+                let connector = HttpConnector(self.connector.clone());
+                let agent = ureq::Agent::with_parts(configuration(), connector, NoResolver);
+                self.agent = Some((generation, agent.clone()));
+                agent
+            }
         }
-        let agent = shared.agent.take().unwrap_or_else(|| {
-            let config = configuration(shared.roots.clone(), self.proxy.clone());
-            ureq::Agent::with_parts(config, DefaultConnector::default(), self.dns.clone())
-        });
-        shared.agent = Some(agent.clone());
-        shared.under_way = Some(agent.clone());
-        Ok(agent)
     }
 
     fn run<B: ureq::AsSendBody>(
-        &self,
+        &mut self,
         request: ureq::http::Request<B>,
         time_limit: Duration,
     ) -> Result<ureq::http::Response<ureq::Body>, ureq::Error> {
-        let agent = self.agent()?;
+        let agent = self.agent();
         if time_limit >= REQUEST_LIMIT {
             return agent.run(request);
         }
@@ -227,19 +180,17 @@ impl fmt::Debug for HttpsTransport {
 
 impl Transport for HttpsTransport {
     fn send<'b>(&'b mut self, request: &Request<'_>) -> Result<Response<'b>, TransportError> {
-        let result = self.send_with_retry(request);
-        lock(&self.shared).under_way = None;
-        let status = result.map_err(|error| {
+        let status = self.send_with_retry(request).map_err(|error| {
             // Wherever it went wrong, the address may be to blame.
-            self.dns.forget();
-            failure::explain(error, self.proxy.is_some())
+            self.connector.forget_addresses();
+            failure::explain(error)
         })?;
         let troubled = core::mem::replace(&mut self.troubled, status >= 500);
         if self.is_foreign(status) || (troubled && self.troubled) {
             // A gateway or a captive portal, or a machine that is not well: the next request is to find the service, should it
             // be there, or elsewhere, by then.
-            self.dns.forget();
-            lock(&self.shared).agent = None;
+            self.connector.forget_addresses();
+            self.agent = None;
         }
         let headers = self.head.iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
         Ok(headers
@@ -249,42 +200,17 @@ impl Transport for HttpsTransport {
 
 /// Chooses how an [`HttpsTransport`] reaches the service.
 #[derive(Debug, Default)]
-pub struct HttpsTransportBuilder {
-    roots: Roots,
-    proxy: Option<Proxy>,
-    dns: DnsCache,
-}
+pub struct HttpsTransportBuilder(NetBuilder);
 
 impl HttpsTransportBuilder {
-    /// Whose certificates are trusted. Default `Roots::bundled`, without the feature `bundled-roots` `Roots::platform`.
-    #[must_use]
-    pub fn roots(self, roots: Roots) -> Self {
-        Self { roots, ..self }
-    }
-
-    /// Through which proxy to go. Default none, whatever the environment says.
-    #[must_use]
-    pub fn proxy(self, proxy: impl Into<Option<Proxy>>) -> Self {
-        Self { proxy: proxy.into(), ..self }
-    }
-
-    /// How a host name and a port become addresses, which are tried in their order. Called on a thread of its own. An error, or no
-    /// address, is [`NameNotResolved`](crate::error::TransportErrorKind::NameNotResolved). Default the system's resolver.
-    ///
-    /// A proxy looks names up by itself: then this is asked for the proxy alone.
-    #[must_use]
-    pub fn resolver(self, lookup: impl Fn(&str, u16) -> io::Result<Vec<SocketAddr>> + Send + Sync + 'static) -> Self {
-        Self { dns: DnsCache::new(lookup), ..self }
-    }
+    net_settings!();
 
     /// The transport. Nothing is connected yet.
     #[must_use]
     pub fn build(self) -> HttpsTransport {
-        let shared = Shared { roots: self.roots.into_inner(), agent: None, under_way: None, closed: false };
         HttpsTransport {
-            proxy: self.proxy.map(Proxy::into_inner),
-            dns: self.dns,
-            shared: Arc::new(Mutex::new(shared)),
+            connector: self.0.build(),
+            agent: None,
             head: HeaderMap::new(),
             body: Vec::new(),
             troubled: false,
@@ -292,19 +218,14 @@ impl HttpsTransportBuilder {
     }
 }
 
-fn configuration(roots: RootCerts, proxy: Option<ureq::Proxy>) -> ureq::config::Config {
-    // This one, whatever the process has made its default, and without a panic where it has made none.
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let tls = TlsConfig::builder().root_certs(roots).unversioned_rustls_crypto_provider(provider).build();
+fn configuration() -> ureq::config::Config {
     ureq::Agent::config_builder()
-        .tls_config(tls)
-        .proxy(proxy)
+        // A proxy is the connector's business.
+        .proxy(None)
         .https_only(true)
         .max_redirects(0)
         .http_status_as_error(false)
         .timeout_global(Some(REQUEST_LIMIT))
-        .timeout_resolve(Some(RESOLVE_LIMIT))
-        .timeout_connect(Some(CONNECT_LIMIT))
         .timeout_send_request(Some(ANSWER_LIMIT))
         .timeout_send_body(Some(ANSWER_LIMIT))
         .timeout_recv_response(Some(ANSWER_LIMIT))
@@ -315,8 +236,6 @@ fn configuration(roots: RootCerts, proxy: Option<ureq::Proxy>) -> ureq::config::
         .max_idle_age(MAX_IDLE)
         .max_idle_connections(1)
         .max_idle_connections_per_host(1)
-        // Seen by a proxy only; a request brings its own.
-        .user_agent(concat!("azure-iot-dps/", env!("CARGO_PKG_VERSION")))
         .build()
 }
 
@@ -327,7 +246,7 @@ mod tests {
     /// The service asks to wait up to a minute between polls; ureq's own limit is 15 s.
     #[test]
     fn an_idle_connection_is_kept_for_longer_than_any_wait_between_polls() {
-        let config = configuration(Roots::default().into_inner(), None);
+        let config = configuration();
         assert!(config.max_idle_age() >= Duration::from_secs(60 + 60), "{:?}", config.max_idle_age());
         assert_eq!((config.max_idle_connections(), config.max_redirects(), config.https_only()), (1, 0, true));
     }

@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use ureq::tls::{Certificate, RootCerts};
+use rustls::pki_types::CertificateDer;
 
 use super::pem::{self, PemProblem};
 
@@ -32,15 +32,19 @@ const MAX_FILE: u64 = 1024 * 1024;
 /// Mozilla has retired DigiCert Global Root CA (G1), so the bundled roots lack it: in the US Government and China clouds
 /// give it from a file, `Roots::file(path)?.and_bundled()`.
 #[derive(Clone)]
-pub struct Roots(Trust);
+pub struct Roots {
+    trust: Trust,
+    own: Vec<CertificateDer<'static>>,
+}
 
-#[derive(Clone)]
+/// What is trusted beside one's own.
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Trust {
     #[cfg(feature = "bundled-roots")]
     Bundled,
     #[cfg(feature = "platform-verifier")]
     Platform,
-    These(Vec<Certificate<'static>>),
+    Nothing,
 }
 
 impl Roots {
@@ -48,7 +52,7 @@ impl Roots {
     #[cfg(feature = "bundled-roots")]
     #[must_use]
     pub fn bundled() -> Self {
-        Self(Trust::Bundled)
+        Self::with(Trust::Bundled)
     }
 
     /// Whatever the operating system trusts, as decided by its own verifier on Windows, macOS, iOS and Android, and by the files
@@ -61,7 +65,7 @@ impl Roots {
     #[cfg(feature = "platform-verifier")]
     #[must_use]
     pub fn platform() -> Self {
-        Self(Trust::Platform)
+        Self::with(Trust::Platform)
     }
 
     /// Trusts these and no others: all certificates of a PEM file.
@@ -74,7 +78,7 @@ impl Roots {
     /// There is no certificate in it, or one that cannot be read, or a private key. The error holds nothing of the content.
     pub fn pem(pem: &[u8]) -> Result<Self, RootsError> {
         let certificates = pem::certificates(pem).map_err(|(line, problem)| RootsError::Pem { line, problem })?;
-        Self::these(certificates.iter().map(|der| Certificate::from_der(der).to_owned()).collect())
+        Self::these(certificates.into_iter().map(Into::into).collect())
     }
 
     /// This one and no other: a certificate in DER.
@@ -86,7 +90,7 @@ impl Roots {
         if der.is_empty() {
             return Err(RootsError::NoCertificate);
         }
-        Self::these([Certificate::from_der(der).to_owned()].into())
+        Self::these([der.to_vec().into()].into())
     }
 
     /// The same from a file: PEM with any number of certificates, or DER with one.
@@ -110,43 +114,48 @@ impl Roots {
     /// Returns the certificates as DER, for another TLS client of the program, such as the hub's. There are none for
     /// `Roots::platform`.
     pub fn certificates(&self) -> impl Iterator<Item = &[u8]> {
-        let (bundled, these): (&[_], &[_]) = match &self.0 {
+        let bundled: &[CertificateDer<'static>] = match self.trust {
             #[cfg(feature = "bundled-roots")]
-            Trust::Bundled => (webpki_root_certs::TLS_SERVER_ROOT_CERTS, &[]),
-            #[cfg(feature = "platform-verifier")]
-            Trust::Platform => (&[], &[]),
-            Trust::These(roots) => (&[], roots),
+            Trust::Bundled => webpki_root_certs::TLS_SERVER_ROOT_CERTS,
+            _ => &[],
         };
-        let bundled: &[rustls::pki_types::CertificateDer<'static>] = bundled;
-        bundled.iter().map(AsRef::as_ref).chain(these.iter().map(Certificate::der))
+        bundled.iter().chain(&self.own).map(AsRef::as_ref)
     }
 
     /// Mozilla's in addition. Makes no difference to [`bundled`](Self::bundled); the platform decides for itself.
     #[cfg(feature = "bundled-roots")]
     #[must_use]
     pub fn and_bundled(self) -> Self {
-        let Trust::These(roots) = self.0 else { return self };
-        let bundled = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().map(|root| Certificate::from_der(root));
-        Self(Trust::These(bundled.chain(roots).collect()))
+        let trust = if self.trust == Trust::Nothing { Trust::Bundled } else { self.trust };
+        Self { trust, ..self }
     }
 
-    fn these(roots: Vec<Certificate<'static>>) -> Result<Self, RootsError> {
+    fn with(trust: Trust) -> Self {
+        Self { trust, own: Vec::new() }
+    }
+
+    fn these(own: Vec<CertificateDer<'static>>) -> Result<Self, RootsError> {
         // The TLS stack would leave out what it cannot read, and trust nobody in the end, without a word.
-        for (root, number) in roots.iter().zip(1..) {
-            let checked = rustls::RootCertStore::empty().add(root.der().into());
+        for (root, number) in own.iter().zip(1..) {
+            let checked = rustls::RootCertStore::empty().add(root.clone());
             checked.map_err(|error| RootsError::Certificate { number, source: Box::new(error) })?;
         }
-        if roots.is_empty() { Err(RootsError::NoCertificate) } else { Ok(Self(Trust::These(roots))) }
+        if own.is_empty() { Err(RootsError::NoCertificate) } else { Ok(Self { trust: Trust::Nothing, own }) }
     }
 
-    pub(super) fn into_inner(self) -> RootCerts {
-        match self.0 {
-            #[cfg(feature = "bundled-roots")]
-            Trust::Bundled => RootCerts::WebPki,
-            #[cfg(feature = "platform-verifier")]
-            Trust::Platform => RootCerts::PlatformVerifier,
-            Trust::These(roots) => roots.into(),
-        }
+    #[cfg(feature = "bundled-roots")]
+    pub(super) fn is_bundled(&self) -> bool {
+        self.trust == Trust::Bundled
+    }
+
+    #[cfg(feature = "platform-verifier")]
+    pub(super) fn is_platform(&self) -> bool {
+        self.trust == Trust::Platform
+    }
+
+    /// Those of one's own.
+    pub(super) fn own(&self) -> &[CertificateDer<'static>] {
+        &self.own
     }
 }
 
@@ -158,20 +167,21 @@ impl Default for Roots {
         let trust = Trust::Platform;
         // Does not get this far: `lib.rs` refuses to be compiled.
         #[cfg(not(any(feature = "platform-verifier", feature = "bundled-roots")))]
-        let trust = Trust::These(Vec::new());
-        Self(trust)
+        let trust = Trust::Nothing;
+        Self::with(trust)
     }
 }
 
 impl fmt::Debug for Roots {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
+        let trust = match self.trust {
             #[cfg(feature = "bundled-roots")]
-            Trust::Bundled => f.write_str("Roots(bundled)"),
+            Trust::Bundled => "bundled, ",
             #[cfg(feature = "platform-verifier")]
-            Trust::Platform => f.write_str("Roots(platform)"),
-            Trust::These(roots) => write!(f, "Roots({} certificates)", roots.len()),
-        }
+            Trust::Platform => "platform, ",
+            Trust::Nothing => "",
+        };
+        write!(f, "Roots({trust}{} certificates)", self.own.len())
     }
 }
 

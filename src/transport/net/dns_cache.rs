@@ -12,11 +12,8 @@ use std::net::ToSocketAddrs;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use ureq::http::Uri;
-use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
-use ureq::unversioned::transport::NextTimeout;
-
 use super::MAX_IDLE;
+use crate::error::{TransportError, TransportErrorKind as Kind};
 
 /// Those that are under way, by host name and port.
 type Lookups = Mutex<BTreeMap<(String, u16), Arc<UnderWay>>>;
@@ -52,16 +49,17 @@ impl DnsCache {
         lock(&self.known)
     }
 
-    fn addresses(&self, host: &str, port: u16, timeout: NextTimeout) -> Result<Vec<SocketAddr>, ureq::Error> {
+    /// The addresses of a host, looked up before that time.
+    pub(super) fn addresses(&self, host: &str, port: u16, until: Instant) -> Result<Vec<SocketAddr>, TransportError> {
         if let Ok(address) = host.trim_matches(['[', ']']).parse::<IpAddr>() {
             return Ok([SocketAddr::new(address, port)].into());
         }
-        // ureq asks for every request, whether it has a connection or not. On a mobile network each lookup is paid for.
+        // On a mobile network each lookup is paid for.
         if let Some(addresses) = self.known_addresses(host, port, MAX_IDLE) {
             return Ok(addresses);
         }
-        let found = self.look_up(host, port, *timeout.after);
-        match found.and_then(|found| found.ok_or(ureq::Error::Timeout(timeout.reason))) {
+        let found = self.look_up(host, port, until.saturating_duration_since(Instant::now()));
+        match found.and_then(|found| found.ok_or_else(|| no_lookup("no answer in time"))) {
             Ok(addresses) => {
                 let known = Known { host: host.into(), port, addresses: addresses.clone(), used: Instant::now() };
                 *self.known() = Some(known);
@@ -85,13 +83,13 @@ impl DnsCache {
 
     /// The system's lookup cannot be ended: a thread of its own waits for it, and is left behind if need be. There is one for each
     /// name at most; who asks again while it runs waits for the same one. `None` where the time is up.
-    fn look_up(&self, host: &str, port: u16, limit: Duration) -> Result<Option<Vec<SocketAddr>>, ureq::Error> {
+    fn look_up(&self, host: &str, port: u16, limit: Duration) -> Result<Option<Vec<SocketAddr>>, TransportError> {
         let under_way = self.start(host, port).map_err(|error| no_lookup(&error.to_string()))?;
         let found = lock(&under_way.found);
         let waited = under_way.ready.wait_timeout_while(found, limit, |found| found.is_none());
         let (found, _) = waited.unwrap_or_else(PoisonError::into_inner);
         match &*found {
-            Some(Ok(addresses)) if addresses.is_empty() => Err(ureq::Error::HostNotFound),
+            Some(Ok(addresses)) if addresses.is_empty() => Err(no_lookup("no address")),
             Some(Ok(addresses)) => Ok(Some(addresses.clone())),
             Some(Err(problem)) => Err(no_lookup(problem)),
             None => Ok(None),
@@ -150,12 +148,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Told by these words, the standard library's own: there is no error kind for it.
-pub(super) const LOOKUP_FAILED: &str = "failed to lookup address information";
-
-fn no_lookup(problem: &str) -> ureq::Error {
-    let problem = problem.strip_prefix(LOOKUP_FAILED).map_or(problem, |problem| problem.trim_start_matches([':', ' ']));
-    io::Error::other(alloc::format!("{LOOKUP_FAILED}: {problem}")).into()
+fn no_lookup(problem: &str) -> TransportError {
+    TransportError::new(Kind::NameNotResolved).with_source(problem)
 }
 
 impl Default for DnsCache {
@@ -167,24 +161,6 @@ impl Default for DnsCache {
 impl fmt::Debug for DnsCache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("DnsCache")
-    }
-}
-
-impl Resolver for DnsCache {
-    fn resolve(
-        &self,
-        uri: &Uri,
-        _: &ureq::config::Config,
-        timeout: NextTimeout,
-    ) -> Result<ResolvedSocketAddrs, ureq::Error> {
-        const ROOM: usize = 16;
-        // A proxy's own URI comes here too.
-        let default_port = if uri.scheme_str() == Some("http") { 80 } else { 443 };
-        let host = uri.host().ok_or(ureq::Error::HostNotFound)?;
-        let addresses = self.addresses(host, uri.port_u16().unwrap_or(default_port), timeout)?;
-        let mut room = self.empty();
-        addresses.into_iter().take(ROOM).for_each(|address| room.push(address));
-        Ok(room)
     }
 }
 
@@ -230,9 +206,12 @@ mod tests {
             _ => Ok([SocketAddr::from(([127, 0, 0, 1], 443))].into()),
         });
         let ask = || cache.look_up("a.example", 443, MINUTE);
-        let texts = [ask(), ask()].map(|result| result.expect_err("no address").to_string());
-        assert!(texts[0].contains("panicked") && texts[1].ends_with(": no such name"), "{texts:?}");
-        assert!(matches!(ask(), Err(ureq::Error::HostNotFound)));
+        let why = |result: Result<_, TransportError>| {
+            let error = result.map(|_| ()).expect_err("no address");
+            assert_eq!(error.kind(), Kind::NameNotResolved);
+            core::error::Error::source(&error).map(ToString::to_string).unwrap_or_default()
+        };
+        assert_eq!([why(ask()), why(ask()), why(ask())], ["the resolver panicked", "no such name", "no address"]);
         assert_eq!(ask().expect("resolves").map(|found| found.len()), Some(1));
     }
 }

@@ -4,17 +4,24 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use core::fmt;
 
-use ureq::ProxyProtocol;
 use url::Url;
 
-use crate::encoding::percent_decode;
+use super::no_proxy::NoProxy;
+use crate::encoding::{base64_encode, percent_decode};
 
 /// An HTTP proxy that opens a tunnel (`CONNECT`). TLS runs through it, from the device to the service.
 ///
 /// An `http://` proxy gets its own name and password in clear text; the service's token stays inside TLS.
 /// Its user name and password are hidden from `Debug`.
 #[derive(Clone)]
-pub struct Proxy(ureq::Proxy);
+pub struct Proxy {
+    is_https: bool,
+    host: Box<str>,
+    port: u16,
+    /// User name and password.
+    credentials: Option<(Box<str>, Box<str>)>,
+    exempt: NoProxy,
+}
 
 impl Proxy {
     /// From a URL: `http://proxy.example:3128`, with a name and password `http://name:password@proxy.example:3128`,
@@ -24,38 +31,27 @@ impl Proxy {
     ///
     /// The text is no such URL.
     pub fn new(url: &str) -> Result<Self, ProxyError> {
-        Self::parse(url, None)
+        Self::parse(url, NoProxy::default())
     }
 
-    fn parse(url: &str, no_proxy: Option<&str>) -> Result<Self, ProxyError> {
+    fn parse(url: &str, exempt: NoProxy) -> Result<Self, ProxyError> {
         let url = Url::parse(url).map_err(|error| ProxyError::Url(Box::new(error)))?;
-        let protocol = match url.scheme() {
-            "http" => ProxyProtocol::Http,
-            "https" => ProxyProtocol::Https,
+        let is_https = match url.scheme() {
+            "http" => false,
+            "https" => true,
             _ => return Err(ProxyError::Scheme),
         };
-        let host = url.host_str().ok_or(ProxyError::Host)?;
+        let host = url.host_str().filter(|host| !host.is_empty()).ok_or(ProxyError::Host)?;
         if !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some() {
             return Err(ProxyError::Path);
         }
-        let mut builder = ureq::Proxy::builder(protocol).host(host);
-        for host in no_proxy.into_iter().flat_map(|hosts| hosts.split(',')) {
-            builder = builder.no_proxy(host.trim());
-        }
-        if let Some(port) = url.port_or_known_default() {
-            builder = builder.port(port);
-        }
-        if !url.username().is_empty() {
-            builder = builder.username(&decode(url.username())?);
-        }
-        if let Some(password) = url.password() {
-            if url.username().is_empty() {
-                return Err(ProxyError::Credentials);
-            }
-            builder = builder.password(&decode(password)?);
-        }
-        // ureq's own error would add nothing.
-        builder.build().map(Self).map_err(|_| ProxyError::Host)
+        let credentials = match (url.username(), url.password()) {
+            ("", Some(_)) => return Err(ProxyError::Credentials),
+            ("", None) => None,
+            (name, password) => Some((decode(name)?, decode(password.unwrap_or_default())?)),
+        };
+        let port = url.port_or_known_default().ok_or(ProxyError::Host)?;
+        Ok(Self { is_https, host: host.into(), port, credentials, exempt })
     }
 
     /// From the variables `HTTPS_PROXY` or else `ALL_PROXY`, in upper or lower case, minding `NO_PROXY`; `None` where neither
@@ -71,22 +67,43 @@ impl Proxy {
             |names: &[&str]| names.iter().find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
         let Some(text) = variable(&["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"]) else { return Ok(None) };
         let url = if text.contains("://") { text } else { alloc::format!("http://{text}") };
-        Self::parse(&url, variable(&["NO_PROXY", "no_proxy"]).as_deref()).map(Some)
+        let exempt = variable(&["NO_PROXY", "no_proxy"]).as_deref().map(NoProxy::parse).unwrap_or_default();
+        Self::parse(&url, exempt).map(Some)
     }
 
-    pub(super) fn into_inner(self) -> ureq::Proxy {
-        self.0
+    /// Whether connections to this host go through the proxy.
+    pub(super) fn is_for(&self, host: &str, port: u16) -> bool {
+        !self.exempt.contains(host, port)
+    }
+
+    pub(super) fn is_https(&self) -> bool {
+        self.is_https
+    }
+
+    pub(super) fn host(&self) -> &str {
+        &self.host
+    }
+
+    pub(super) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// User name and password as the scheme `Basic` has them (RFC 7617).
+    pub(super) fn basic_credentials(&self) -> Option<String> {
+        let (name, password) = self.credentials.as_ref()?;
+        Some(base64_encode([name, ":", password].concat().as_bytes()))
     }
 }
 
 impl fmt::Debug for Proxy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Proxy({}:{})", self.0.host(), self.0.port())
+        write!(f, "Proxy({}:{})", self.host, self.port)
     }
 }
 
-fn decode(text: &str) -> Result<String, ProxyError> {
-    String::from_utf8(percent_decode(text).collect()).map_err(|_| ProxyError::Credentials)
+fn decode(text: &str) -> Result<Box<str>, ProxyError> {
+    let text = String::from_utf8(percent_decode(text).collect()).map_err(|_| ProxyError::Credentials)?;
+    Ok(text.into())
 }
 
 /// Why a text is not the URL of a proxy. Holds nothing of the text, which may contain a password.
@@ -118,15 +135,15 @@ mod tests {
     #[test]
     fn a_proxy_keeps_its_credentials_to_itself() {
         let proxy = Proxy::new("http://ada:s%40cret@proxy.example:3128").expect("valid");
-        assert_eq!((proxy.0.username(), proxy.0.password()), (Some("ada"), Some("s@cret")));
+        assert_eq!(proxy.basic_credentials().as_deref(), Some("YWRhOnNAY3JldA=="));
         assert_eq!(format!("{proxy:?}"), "Proxy(proxy.example:3128)");
     }
 
     #[test]
     fn a_proxys_port_defaults_to_that_of_its_scheme() {
-        assert_eq!(Proxy::new("http://proxy.example").expect("valid").0.port(), 80);
-        assert_eq!(Proxy::new("https://proxy.example/").expect("valid").0.port(), 443);
-        assert_eq!(Proxy::new("http://[::1]:8080").expect("valid").0.host(), "[::1]");
+        assert_eq!(Proxy::new("http://proxy.example").expect("valid").port(), 80);
+        assert_eq!(Proxy::new("https://proxy.example/").expect("valid").port(), 443);
+        assert_eq!(Proxy::new("http://[::1]:8080").expect("valid").host(), "[::1]");
     }
 
     #[test]

@@ -1,0 +1,413 @@
+//! One MQTT connection, without its bytes' way: bytes in, bytes out, time as an argument.
+
+use alloc::string::ToString;
+use alloc::vec::Vec;
+use core::fmt;
+use core::time::Duration;
+
+use sha2::{Digest, Sha256};
+use zeroize::Zeroize;
+
+use crate::error::{TransportError, TransportErrorKind as Kind};
+use crate::protocol::mqtt::{ANSWERS, Answer};
+use crate::protocol::{Request, Response};
+use crate::transport::mqtt::packet::{
+    Connect, Frame, FrameError, FromClient, FromServer, LEVEL, Publish, REFUSED, TooLong,
+};
+
+/// An answer has at most 96 KB; its topic and the packet's own fields come on top.
+const MAX_PACKET: usize = 128 * 1024 + 1024;
+/// A wait between two polls is seldom longer, so that most need no ping. Azure's load balancers drop what is idle for 4 minutes.
+const KEEP_ALIVE: Duration = Duration::from_secs(230);
+/// How long the answer to a ping may take.
+const PING_LIMIT: Duration = Duration::from_secs(30);
+
+/// One MQTT connection to the service, for whoever has a byte stream: sans-IO, without `std`.
+///
+/// The stream is TLS to port 8883. The exchange connects, subscribes, publishes a request, acknowledges what arrives, and finds
+/// the answer. It serves one request after the other until [`carries`](Self::carries) says that another connection is needed. What
+/// is no answer to the request under way is ignored.
+///
+/// An answer has at most 128 KiB, and no more is kept than arrived. Times are those of one monotonic clock.
+///
+/// ```
+/// use azure_iot_dps::error::{TransportError, TransportErrorKind};
+/// use azure_iot_dps::protocol::{Request, Response};
+/// use azure_iot_dps::transport::{Transport, mqtt::Exchange};
+/// use core::time::Duration;
+/// # struct Stream;
+/// # impl Stream {
+/// #     fn connect(_: &str, _: u16) -> Result<Self, u8> { Err(0) }
+/// #     fn write(&mut self, _: &[u8]) -> Result<usize, u8> { Err(0) }
+/// #     fn read(&mut self, _: &mut [u8], _: Duration) -> Result<usize, u8> { Err(0) }
+/// # }
+/// # fn uptime() -> Duration { Duration::ZERO }
+///
+/// struct OverTls {
+///     connection: Option<(Stream, Exchange)>,
+/// }
+///
+/// impl Transport for OverTls {
+///     fn send<'b>(&'b mut self, request: &Request<'_>) -> Result<Response<'b>, TransportError> {
+///         let until = uptime() + request.time_limit();
+///         let (mut stream, mut exchange) = match self.connection.take() {
+///             Some((stream, mut exchange)) if exchange.carries(request, uptime()) => {
+///                 exchange.send(request)?;
+///                 (stream, exchange)
+///             }
+///             _ => {
+///                 let exchange = Exchange::new(request)?;
+///                 let stream = Stream::connect(request.endpoint().host().as_str(), request.mqtt().port());
+///                 (stream.map_err(|_| TransportErrorKind::CannotConnect)?, exchange)
+///             }
+///         };
+///         let mut buffer = [0; 512];
+///         loop {
+///             while !exchange.output().is_empty() {
+///                 let written = stream.write(exchange.output()).map_err(|_| TransportErrorKind::AnswerBroken)?;
+///                 exchange.written(written, uptime());
+///             }
+///             if let Some(answer) = exchange.take_answer() {
+///                 self.connection = Some((stream, exchange));
+///                 return Ok(answer);
+///             }
+///             let left = until.saturating_sub(uptime());
+///             let length = stream.read(&mut buffer, left).map_err(|_| TransportErrorKind::TimedOut)?;
+///             exchange.read(&buffer[..length])?; // Nothing read means that the peer closed the stream.
+///         }
+///     }
+/// }
+/// ```
+///
+/// Source: OASIS, "MQTT Version 3.1.1".
+pub struct Exchange {
+    /// Who connected, where and with which proof, as a hash.
+    login: [u8; 32],
+    stage: Stage,
+    /// What is to be written still, from `written` on.
+    output: Vec<u8>,
+    written: usize,
+    /// The message to publish once the answers are subscribed to.
+    message: Vec<u8>,
+    /// What came and is not a whole packet yet.
+    input: Vec<u8>,
+    /// The number of the last request.
+    rid: u32,
+    answer: Option<Response<'static>>,
+    last_written: Option<Duration>,
+    ping_sent: Option<Duration>,
+    /// The last request was published.
+    asked: bool,
+}
+
+/// How far a connection has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Connecting,
+    Subscribing,
+    /// A request is under way.
+    Asking,
+    Answered,
+    /// It is of no use any more.
+    Over,
+}
+
+/// The packet ID of the subscription. Those of messages follow.
+const SUBSCRIPTION: u16 = 1;
+
+impl Exchange {
+    /// Begins a connection and a request on it.
+    ///
+    /// # Errors
+    ///
+    /// MQTT has no such operation, or a name or a body is longer than MQTT can tell.
+    pub fn new(request: &Request<'_>) -> Result<Self, TransportError> {
+        let mut exchange = Self {
+            login: login(request),
+            stage: Stage::Connecting,
+            output: Vec::new(),
+            written: 0,
+            message: Vec::new(),
+            input: Vec::new(),
+            rid: 0,
+            answer: None,
+            last_written: None,
+            ping_sent: None,
+            asked: false,
+        };
+        let message = request.mqtt();
+        let user_name = message.user_name().to_string();
+        exchange.prepare(request)?;
+        exchange.put(&FromClient::Connect(Connect {
+            level: LEVEL,
+            clean_session: true,
+            keep_alive: u16::try_from(KEEP_ALIVE.as_secs()).unwrap_or_default(),
+            client_id: message.client_id(),
+            user_name: Some(&user_name),
+            password: message.password().map(str::as_bytes),
+        }))?;
+        Ok(exchange)
+    }
+
+    /// Returns whether this connection can carry the request.
+    ///
+    /// If not, end the stream and begin another one: the token, or who speaks, is another than before, the connection failed, or
+    /// nothing was sent for longer than the keep-alive of 230 s.
+    #[must_use]
+    pub fn carries(&self, request: &Request<'_>, now: Duration) -> bool {
+        let alive = self.idle_for(now) < KEEP_ALIVE && self.ping_sent.is_none();
+        self.stage == Stage::Answered && alive && self.login == login(request)
+    }
+
+    /// Begins another request on this connection. An answer to the last one that comes still is ignored.
+    ///
+    /// # Errors
+    ///
+    /// MQTT has no such operation, the body is longer than MQTT can tell, or the connection is over.
+    pub fn send(&mut self, request: &Request<'_>) -> Result<(), TransportError> {
+        self.prepare(request)?;
+        match self.stage {
+            Stage::Connecting | Stage::Subscribing => {}
+            Stage::Asking | Stage::Answered => self.publish(),
+            Stage::Over => {
+                return Err(TransportError::new(Kind::AnswerBroken).with_source("the MQTT connection is over"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The bytes to write to the stream, tokens among them. More may come with every call.
+    #[must_use]
+    pub fn output(&self) -> &[u8] {
+        self.output.get(self.written..).unwrap_or_default()
+    }
+
+    /// Takes note that so many bytes of [`output`](Self::output) were written.
+    pub fn written(&mut self, length: usize, now: Duration) {
+        if length == 0 {
+            return;
+        }
+        self.last_written = Some(now);
+        self.written = self.written.saturating_add(length);
+        if self.written >= self.output.len() {
+            self.output.zeroize();
+            self.output = Vec::new();
+            self.written = 0;
+        }
+    }
+
+    /// Takes bytes that were read from the stream. No bytes mean that the peer closed it.
+    ///
+    /// # Errors
+    ///
+    /// The peer closed the stream before the answer came, refused the connection or the subscription, or does not speak MQTT
+    /// 3.1.1; or a packet is too large. The connection is of no use then. A refusal of the credentials is no error, but an
+    /// answer.
+    pub fn read(&mut self, bytes: &[u8]) -> Result<(), TransportError> {
+        let result = self.take_in(bytes);
+        if result.is_err() {
+            self.stage = Stage::Over;
+        }
+        result
+    }
+
+    /// Takes the answer to the last request, once it has arrived. Write [`output`](Self::output) before: the service waits for its
+    /// acknowledgement.
+    #[must_use]
+    pub fn take_answer(&mut self) -> Option<Response<'static>> {
+        self.answer.take()
+    }
+
+    /// Sends a ping where the keep-alive demands one: in a wait that is longer than that. Call it at [`next_tick`](Self::next_tick),
+    /// then write [`output`](Self::output).
+    ///
+    /// Whoever does not call it loses a connection that is idle for longer, and nothing else.
+    ///
+    /// # Errors
+    ///
+    /// The peer has not answered the last ping for 30 s.
+    pub fn tick(&mut self, now: Duration) -> Result<(), TransportError> {
+        match self.ping_sent {
+            Some(sent) if now.saturating_sub(sent) >= PING_LIMIT => {
+                self.stage = Stage::Over;
+                Err(TransportError::new(Kind::TimedOut).with_source("no answer to an MQTT ping"))
+            }
+            None if self.is_open() && self.idle_for(now) >= PING_INTERVAL => {
+                self.ping_sent = Some(now);
+                self.put(&FromClient::PingReq)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Returns when to call [`tick`](Self::tick) next; `None` where nothing is to be done.
+    #[must_use]
+    pub fn next_tick(&self) -> Option<Duration> {
+        let ping = || self.last_written.filter(|_| self.is_open()).map(|last| last.saturating_add(PING_INTERVAL));
+        self.ping_sent.map(|sent| sent.saturating_add(PING_LIMIT)).or_else(ping)
+    }
+
+    /// Takes leave of the service: write [`output`](Self::output), then close the stream.
+    pub fn disconnect(&mut self) {
+        if self.is_open() && self.put(&FromClient::Disconnect).is_ok() {
+            self.stage = Stage::Over;
+        }
+    }
+
+    /// Whether the last request was published, on a connection that the service had taken.
+    #[cfg(feature = "mqtt")]
+    pub(super) fn has_asked(&self) -> bool {
+        self.asked
+    }
+
+    fn is_open(&self) -> bool {
+        !matches!(self.stage, Stage::Connecting | Stage::Over)
+    }
+
+    fn idle_for(&self, now: Duration) -> Duration {
+        self.last_written.map_or(Duration::ZERO, |last| now.saturating_sub(last))
+    }
+
+    /// Encodes the message of a request, to publish it when that can be done.
+    fn prepare(&mut self, request: &Request<'_>) -> Result<(), TransportError> {
+        self.answer = None;
+        self.asked = false;
+        self.rid = self.rid.wrapping_add(1);
+        let message = request.mqtt();
+        let topic = message.topic(self.rid).ok_or(Kind::Unsupported)?.to_string();
+        // Never 0, nor the subscription's.
+        let packet_id = u16::try_from(self.rid % 0xfff0).unwrap_or_default().saturating_add(SUBSCRIPTION + 1);
+        self.message = Vec::new();
+        let publish = Publish::new(&topic, message.payload(), packet_id);
+        FromClient::Publish(publish).encode(&mut self.message).map_err(too_long)
+    }
+
+    fn put(&mut self, packet: &FromClient<'_>) -> Result<(), TransportError> {
+        packet.encode(&mut self.output).map_err(too_long)
+    }
+
+    fn publish(&mut self) {
+        self.stage = Stage::Asking;
+        self.asked = true;
+        if self.output.is_empty() {
+            self.output = core::mem::take(&mut self.message);
+        } else {
+            self.output.append(&mut self.message);
+        }
+    }
+
+    fn take_in(&mut self, bytes: &[u8]) -> Result<(), TransportError> {
+        if bytes.is_empty() {
+            return Err(TransportError::new(Kind::AnswerBroken).with_source("the peer closed the MQTT connection"));
+        }
+        let mut input = core::mem::take(&mut self.input);
+        input.extend(bytes);
+        let mut rest = &input[..];
+        while let Some((frame, length)) = Frame::first(rest, MAX_PACKET).map_err(broken)? {
+            self.receive(FromServer::decode(frame).map_err(broken)?)?;
+            rest = rest.get(length..).unwrap_or_default();
+        }
+        let done = input.len().saturating_sub(rest.len());
+        input.drain(..done);
+        if !input.is_empty() {
+            self.input = input;
+        }
+        Ok(())
+    }
+
+    fn receive(&mut self, packet: FromServer<'_>) -> Result<(), TransportError> {
+        match (packet, self.stage) {
+            (FromServer::ConnAck { code, .. }, Stage::Connecting) => self.connected(code),
+            (_, Stage::Connecting) => Err(broken(FrameError::Malformed("a packet before the CONNACK"))),
+            (FromServer::ConnAck { .. }, _) => Err(broken(FrameError::Malformed("a second CONNACK"))),
+            (FromServer::SubAck { packet_id: SUBSCRIPTION, codes }, Stage::Subscribing) => self.subscribed(codes),
+            (FromServer::Publish(publish), _) => self.arrived(publish),
+            (FromServer::PingResp, _) => {
+                self.ping_sent = None;
+                Ok(())
+            }
+            // An acknowledgement: what matters is the answer, which comes by itself.
+            (FromServer::SubAck { .. } | FromServer::PubAck(_) | FromServer::UnsubAck(_), _) => Ok(()),
+        }
+    }
+
+    fn connected(&mut self, code: u8) -> Result<(), TransportError> {
+        let why = match code {
+            0 => {
+                self.stage = Stage::Subscribing;
+                let filters = [(ANSWERS, 1)].into();
+                return self.put(&FromClient::Subscribe { packet_id: SUBSCRIPTION, filters });
+            }
+            4 | 5 => {
+                self.stage = Stage::Over;
+                self.answer = Some(Response::unauthorized());
+                return Ok(());
+            }
+            1 => "CONNACK 1: the protocol level is not taken",
+            2 => "CONNACK 2: the client ID is not taken",
+            3 => "CONNACK 3: the server is unavailable",
+            _ => "CONNACK with an unknown return code",
+        };
+        Err(TransportError::new(Kind::ConnectionRefused).with_source(why))
+    }
+
+    fn subscribed(&mut self, codes: &[u8]) -> Result<(), TransportError> {
+        match codes {
+            [0..REFUSED] => {
+                self.publish();
+                Ok(())
+            }
+            [REFUSED] => Err(TransportError::new(Kind::ConnectionRefused).with_source("SUBACK 128: refused")),
+            _ => Err(broken(FrameError::Malformed("a SUBACK that does not fit the subscription"))),
+        }
+    }
+
+    /// Acknowledges a message, and keeps it if it is the answer.
+    fn arrived(&mut self, publish: Publish<'_>) -> Result<(), TransportError> {
+        if let Some(packet_id) = publish.packet_id {
+            self.put(&FromClient::PubAck(packet_id))?;
+        }
+        if self.stage == Stage::Asking
+            && let Some(answer) = Answer::parse(publish.topic, publish.payload).filter(|it| it.rid() == Some(self.rid))
+        {
+            self.stage = Stage::Answered;
+            self.answer = Some(answer.into_response().into_owned());
+        }
+        Ok(())
+    }
+}
+
+/// A ping goes out a little before the keep-alive is over.
+const PING_INTERVAL: Duration = KEEP_ALIVE.saturating_sub(Duration::from_secs(30));
+
+/// Wipes what was not sent: the token may be in it.
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        self.output.zeroize();
+    }
+}
+
+impl fmt::Debug for Exchange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Exchange").field("stage", &self.stage).field("rid", &self.rid).finish_non_exhaustive()
+    }
+}
+
+/// Identifies the one who connects, the service, and the token, without keeping any of them.
+fn login(request: &Request<'_>) -> [u8; 32] {
+    let message = request.mqtt();
+    let parts = [request.endpoint().to_string(), message.user_name().to_string()];
+    let hash = parts.iter().fold(Sha256::new(), |hash, part| hash.chain_update(part).chain_update([0]));
+    hash.chain_update(message.password().unwrap_or_default()).finalize().into()
+}
+
+fn broken(error: FrameError) -> TransportError {
+    match error {
+        FrameError::Malformed(what) => TransportError::new(Kind::AnswerBroken).with_source(what),
+        FrameError::TooLarge => Kind::AnswerTooLarge.into(),
+    }
+}
+
+fn too_long(_: TooLong) -> TransportError {
+    TransportError::new(Kind::Other).with_source("the request is longer than MQTT can tell")
+}

@@ -1,0 +1,13 @@
+//! MQTT: the exchange of bytes for whoever has a byte stream, and a transport over TLS.
+//!
+//! [`Exchange`] needs neither a feature nor the standard library. `MqttTransport` is the one that works out of the box (feature
+//! `mqtt`). Whoever has an MQTT client needs neither: see [`protocol::mqtt`](crate::protocol::mqtt).
+
+#[cfg(feature = "mqtt")]
+mod blocking;
+mod exchange;
+pub(crate) mod packet;
+
+#[cfg(feature = "mqtt")]
+pub use blocking::{MqttTransport, MqttTransportBuilder};
+pub use exchange::Exchange;

@@ -1,0 +1,84 @@
+//! What a server sends.
+
+#[cfg(any(test, feature = "simulator"))]
+use alloc::vec::Vec;
+
+#[cfg(any(test, feature = "simulator"))]
+use super::fields::{TooLong, begin};
+use super::{Frame, FrameError, Publish, kind};
+
+/// A packet of a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FromServer<'a> {
+    /// A return code of 0 accepts the connection (section 3.2.2.3).
+    ConnAck {
+        session_present: bool,
+        code: u8,
+    },
+    Publish(Publish<'a>),
+    PubAck(u16),
+    /// For each topic filter the QoS that is granted, or [`REFUSED`].
+    SubAck {
+        packet_id: u16,
+        codes: &'a [u8],
+    },
+    UnsubAck(u16),
+    PingResp,
+}
+
+/// The return code of a subscription that was refused (section 3.9.3).
+pub(crate) const REFUSED: u8 = 0x80;
+
+impl<'a> FromServer<'a> {
+    pub(crate) fn decode(frame: Frame<'a>) -> Result<Self, FrameError> {
+        if frame.kind == kind::PUBLISH {
+            return Publish::decode(frame).map(Self::Publish);
+        }
+        let mut fields = frame.with_flags(0)?;
+        let packet = match frame.kind {
+            kind::CONNACK => {
+                let (flags, code) = (fields.byte()?, fields.byte()?);
+                if flags > 1 {
+                    return Err(FrameError::Malformed("a CONNACK with flags that there are not"));
+                }
+                Self::ConnAck { session_present: flags == 1, code }
+            }
+            kind::PUBACK => Self::PubAck(fields.packet_id()?),
+            kind::SUBACK => Self::SubAck { packet_id: fields.packet_id()?, codes: fields.rest() },
+            kind::UNSUBACK => Self::UnsubAck(fields.packet_id()?),
+            kind::PINGRESP => Self::PingResp,
+            _ => return Err(FrameError::Malformed("a packet that no server sends, or one of QoS 2")),
+        };
+        fields.end()?;
+        Ok(packet)
+    }
+}
+
+#[cfg(any(test, feature = "simulator"))]
+impl FromServer<'_> {
+    /// Appends the packet. Nothing of it is to be used where that fails.
+    pub(crate) fn encode(&self, output: &mut Vec<u8>) -> Result<(), TooLong> {
+        match self {
+            Self::Publish(publish) => publish.encode(output)?,
+            Self::ConnAck { session_present, code } => {
+                begin(output, kind::CONNACK, 0, &[2])?;
+                output.extend([u8::from(*session_present), *code]);
+            }
+            Self::PubAck(packet_id) => {
+                begin(output, kind::PUBACK, 0, &[2])?;
+                output.extend(packet_id.to_be_bytes());
+            }
+            Self::SubAck { packet_id, codes } => {
+                begin(output, kind::SUBACK, 0, &[2, codes.len()])?;
+                output.extend(packet_id.to_be_bytes());
+                output.extend(*codes);
+            }
+            Self::UnsubAck(packet_id) => {
+                begin(output, kind::UNSUBACK, 0, &[2])?;
+                output.extend(packet_id.to_be_bytes());
+            }
+            Self::PingResp => begin(output, kind::PINGRESP, 0, &[])?,
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,210 @@
+//! Connecting: from a host and a port to a stream of TLS, within the limits.
+
+use alloc::boxed::Box;
+use alloc::string::ToString;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::fmt;
+use core::net::SocketAddr;
+use core::time::Duration;
+use std::io;
+use std::net::TcpStream;
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, StreamOwned};
+
+use super::control::Control;
+use super::dns_cache::DnsCache;
+use super::failure::{explain_io, explain_tls};
+use super::proxy::Proxy;
+use super::roots::Roots;
+use super::stream::{Lower, Socket, TlsStream};
+use super::{CONNECT_LIMIT, RESOLVE_LIMIT, tls, tunnel};
+use crate::error::{TransportError, TransportErrorKind as Kind};
+
+/// Connects a transport. Its clones share what they know.
+#[derive(Clone)]
+pub(in crate::transport) struct Connector {
+    pub(in crate::transport) control: Control,
+    dns: DnsCache,
+    proxy: Option<Arc<Proxy>>,
+    /// Of the generation for which it was made. With it go the TLS sessions that can be resumed.
+    config: Arc<Mutex<Option<(u64, Arc<ClientConfig>)>>>,
+}
+
+/// What the builders of all transports choose.
+#[derive(Debug, Default)]
+pub(in crate::transport) struct NetBuilder {
+    roots: Roots,
+    proxy: Option<Proxy>,
+    dns: DnsCache,
+}
+
+impl NetBuilder {
+    pub(in crate::transport) fn roots(self, roots: Roots) -> Self {
+        Self { roots, ..self }
+    }
+
+    pub(in crate::transport) fn proxy(self, proxy: Option<Proxy>) -> Self {
+        Self { proxy, ..self }
+    }
+
+    pub(in crate::transport) fn resolver(
+        self,
+        lookup: impl Fn(&str, u16) -> io::Result<Vec<SocketAddr>> + Send + Sync + 'static,
+    ) -> Self {
+        Self { dns: DnsCache::new(lookup), ..self }
+    }
+
+    pub(in crate::transport) fn build(self) -> Connector {
+        let proxy = self.proxy.map(Arc::new);
+        Connector { control: Control::new(self.roots), dns: self.dns, proxy, config: Arc::default() }
+    }
+}
+
+/// The settings that the builders of all transports have in common, each around a [`NetBuilder`].
+macro_rules! net_settings {
+    () => {
+        /// Whose certificates are trusted. Default `Roots::bundled`, without the feature `bundled-roots` `Roots::platform`.
+        #[must_use]
+        pub fn roots(self, roots: $crate::transport::Roots) -> Self {
+            Self(self.0.roots(roots))
+        }
+
+        /// Through which proxy to go. Default none, whatever the environment says.
+        #[must_use]
+        pub fn proxy(self, proxy: impl Into<Option<$crate::transport::Proxy>>) -> Self {
+            Self(self.0.proxy(proxy.into()))
+        }
+
+        /// How a host name and a port become addresses, which are tried in their order. Called on a thread of its own. An error, or
+        /// no address, is [`NameNotResolved`](crate::error::TransportErrorKind::NameNotResolved). Default the system's resolver.
+        ///
+        /// A proxy looks names up by itself: then this is asked for the proxy alone.
+        #[must_use]
+        pub fn resolver(
+            self,
+            lookup: impl Fn(&str, u16) -> std::io::Result<alloc::vec::Vec<core::net::SocketAddr>> + Send + Sync + 'static,
+        ) -> Self {
+            Self(self.0.resolver(lookup))
+        }
+    };
+}
+pub(in crate::transport) use net_settings;
+
+impl Connector {
+    /// Connects to this host within the limits, and before that time in any case.
+    pub(in crate::transport) fn connect(
+        &self,
+        host: &str,
+        port: u16,
+        until: Instant,
+    ) -> Result<TlsStream, TransportError> {
+        let proxy = self.proxy.as_deref().filter(|proxy| proxy.is_for(host, port));
+        match proxy {
+            None => {
+                let (socket, _) = self.open(host, port, until)?;
+                self.shake_hands(host, Lower::Direct(socket))
+            }
+            Some(proxy) => {
+                let lower = self.open_through(proxy, host, port, until)?;
+                self.shake_hands(host, lower)
+            }
+        }
+    }
+
+    /// The next connection looks its name up again.
+    pub(in crate::transport) fn forget_addresses(&self) {
+        self.dns.forget();
+    }
+
+    fn open(&self, host: &str, port: u16, until: Instant) -> Result<(Socket, Instant), TransportError> {
+        let addresses = self.dns.addresses(host, port, until.min(after(RESOLVE_LIMIT)))?;
+        let until = until.min(after(CONNECT_LIMIT));
+        let tcp = connect_to_any(&addresses, until).map_err(explain_connect)?;
+        self.control.opened(&tcp).map_err(explain_io)?;
+        // Requests are small and are written as a whole.
+        let _ = tcp.set_nodelay(true);
+        Ok((Socket::new(tcp, until), until))
+    }
+
+    /// Opens a tunnel. What goes wrong as far as the proxy is the proxy's.
+    fn open_through(&self, proxy: &Proxy, host: &str, port: u16, until: Instant) -> Result<Lower, TransportError> {
+        let blame = |error: TransportError| match error.kind() {
+            Kind::NameNotResolved | Kind::CannotConnect => error.with_kind(Kind::Proxy),
+            _ => error,
+        };
+        let (socket, _) = self.open(proxy.host(), proxy.port(), until).map_err(blame)?;
+        let mut lower = Lower::Direct(socket);
+        if proxy.is_https() {
+            let tls = self.tls(proxy.host())?;
+            let Lower::Direct(socket) = lower else { return Err(Kind::Proxy.into()) };
+            let mut stream = Box::new(StreamOwned::new(tls, socket));
+            while stream.conn.is_handshaking() {
+                stream.conn.complete_io(&mut stream.sock).map_err(explain_io)?;
+            }
+            lower = Lower::Proxy(stream);
+        }
+        tunnel::open(&mut lower, proxy, host, port)?;
+        Ok(lower)
+    }
+
+    fn shake_hands(&self, host: &str, lower: Lower) -> Result<TlsStream, TransportError> {
+        TlsStream::new(self.tls(host)?, lower).map_err(explain_io)
+    }
+
+    fn tls(&self, host: &str) -> Result<ClientConnection, TransportError> {
+        let config = self.config().map_err(explain_tls)?;
+        let name = ServerName::try_from(host.trim_matches(['[', ']']).to_string());
+        let name = name.map_err(|error| TransportError::new(Kind::NameNotResolved).with_source(error))?;
+        ClientConnection::new(config, name).map_err(explain_tls)
+    }
+
+    fn config(&self) -> Result<Arc<ClientConfig>, rustls::Error> {
+        let (generation, roots) = self.control.roots();
+        let mut kept = self.config.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, config)) = kept.as_ref().filter(|(made_for, _)| *made_for == generation) {
+            return Ok(Arc::clone(config));
+        }
+        let config = tls::configuration(&roots)?;
+        *kept = Some((generation, Arc::clone(&config)));
+        Ok(config)
+    }
+}
+
+impl fmt::Debug for Connector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connector").field("proxy", &self.proxy).finish_non_exhaustive()
+    }
+}
+
+/// That long from now.
+pub(in crate::transport) fn after(duration: Duration) -> Instant {
+    let now = Instant::now();
+    now.checked_add(duration).unwrap_or(now)
+}
+
+/// Connects to the first address that answers. Each one gets half of what is left, the last one all of it, so that a dead route
+/// leaves time for another.
+fn connect_to_any(addresses: &[SocketAddr], until: Instant) -> io::Result<TcpStream> {
+    let mut problem = io::Error::from(io::ErrorKind::NotFound);
+    for (left_over, address) in (0..addresses.len()).rev().zip(addresses) {
+        let left = until.saturating_duration_since(Instant::now());
+        let limit = if left_over == 0 { left } else { left / 2 };
+        if limit.is_zero() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        match TcpStream::connect_timeout(address, limit) {
+            Ok(tcp) => return Ok(tcp),
+            Err(error) => problem = error,
+        }
+    }
+    Err(problem)
+}
+
+/// Whatever keeps a connection from coming about, it did not.
+fn explain_connect(error: io::Error) -> TransportError {
+    TransportError::new(Kind::CannotConnect).with_source(error)
+}

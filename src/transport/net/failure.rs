@@ -1,0 +1,86 @@
+//! What a socket and TLS report, in our words.
+
+use std::io;
+
+use rustls::CertificateError;
+
+use crate::error::{TransportError, TransportErrorKind as Kind};
+
+/// Explains an error of a connection that was open.
+pub(in crate::transport) fn explain_io(error: io::Error) -> TransportError {
+    TransportError::new(kind_of_io(&error)).with_source(error)
+}
+
+pub(super) fn explain_tls(error: rustls::Error) -> TransportError {
+    TransportError::new(kind_of_tls(&error)).with_source(error)
+}
+
+/// Whether the peer went away without a word, as a connection does that died while it was kept.
+pub(in crate::transport) fn is_hang_up(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::UnexpectedEof
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::BrokenPipe
+    )
+}
+
+fn kind_of_io(error: &io::Error) -> Kind {
+    // rustls reports through `io::Error` as soon as the handshake runs.
+    if let Some(error) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+        return kind_of_tls(error);
+    }
+    match error.kind() {
+        io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => Kind::TimedOut,
+        io::ErrorKind::InvalidData => Kind::AnswerBroken,
+        _ if is_hang_up(error) => Kind::AnswerBroken,
+        _ => Kind::CannotConnect,
+    }
+}
+
+fn kind_of_tls(error: &rustls::Error) -> Kind {
+    match error {
+        rustls::Error::InvalidCertificate(
+            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. },
+        ) => Kind::ClockNotSet,
+        rustls::Error::InvalidCertificate(_) => Kind::CertificateNotTrusted,
+        _ => Kind::Tls,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustls::pki_types::UnixTime;
+
+    #[test]
+    fn every_failure_of_a_socket_has_its_kind() {
+        for (error, expected) in [
+            (io::ErrorKind::ConnectionRefused, Kind::CannotConnect),
+            (io::ErrorKind::NetworkUnreachable, Kind::CannotConnect),
+            (io::ErrorKind::TimedOut, Kind::TimedOut),
+            (io::ErrorKind::UnexpectedEof, Kind::AnswerBroken),
+            (io::ErrorKind::ConnectionReset, Kind::AnswerBroken),
+        ] {
+            assert_eq!(explain_io(error.into()).kind(), expected, "{error:?}");
+        }
+    }
+
+    #[test]
+    fn a_certificate_from_the_future_means_that_the_clock_is_wrong() {
+        let kind = |error: rustls::Error| {
+            let wrapped = explain_io(io::Error::new(io::ErrorKind::InvalidData, error.clone())).kind();
+            assert_eq!(explain_tls(error).kind(), wrapped);
+            wrapped
+        };
+        let time = UnixTime::since_unix_epoch(core::time::Duration::ZERO);
+        let early = [CertificateError::NotValidYet, CertificateError::NotValidYetContext { time, not_before: time }];
+        for error in early {
+            assert_eq!(kind(rustls::Error::InvalidCertificate(error)), Kind::ClockNotSet);
+        }
+        let unknown = rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer);
+        assert_eq!(kind(unknown), Kind::CertificateNotTrusted);
+        assert_eq!(kind(rustls::Error::DecryptError), Kind::Tls);
+    }
+}

@@ -1,0 +1,127 @@
+//! Which hosts go without the proxy: `NO_PROXY`, by curl's rules.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::net::IpAddr;
+
+/// Hosts that are reached directly.
+#[derive(Clone, Debug, Default)]
+pub(super) struct NoProxy(Vec<Exempt>);
+
+#[derive(Clone, Debug)]
+enum Exempt {
+    Everything,
+    /// A domain with all below it, in lower case, and at this port only where there is one.
+    Domain {
+        name: String,
+        port: Option<u16>,
+    },
+    /// The addresses that begin with so many bits of this one.
+    Addresses {
+        network: IpAddr,
+        bits: u8,
+    },
+}
+
+impl NoProxy {
+    /// Reads names, addresses and networks between commas or spaces. What makes no sense exempts nothing.
+    pub(super) fn parse(text: &str) -> Self {
+        if text.trim_ascii() == "*" {
+            return Self([Exempt::Everything].into());
+        }
+        let entries = text.split([',', ' ', '\t']).filter(|entry| !entry.is_empty());
+        Self(entries.filter_map(Exempt::parse).collect())
+    }
+
+    pub(super) fn contains(&self, host: &str, port: u16) -> bool {
+        let host = host.trim_matches(['[', ']']);
+        let address = host.parse::<IpAddr>().ok();
+        let host = host.trim_end_matches('.').to_ascii_lowercase();
+        self.0.iter().any(|exempt| match (exempt, address) {
+            (Exempt::Everything, _) => true,
+            (Exempt::Addresses { network, bits }, Some(address)) => is_within(address, *network, *bits),
+            (Exempt::Domain { name, port: at }, None) => {
+                let above = host.strip_suffix(name.as_str());
+                at.is_none_or(|at| at == port) && above.is_some_and(|above| above.is_empty() || above.ends_with('.'))
+            }
+            _ => false,
+        })
+    }
+}
+
+impl Exempt {
+    fn parse(entry: &str) -> Option<Self> {
+        let bare = entry.trim_matches(['[', ']']);
+        if let Ok(network) = bare.parse() {
+            return Some(Self::Addresses { network, bits: all_bits(network) });
+        }
+        if let Some((network, bits)) = bare.split_once('/') {
+            let network = network.trim_end_matches(']').parse().ok()?;
+            let bits = bits.parse().ok().filter(|bits| *bits <= all_bits(network))?;
+            return Some(Self::Addresses { network, bits });
+        }
+        let (name, port) = match entry.split_once(':') {
+            Some((name, port)) => (name, Some(port.parse().ok()?)),
+            None => (entry, None),
+        };
+        let name = name.trim_end_matches('.');
+        let name = name.strip_prefix('.').unwrap_or(name).to_ascii_lowercase();
+        if name.is_empty() { None } else { Some(Self::Domain { name, port }) }
+    }
+}
+
+fn all_bits(address: IpAddr) -> u8 {
+    if address.is_ipv4() { 32 } else { 128 }
+}
+
+fn is_within(address: IpAddr, network: IpAddr, bits: u8) -> bool {
+    match (address, network) {
+        (IpAddr::V4(address), IpAddr::V4(network)) => {
+            let differ = address.to_bits() ^ network.to_bits();
+            differ.leading_zeros() >= bits.into()
+        }
+        (IpAddr::V6(address), IpAddr::V6(network)) => {
+            let differ = address.to_bits() ^ network.to_bits();
+            differ.leading_zeros() >= bits.into()
+        }
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_domain_is_exempt_with_all_below_it_and_no_other() {
+        for entry in ["example.net", ".example.net", "EXAMPLE.net.", "other.example, example.net"] {
+            let exempt = NoProxy::parse(entry);
+            for host in ["example.net", "global.example.net", "Example.NET", "example.net."] {
+                assert!(exempt.contains(host, 443), "{entry}: {host}");
+            }
+            for host in ["myexample.net", "example.net.evil", "net", "10.0.0.1"] {
+                assert!(!exempt.contains(host, 443), "{entry}: {host}");
+            }
+        }
+        assert!(NoProxy::parse(" * ").contains("anything", 1));
+        assert!(!NoProxy::parse("").contains("example.net", 443));
+    }
+
+    #[test]
+    fn addresses_and_networks_are_exempt_by_their_bits() {
+        let exempt = NoProxy::parse("10.1.2.3,192.168.0.0/16,[::1],fe80::/10,1.2.3.4/33,nonsense/8");
+        for host in ["10.1.2.3", "192.168.255.1", "::1", "[::1]", "fe80::1", "[febf::1]"] {
+            assert!(exempt.contains(host, 443), "{host}");
+        }
+        for host in ["10.1.2.4", "192.169.0.1", "::2", "fec0::1", "1.2.3.4", "nonsense"] {
+            assert!(!exempt.contains(host, 443), "{host}");
+        }
+    }
+
+    #[test]
+    fn an_entry_with_a_port_counts_for_that_port() {
+        let exempt = NoProxy::parse("example.net:8883");
+        assert!(exempt.contains("hub.example.net", 8883));
+        assert!(!exempt.contains("hub.example.net", 443));
+    }
+}

@@ -1,0 +1,156 @@
+//! A byte stream that keeps to a deadline: a socket, and TLS around it, through a proxy or not.
+
+use alloc::boxed::Box;
+use core::time::Duration;
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
+use std::time::Instant;
+
+use rustls::{ClientConnection, StreamOwned};
+
+/// A socket that gives up when the time is up.
+pub(super) struct Socket {
+    tcp: TcpStream,
+    until: Instant,
+}
+
+impl Socket {
+    pub(super) fn new(tcp: TcpStream, until: Instant) -> Self {
+        Self { tcp, until }
+    }
+
+    fn left(&self) -> io::Result<Option<Duration>> {
+        let left = self.until.saturating_duration_since(Instant::now());
+        if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(Some(left)) }
+    }
+}
+
+/// A system reports a socket's time limit as one or the other.
+fn timed_out<T>(result: io::Result<T>) -> io::Result<T> {
+    result.map_err(|error| match error.kind() {
+        io::ErrorKind::WouldBlock => io::ErrorKind::TimedOut.into(),
+        _ => error,
+    })
+}
+
+impl Read for Socket {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.tcp.set_read_timeout(self.left()?)?;
+        timed_out(self.tcp.read(buffer))
+    }
+}
+
+impl Write for Socket {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.tcp.set_write_timeout(self.left()?)?;
+        timed_out(self.tcp.write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What TLS to the service runs on.
+pub(super) enum Lower {
+    Direct(Socket),
+    /// TLS to the proxy itself.
+    Proxy(Box<StreamOwned<ClientConnection, Socket>>),
+}
+
+impl Lower {
+    fn socket(&mut self) -> &mut Socket {
+        match self {
+            Self::Direct(socket) => socket,
+            Self::Proxy(stream) => &mut stream.sock,
+        }
+    }
+}
+
+impl Read for Lower {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Direct(socket) => socket.read(buffer),
+            Self::Proxy(stream) => stream.read(buffer),
+        }
+    }
+}
+
+impl Write for Lower {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Direct(socket) => socket.write(bytes),
+            Self::Proxy(stream) => stream.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Direct(socket) => socket.flush(),
+            Self::Proxy(stream) => stream.flush(),
+        }
+    }
+}
+
+/// A connection to the service.
+pub(in crate::transport) struct TlsStream(StreamOwned<ClientConnection, Lower>);
+
+impl TlsStream {
+    /// Shakes hands.
+    pub(super) fn new(mut tls: ClientConnection, mut lower: Lower) -> io::Result<Self> {
+        tls.complete_io(&mut lower)?;
+        Ok(Self(StreamOwned::new(tls, lower)))
+    }
+
+    /// Sets when reading and writing fail with [`io::ErrorKind::TimedOut`].
+    pub(in crate::transport) fn set_deadline(&mut self, until: Instant) {
+        self.0.sock.socket().until = until;
+    }
+
+    /// Whether the peer has neither closed the connection nor sent anything that nobody asked for.
+    #[cfg(feature = "https")]
+    pub(in crate::transport) fn is_open(&mut self) -> bool {
+        // TLS 1.3 sends its tickets when it likes, so what came has to be looked into.
+        self.0.sock.socket().until = Instant::now() + Duration::from_secs(60);
+        loop {
+            let tcp = &self.0.sock.socket().tcp;
+            let waiting = tcp.set_nonblocking(true).and_then(|()| tcp.peek(&mut [0]));
+            let restored = tcp.set_nonblocking(false).is_ok();
+            match waiting {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return restored,
+                Ok(1..) if restored => {}
+                _ => return false,
+            }
+            let read = self.0.conn.read_tls(&mut self.0.sock).map(|_| self.0.conn.process_new_packets());
+            let nothing_came =
+                |state: &rustls::IoState| state.plaintext_bytes_to_read() == 0 && !state.peer_has_closed();
+            if !matches!(read, Ok(Ok(state)) if nothing_came(&state)) {
+                return false;
+            }
+        }
+    }
+
+    /// Tells the peer that nothing more comes, as far as that can be done at once.
+    #[cfg(feature = "mqtt")]
+    pub(in crate::transport) fn close(&mut self) {
+        self.0.conn.send_close_notify();
+        // The peer may be gone already.
+        let _ = self.0.flush();
+    }
+}
+
+impl Read for TlsStream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buffer)
+    }
+}
+
+impl Write for TlsStream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
