@@ -3,14 +3,15 @@
 mod support;
 
 use std::fs;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use azure_iot_dps::identity::HostName;
 use azure_iot_dps::simulator::{
-    EnrollmentGroup, IndividualEnrollment, Record, ServeError, Simulator, SimulatorBuilder,
+    EnrollmentGroup, IndividualEnrollment, Limits, Record, ServeError, Simulator, SimulatorBuilder, SimulatorServer,
+    SimulatorServerBuilder,
 };
 use azure_iot_dps::{DeviceKey, GroupKey, IdScope, RegistrationId};
 use clap::Parser;
@@ -25,7 +26,11 @@ struct Arguments {
     /// Where to listen; port 0 picks a free one
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8443")]
     listen: SocketAddr,
-    /// Listen on an address that other machines can reach, too
+    /// Where to listen for MQTT, for the service and the hub; port 0 picks a free one [default: 127.0.0.1:8883, unless another program
+    /// has it]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    mqtt_listen: Option<SocketAddr>,
+    /// Listen on addresses that other machines can reach, too
     #[arg(long)]
     let_other_machines_connect: bool,
     /// A name of this machine by which others reach it, for the certificate; may be repeated
@@ -49,6 +54,14 @@ struct Arguments {
     /// How many polls are answered with "assigning"
     #[arg(long, value_name = "N", default_value_t = 1)]
     assigning_polls: u32,
+    /// How many registrations the service takes in a minute, of all devices together, before it answers 429 [default: any number]
+    #[arg(long, value_name = "N")]
+    throttle: Option<u32>,
+    /// What goes wrong with a device's next requests; may be repeated, and happens in that order. WHAT is a status such as 429 or 503,
+    /// `failed` (the registration fails), `drop` or `drop-after` (the connection is closed before or after the answer), `cut:BYTES`
+    /// (within it), `slow:SECONDS`, `silence` (no answer comes), `garbage`, or for MQTT `connack:CODE` (the connection is refused)
+    #[arg(long, value_name = "REGISTRATION_ID=WHAT[*TIMES]")]
+    fault: Vec<String>,
     /// Write the certificate authority that clients must trust to this file, as PEM
     #[arg(long, value_name = "FILE")]
     ca_out: Option<PathBuf>,
@@ -60,16 +73,9 @@ fn main() -> ExitCode {
 
 fn run(arguments: &Arguments) -> Result<()> {
     let sim = simulator(arguments)?;
+    arguments.fault.iter().try_for_each(|text| add_fault(&sim, text))?;
     let mut watch = sim.watch();
-    let server = if arguments.let_other_machines_connect {
-        sim.serve_to_anybody_at(arguments.listen, &arguments.name)?
-    } else {
-        let server = sim.serve_at(arguments.listen);
-        server.map_err(|error| match error {
-            ServeError::NotLoopback { .. } => format!("{error}; --let-other-machines-connect allows it").into(),
-            error => Box::<dyn std::error::Error>::from(error),
-        })?
-    };
+    let server = start(&sim, arguments)?;
     if let Some(file) = &arguments.ca_out {
         fs::write(file, server.ca_pem()).map_err(|error| format!("{}: {error}", file.display()))?;
     }
@@ -80,6 +86,9 @@ fn run(arguments: &Arguments) -> Result<()> {
         print(&format!("group demo, key {}\n", Simulator::demo_group_key()))?;
         print(&format!("device {registration_id}, key {}\n", key.to_base64().as_str()))?;
     }
+    if let Some(endpoint) = server.mqtt_endpoint() {
+        print(&format!("listening on mqtts://{endpoint}\n"))?;
+    }
     print(&format!("listening on https://{}\n", server.endpoint()))?;
     loop {
         if let Some(record) = watch.next(Duration::from_secs(3600)) {
@@ -87,6 +96,61 @@ fn run(arguments: &Arguments) -> Result<()> {
         }
     }
 }
+
+/// Listens, without MQTT where nobody asked for it by an address and another program has the port.
+fn start(sim: &Simulator, arguments: &Arguments) -> Result<SimulatorServer> {
+    const MQTT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8883);
+    let mut builder = sim.server().address(arguments.listen).mqtt_address(arguments.mqtt_listen.unwrap_or(MQTT));
+    if arguments.let_other_machines_connect {
+        builder = arguments.name.iter().cloned().fold(builder.let_others_connect(), SimulatorServerBuilder::name);
+    }
+    let without_mqtt = builder.clone().mqtt_address(None);
+    match builder.start() {
+        Err(ServeError::Listen { address, source }) if address == MQTT && arguments.mqtt_listen.is_none() => {
+            eprintln!("no MQTT: {MQTT} cannot be listened on ({source}); --mqtt-listen takes another address");
+            Ok(without_mqtt.start()?)
+        }
+        Err(error @ ServeError::NotLoopback { .. }) => {
+            Err(format!("{error}; --let-other-machines-connect allows it").into())
+        }
+        result => Ok(result?),
+    }
+}
+
+/// Puts in store what a flag spells out, such as `my-device=429*2`.
+fn add_fault(sim: &Simulator, text: &str) -> Result<()> {
+    const FORM: &str = "not REGISTRATION_ID=WHAT or REGISTRATION_ID=WHAT*TIMES; see --help";
+    let wrong = || format!("--fault {text}: {FORM}");
+    let (registration_id, what) = text.split_once('=').ok_or_else(wrong)?;
+    let (what, times) = match what.split_once('*') {
+        Some((what, times)) => (what, times.parse().map_err(|_| wrong())?),
+        None => (what, 1),
+    };
+    let (what, number) = what.split_once(':').map_or((what, None), |(what, number)| (what, Some(number)));
+    let number = number.map(str::parse::<u32>).transpose().map_err(|_| wrong())?;
+    let device = sim.device(&RegistrationId::new(registration_id)?);
+    let fault = match (what, number) {
+        ("failed", None) => device.answer(200).body(FAILED),
+        ("drop", None) => device.drop_before_answer(),
+        ("drop-after", None) => device.drop_after_answer(),
+        ("silence", None) => device.silence(),
+        ("garbage", None) => device.garbage(b"this is neither HTTP nor MQTT\r\n\r\n"),
+        ("cut", Some(bytes)) => device.cut_after(usize::try_from(bytes)?),
+        ("slow", Some(seconds)) => device.answer_slowly(Duration::from_secs(seconds.into())),
+        ("connack", Some(code)) => device.refuse_connection(u8::try_from(code).map_err(|_| wrong())?),
+        (status, None) => match status.parse() {
+            Ok(status @ 200..=599) => device.answer(status),
+            _ => return Err(wrong().into()),
+        },
+        _ => return Err(wrong().into()),
+    };
+    fault.times(times);
+    Ok(())
+}
+
+/// A registration whose allocation failed.
+const FAILED: &str = r#"{"operationId":"5.0","status":"failed","registrationState":
+    {"status":"failed","errorCode":400207,"errorMessage":"As --fault has it."}}"#;
 
 fn simulator(arguments: &Arguments) -> Result<Simulator> {
     let pair = |text: &'_ str| match text.split_once('=') {
@@ -96,7 +160,11 @@ fn simulator(arguments: &Arguments) -> Result<Simulator> {
     let mut builder = Simulator::builder()
         .id_scope(arguments.id_scope.clone())
         .retry_after(Duration::from_secs(arguments.retry_after))
-        .assigning_polls(arguments.assigning_polls);
+        .assigning_polls(arguments.assigning_polls)
+        .limits(match arguments.throttle {
+            Some(registrations) => Limits::NONE.registrations_per_minute(registrations),
+            None => Limits::NONE,
+        });
     for text in &arguments.group {
         let (name, key) = pair(text)?;
         builder = builder.group(EnrollmentGroup::new(&name, &GroupKey::from_base64(&key)?));

@@ -617,11 +617,13 @@ fn the_servers_certificate_is_one_that_strict_clients_take() {
 fn it_listens_on_loopback_only_unless_it_is_told_by_name_not_to() {
     let sim = Simulator::builder().build();
     let anywhere: SocketAddr = (Ipv4Addr::UNSPECIFIED, 0).into();
-    assert!(matches!(sim.serve_at(anywhere), Err(ServeError::NotLoopback { address }) if address == anywhere));
-    let server = sim.serve_at("127.0.0.1:0".parse().expect("an address")).expect("serves");
+    assert!(
+        matches!(sim.server().address(anywhere).start(), Err(ServeError::NotLoopback { address }) if address == anywhere)
+    );
+    let server = sim.server().address("127.0.0.1:0".parse().expect("an address")).start().expect("serves");
     assert_ne!(server.endpoint().port().expect("a port"), 0);
     let taken = format!("127.0.0.1:{}", server.endpoint().port().expect("a port")).parse().expect("an address");
-    assert!(matches!(sim.serve_at(taken), Err(ServeError::Listen(_))));
+    assert!(matches!(sim.server().address(taken).start(), Err(ServeError::Listen { address, .. }) if address == taken));
 }
 
 // The program

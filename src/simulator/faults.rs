@@ -74,7 +74,25 @@ impl DeviceHandle {
         self.add(Effect::DateOff(seconds))
     }
 
-    /// These bytes come back instead of HTTP, and the connection is closed.
+    /// No answer to its next request ever comes, but the connection stays open.
+    #[allow(clippy::must_use_candidate, reason = "the fault is in store already")]
+    pub fn silence(&self) -> FaultHandle {
+        self.add(Effect::Slow(Duration::MAX))
+    }
+
+    /// Over MQTT, the answer to its next request comes before the request's acknowledgement; over HTTP nothing is different.
+    #[allow(clippy::must_use_candidate, reason = "the fault is in store already")]
+    pub fn answer_out_of_order(&self) -> FaultHandle {
+        self.add(Effect::OutOfOrder)
+    }
+
+    /// Its next MQTT connection is refused with this CONNACK return code: 3 is an unavailable server, 5 an unauthorized client.
+    #[allow(clippy::must_use_candidate, reason = "the fault is in store already")]
+    pub fn refuse_connection(&self, code: u8) -> FaultHandle {
+        self.add(Effect::RefuseConnection(code))
+    }
+
+    /// These bytes come back instead of the protocol's, and the connection is closed.
     #[allow(clippy::must_use_candidate, reason = "the fault is in store already")]
     pub fn garbage(&self, bytes: &[u8]) -> FaultHandle {
         self.add(Effect::Garbage(bytes.into()))

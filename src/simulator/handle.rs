@@ -11,12 +11,12 @@ use crate::identity::{DeviceId, HostName, IdScope, RegistrationId};
 use crate::key::DeviceKey;
 use crate::protocol::{Request, Response};
 use crate::simulator::faults::DeviceHandle;
-use crate::simulator::front::http::HttpRequest;
+use crate::simulator::front::http::{HttpAnswer, HttpRequest};
 use crate::simulator::journal::{Journal, Record, Watch};
 use crate::simulator::lock::lock;
 use crate::simulator::service::Service;
 use crate::simulator::settings::{DEMO_KEY, Settings};
-use crate::simulator::state::{Delivery, State};
+use crate::simulator::state::{Delivery, Reply, State};
 use crate::time::{Clock, Now, UnixTime};
 use crate::transport::Transport;
 
@@ -98,11 +98,12 @@ impl Simulator {
         body: &[u8],
     ) -> Option<Response<'static>> {
         let request = HttpRequest { method, target, headers: headers.to_vec(), body };
-        match self.deliver(&request, BEGINNING.saturating_add(self.elapsed())) {
-            Delivery::Whole { answer, after, .. } => {
+        match self.deliver(&request, self.unix()) {
+            Delivery::Whole { reply, after, .. } => {
                 self.clock().advance(after.min(time_limit));
-                (after <= time_limit).then(|| answer.into_response())
+                (after <= time_limit).then(|| self.http_answer(reply).into_response())
             }
+            Delivery::OutOfOrder(reply) => Some(self.http_answer(reply).into_response()),
             Delivery::Cut { .. } | Delivery::Garbage(_) | Delivery::Nothing => None,
         }
     }
@@ -135,7 +136,23 @@ impl Simulator {
     }
 
     pub(super) fn deliver(&self, request: &HttpRequest<'_>, unix: Duration) -> Delivery {
-        lock(&self.state).deliver(request, unix)
+        let (question, known) = request.question();
+        lock(&self.state).deliver(&question, known, unix)
+    }
+
+    pub(super) fn http_answer(&self, reply: Reply) -> HttpAnswer {
+        HttpAnswer::from_reply(reply, lock(&self.state).service().settings().id_scope.as_str())
+    }
+
+    /// The time since 1970 by [`Simulator::clock`].
+    pub(super) fn unix(&self) -> Duration {
+        BEGINNING.saturating_add(self.elapsed())
+    }
+
+    /// Puts a message from the cloud in store for a device of the hub, which gets it over MQTT or over HTTP,
+    /// `GET /devices/{deviceId}/messages/devicebound`. Returns `false` where 50 messages wait already.
+    pub fn send_to_device(&self, device_id: &DeviceId, body: &[u8]) -> bool {
+        lock(&self.state).mailboxes.queue(device_id.as_str(), body)
     }
 
     fn elapsed(&self) -> Duration {
@@ -157,14 +174,15 @@ impl Transport for SimulatorTransport {
             headers: head.headers().collect(),
             body: request.body().unwrap_or_default(),
         };
-        match self.0.deliver(&http, BEGINNING.saturating_add(self.0.elapsed())) {
-            Delivery::Whole { answer, after, .. } => {
+        match self.0.deliver(&http, self.0.unix()) {
+            Delivery::Whole { reply, after, .. } => {
                 self.0.clock().advance(after.min(request.time_limit()));
                 if after > request.time_limit() {
                     return Err(TransportErrorKind::TimedOut.into());
                 }
-                Ok(answer.into_response())
+                Ok(self.0.http_answer(reply).into_response())
             }
+            Delivery::OutOfOrder(reply) => Ok(self.0.http_answer(reply).into_response()),
             Delivery::Cut { .. } | Delivery::Garbage(_) | Delivery::Nothing => {
                 Err(TransportErrorKind::AnswerBroken.into())
             }

@@ -44,9 +44,26 @@ pub enum Asked {
         /// The device, by its name in the hub.
         device_id: String,
     },
+    /// Is there a message for a device? From the hub.
+    ReceiveMessage {
+        /// The device, by its name in the hub.
+        device_id: String,
+    },
+    /// A device is done with a message of the hub.
+    CompleteMessage {
+        /// The device, by its name in the hub.
+        device_id: String,
+        /// The message, by the token that came with it.
+        lock_token: String,
+    },
+    /// Open a connection of MQTT to the hub.
+    Connect {
+        /// The device, by its name in the hub.
+        device_id: String,
+    },
     /// Something that neither the service nor the hub has, as its protocol spelt it.
     Other {
-        /// Over HTTP, the method and the target.
+        /// Over HTTP, the method and the target; over MQTT, the topic.
         text: String,
     },
 }
@@ -57,10 +74,11 @@ impl Asked {
             Self::Register { registration_id: id }
             | Self::StatusLookup { registration_id: id }
             | Self::SendMessage { device_id: id }
+            | Self::ReceiveMessage { device_id: id }
+            | Self::Connect { device_id: id }
             | Self::Other { text: id } => id.len(),
-            Self::OperationStatus { registration_id, operation_id } => {
-                registration_id.len().saturating_add(operation_id.len())
-            }
+            Self::OperationStatus { registration_id: id, operation_id: more }
+            | Self::CompleteMessage { device_id: id, lock_token: more } => id.len().saturating_add(more.len()),
         }
     }
 }
@@ -73,6 +91,9 @@ impl fmt::Display for Asked {
             Self::OperationStatus { registration_id, .. } => write!(f, "poll {registration_id}"),
             Self::StatusLookup { registration_id } => write!(f, "look {registration_id} up"),
             Self::SendMessage { device_id } => write!(f, "message of {device_id}"),
+            Self::ReceiveMessage { device_id } => write!(f, "message for {device_id}"),
+            Self::CompleteMessage { device_id, .. } => write!(f, "message for {device_id} is done"),
+            Self::Connect { device_id } => write!(f, "connect of {device_id}"),
             Self::Other { text } => f.write_str(text),
         }
     }

@@ -62,6 +62,7 @@ mod enrollment;
 mod faults;
 mod front;
 mod handle;
+mod hub_state;
 mod ids;
 mod journal;
 mod limits;
@@ -76,6 +77,7 @@ mod settings;
 mod state;
 #[cfg(test)]
 mod tests;
+mod virtual_mqtt;
 
 pub use allocation::{Allocation, AllocationRequest};
 pub use builder::SimulatorBuilder;
@@ -85,4 +87,5 @@ pub use handle::{Simulator, SimulatorClock, SimulatorTransport};
 pub use journal::{Asked, Record, Watch};
 pub use limits::Limits;
 #[cfg(feature = "simulator-server")]
-pub use server::{ServeError, SimulatorServer};
+pub use server::{ServeError, SimulatorServer, SimulatorServerBuilder};
+pub use virtual_mqtt::{SimulatorMqtt, SimulatorMqttTransport};

@@ -23,6 +23,10 @@ pub(super) enum Effect {
     Garbage(Vec<u8>),
     /// The service refuses the device's key, whichever it is.
     RefuseKey,
+    /// What comes back is in the wrong order.
+    OutOfOrder,
+    /// An MQTT connection is refused with this return code.
+    RefuseConnection(u8),
 }
 
 #[derive(Clone, Debug)]
@@ -61,14 +65,28 @@ impl Script {
 
     /// What happens to the next request, which comes at this time since 1970.
     pub(super) fn next(&mut self, to_service: bool, now: Duration) -> Option<Effect> {
-        self.faults.retain(|fault| fault.times > 0);
-        if let Some(fault) = self.faults.first_mut() {
-            fault.times = fault.times.saturating_sub(1);
-            return Some(fault.effect.clone());
+        if let Some(effect) = self.take(|effect| !matches!(effect, Effect::RefuseConnection(_))) {
+            return Some(effect);
         }
         let (duration, since) = self.keys_refused.as_mut().filter(|_| to_service)?;
         let since = *since.get_or_insert(now);
         (now.saturating_sub(since) < *duration).then_some(Effect::RefuseKey)
+    }
+
+    /// The return code that refuses the next MQTT connection.
+    pub(super) fn next_connection(&mut self) -> Option<u8> {
+        match self.take(|effect| matches!(effect, Effect::RefuseConnection(_)))? {
+            Effect::RefuseConnection(code) => Some(code),
+            _ => None,
+        }
+    }
+
+    /// Lets the first fault of that kind happen.
+    fn take(&mut self, is_wanted: impl Fn(&Effect) -> bool) -> Option<Effect> {
+        self.faults.retain(|fault| fault.times > 0);
+        let fault = self.faults.iter_mut().find(|fault| is_wanted(&fault.effect))?;
+        fault.times = fault.times.saturating_sub(1);
+        Some(fault.effect.clone())
     }
 
     pub(super) fn clear(&mut self) {

@@ -6,10 +6,10 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use crate::simulator::front::http::{HttpAnswer, HttpRequest};
-use crate::simulator::journal::{Journal, Record};
+use crate::simulator::hub_state::Mailboxes;
+use crate::simulator::journal::{Asked, Journal, Record};
 use crate::simulator::script::{Effect, Script};
-use crate::simulator::service::{Addressee, Answer, Service};
+use crate::simulator::service::{Addressee, Answer, Question, Service, Unknown};
 use crate::time::UnixTime;
 
 /// An answer and what happens to it on its way.
@@ -20,13 +20,32 @@ use crate::time::UnixTime;
 )]
 pub(super) enum Delivery {
     /// It arrives, after that long; then the connection is closed or not.
-    Whole { answer: HttpAnswer, after: Duration, close: bool },
+    Whole { reply: Reply, after: Duration, close: bool },
+    /// It arrives before what should come before it.
+    OutOfOrder(Reply),
     /// So many bytes of it arrive.
-    Cut { answer: HttpAnswer, bytes: usize },
-    /// These bytes arrive, which are no HTTP.
+    Cut { reply: Reply, bytes: usize },
+    /// These bytes arrive, which are none of the protocol.
     Garbage(Vec<u8>),
     /// Nothing arrives.
     Nothing,
+}
+
+/// An answer, and what a test puts in its place.
+#[derive(Debug)]
+pub(super) struct Reply {
+    pub(super) answer: Answer,
+    /// Headers, in the words of HTTP.
+    pub(super) headers: Vec<(&'static str, String)>,
+    pub(super) body: Option<Vec<u8>>,
+    /// As the service sometimes sends its errors: with nothing that repeats the error code.
+    pub(super) bare: bool,
+}
+
+impl Reply {
+    fn new(answer: Answer) -> Self {
+        Self { answer, headers: Vec::new(), body: None, bare: false }
+    }
 }
 
 /// The service, and what is in store for each device.
@@ -35,12 +54,14 @@ pub(super) struct State {
     service: Service,
     /// By registration ID in lower case.
     scripts: BTreeMap<String, Script>,
+    /// What the hub has for its devices.
+    pub(super) mailboxes: Mailboxes,
     journal: Arc<Journal>,
 }
 
 impl State {
     pub(super) fn new(service: Service, journal: Arc<Journal>) -> Self {
-        Self { service, scripts: BTreeMap::new(), journal }
+        Self { service, scripts: BTreeMap::new(), mailboxes: Mailboxes::default(), journal }
     }
 
     pub(super) fn service(&self) -> &Service {
@@ -57,45 +78,54 @@ impl State {
         self.scripts.entry(key.into()).or_default()
     }
 
-    /// Answers a request that comes at this time since 1970, and says how the answer arrives.
-    pub(super) fn deliver(&mut self, request: &HttpRequest<'_>, now: Duration) -> Delivery {
-        let (question, known) = request.question();
+    /// Answers a question that comes at this time since 1970, and says how the answer arrives.
+    pub(super) fn deliver(&mut self, question: &Question<'_>, known: Result<(), Unknown>, now: Duration) -> Delivery {
         let key = self.service.device_of(&question.asked);
         let to_service = matches!(question.to, Addressee::Service { .. });
         let effect = self.scripts.get_mut(&key).and_then(|script| script.next(to_service, now));
-        let id_scope = self.service.settings().id_scope.clone();
         let bare = self.service.settings().bare_errors && to_service;
-        let mut answer = |date: Duration| {
+        let mut reply = |date: Duration| {
             let answer = match known {
-                Ok(()) => self.service.answer(&question, now),
+                Ok(()) => self.service.answer(question, &mut self.mailboxes, now),
                 Err(unknown) => self.service.refuse_unknown(&question.to, unknown, now),
             };
-            let answer = HttpAnswer::from_answer(Answer { date, ..answer }, id_scope.as_str());
-            if bare && answer.status >= 400 { answer.bare() } else { answer }
+            let bare = bare && answer.status >= 400;
+            Reply { bare, ..Reply::new(Answer { date, ..answer }) }
         };
-        let whole = |answer| Delivery::Whole { answer, after: Duration::ZERO, close: false };
+        let whole = |reply| Delivery::Whole { reply, after: Duration::ZERO, close: false };
         let delivery = match effect {
-            None => whole(answer(now)),
-            Some(Effect::DropBefore) => Delivery::Nothing,
-            Some(Effect::RefuseKey) => whole(HttpAnswer::from_answer(self.service.refuse_key(now), id_scope.as_str())),
+            None => whole(reply(now)),
+            Some(Effect::DropBefore | Effect::RefuseConnection(_)) => Delivery::Nothing,
+            Some(Effect::RefuseKey) => whole(Reply::new(self.service.refuse_key(now))),
             Some(Effect::Garbage(bytes)) => Delivery::Garbage(bytes),
             Some(Effect::Answer { status, headers, body }) => {
-                let answer = HttpAnswer::from_answer(self.service.scripted(status, now), id_scope.as_str());
-                whole(answer.scripted(headers, body))
+                whole(Reply { headers, body, ..Reply::new(self.service.scripted(status, now)) })
             }
-            Some(Effect::CutAfter(bytes)) => Delivery::Cut { answer: answer(now), bytes },
-            Some(Effect::DropAfter) => Delivery::Whole { answer: answer(now), after: Duration::ZERO, close: true },
-            Some(Effect::Slow(after)) => Delivery::Whole { answer: answer(now), after, close: false },
+            Some(Effect::CutAfter(bytes)) => Delivery::Cut { reply: reply(now), bytes },
+            Some(Effect::DropAfter) => Delivery::Whole { reply: reply(now), after: Duration::ZERO, close: true },
+            Some(Effect::Slow(after)) => Delivery::Whole { reply: reply(now), after, close: false },
+            Some(Effect::OutOfOrder) => Delivery::OutOfOrder(reply(now)),
             Some(Effect::DateOff(seconds)) => {
-                whole(answer(Duration::from_secs(now.as_secs().saturating_add_signed(seconds))))
+                whole(reply(Duration::from_secs(now.as_secs().saturating_add_signed(seconds))))
             }
         };
-        self.journal.write(Record::Request {
-            at: UnixTime::from_secs(now.as_secs()),
-            asked: question.asked,
-            body: request.body.into(),
-            status: if let Delivery::Whole { answer, .. } = &delivery { Some(answer.status) } else { None },
-        });
+        let status = match &delivery {
+            Delivery::Whole { reply, .. } | Delivery::OutOfOrder(reply) => Some(reply.answer.status),
+            _ => None,
+        };
+        self.note(question.asked.clone(), question.body, status, now);
         delivery
+    }
+
+    /// The return code that keeps the MQTT connection of whoever would ask this from coming about.
+    pub(super) fn next_connection(&mut self, asked: &Asked) -> Option<u8> {
+        let key = self.service.device_of(asked);
+        self.scripts.get_mut(&key)?.next_connection()
+    }
+
+    /// Writes into the journal what was asked.
+    pub(super) fn note(&self, asked: Asked, body: &[u8], status: Option<u16>, now: Duration) {
+        let at = UnixTime::from_secs(now.as_secs());
+        self.journal.write(Record::Request { at, asked, body: body.into(), status });
     }
 }

@@ -9,7 +9,11 @@ use crate::encoding::percent_decode;
 use crate::protocol::Response;
 use crate::simulator::journal::Asked;
 use crate::simulator::service::{Addressee, Answer, ErrorCode, Question, Unknown};
+use crate::simulator::state::Reply;
 use crate::time::{UnixTime, http_date};
+
+/// The hub, asked by a device, not by a module of one.
+const HUB: Addressee<'_> = Addressee::Hub { module_id: None };
 
 /// A request, complete.
 pub(in crate::simulator) struct HttpRequest<'a> {
@@ -41,17 +45,27 @@ impl<'a> HttpRequest<'a> {
         query.split('&').filter_map(|pair| pair.split_once('=')).find(|(it, _)| *it == name).map(|(_, value)| value)
     }
 
+    /// What the hub is asked about a device.
+    fn asked_of_hub(&self, device_id: String, path: &[&str]) -> Result<Asked, Unknown> {
+        match (self.method, path) {
+            // Some clients end the path with a slash, as the topic of MQTT does.
+            ("POST", ["messages", "events"] | ["messages", "events", ""]) => Ok(Asked::SendMessage { device_id }),
+            ("GET", ["messages", "devicebound"]) => Ok(Asked::ReceiveMessage { device_id }),
+            ("DELETE", ["messages", "devicebound", lock_token]) => {
+                Ok(Asked::CompleteMessage { device_id, lock_token: (*lock_token).to_owned() })
+            }
+            (_, ["messages", "events" | "devicebound", ..]) => Err(Unknown::Method),
+            _ => Err(Unknown::Resource),
+        }
+    }
+
     /// What is asked, and whether there is such a question at all.
     pub(in crate::simulator) fn question(&self) -> (Question<'a>, Result<(), Unknown>) {
         let decode =
             |segment: &str| String::from_utf8_lossy(&percent_decode(segment).collect::<Vec<u8>>()).into_owned();
         let segments: Vec<&'a str> = self.path().split('/').skip(1).collect();
         let (to, asked) = match &segments[..] {
-            ["devices", device_id, "messages", "events"] if self.method == "POST" => {
-                (Addressee::Hub, Ok(Asked::SendMessage { device_id: decode(device_id) }))
-            }
-            ["devices", _, "messages", "events"] => (Addressee::Hub, Err(Unknown::Method)),
-            ["devices", ..] => (Addressee::Hub, Err(Unknown::Resource)),
+            ["devices", device_id, rest @ ..] => (HUB, self.asked_of_hub(decode(device_id), rest)),
             [id_scope, "registrations", registration_id, rest @ ..] => {
                 let registration_id = decode(registration_id);
                 let asked = match (self.method, rest) {
@@ -75,7 +89,7 @@ impl<'a> HttpRequest<'a> {
             Err(unknown) => (Asked::Other { text: format!("{} {}", self.method, self.target) }, Err(unknown)),
         };
         let (api_version, token) = (self.parameter("api-version"), self.header("authorization"));
-        (Question { asked, to, api_version, token, body: self.body }, known)
+        (Question { asked, to, api_version, token, body: self.body, id_in_body: true }, known)
     }
 }
 
@@ -96,11 +110,20 @@ impl HttpAnswer {
         Self { status, headers: Vec::new(), body: Vec::new() }
     }
 
-    /// An answer of the service or of the hub, with the headers that every one of theirs has.
-    pub(in crate::simulator) fn from_answer(answer: Answer, id_scope: &str) -> Self {
-        let Answer { status, retry_after, json, error_code, location, request_id, date } = answer;
+    /// An answer of the service or of the hub, with the headers that every one of theirs has, and what a test scripted.
+    pub(in crate::simulator) fn from_reply(reply: Reply, id_scope: &str) -> Self {
+        let answer = Self::from_answer(reply.answer, id_scope).scripted(reply.headers, reply.body);
+        if reply.bare { answer.bare() } else { answer }
+    }
+
+    fn from_answer(answer: Answer, id_scope: &str) -> Self {
+        let Answer { status, retry_after, json, message, error_code, location, request_id, date } = answer;
+        let etag = message.as_ref().map(|message| ("ETag", format!("\"{}\"", message.lock_token)));
+        let body = message.map_or(json, |message| message.body);
         let headers = [
-            (!json.is_empty()).then(|| ("Content-Type", "application/json; charset=utf-8".to_owned())),
+            (!body.is_empty() && etag.is_none())
+                .then(|| ("Content-Type", "application/json; charset=utf-8".to_owned())),
+            etag,
             retry_after.map(|delay| ("Retry-After", delay.as_secs().to_string())),
             error_code.map(|code| match code {
                 ErrorCode::Service(code) => (ERROR_CODE, code.to_string()),
@@ -111,22 +134,18 @@ impl HttpAnswer {
             Some(("x-ms-request-id", request_id)),
             Some(("Strict-Transport-Security", "max-age=31536000; includeSubDomains".to_owned())),
         ];
-        Self { status, headers: headers.into_iter().flatten().collect(), body: json }
+        Self { status, headers: headers.into_iter().flatten().collect(), body }
     }
 
     /// Without the header that repeats the code of an error, and in chunks, as some of the service's errors come.
-    pub(in crate::simulator) fn bare(mut self) -> Self {
+    fn bare(mut self) -> Self {
         self.headers.retain(|(name, _)| *name != ERROR_CODE);
         self.headers.push(("Transfer-Encoding", "chunked".to_owned()));
         self
     }
 
     /// Puts what a test scripted in the place of what the service would say.
-    pub(in crate::simulator) fn scripted(
-        mut self,
-        headers: Vec<(&'static str, String)>,
-        body: Option<Vec<u8>>,
-    ) -> Self {
+    fn scripted(mut self, headers: Vec<(&'static str, String)>, body: Option<Vec<u8>>) -> Self {
         if let Some(body) = body {
             self.body = body;
             self.headers.retain(|(name, _)| !matches!(*name, "Content-Type" | ERROR_CODE));

@@ -8,6 +8,7 @@ use core::time::Duration;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use crate::simulator::hub_state::Message;
 use crate::simulator::ids::{etag, timestamp};
 use crate::simulator::service::device::{Device, Outcome};
 
@@ -19,6 +20,8 @@ pub(in crate::simulator) struct Answer {
     pub(in crate::simulator) retry_after: Option<Duration>,
     /// JSON, or nothing.
     pub(in crate::simulator) json: Vec<u8>,
+    /// A message for the device, in the place of JSON.
+    pub(in crate::simulator) message: Option<Message>,
     pub(in crate::simulator) error_code: Option<ErrorCode>,
     /// The registration that was taken up, as `{registrationId}/operations/{operationId}`.
     pub(in crate::simulator) location: Option<String>,

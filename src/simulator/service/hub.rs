@@ -7,7 +7,9 @@ use core::time::Duration;
 
 use serde::Serialize;
 
+use crate::identity::DeviceId;
 use crate::sas::SasToken;
+use crate::simulator::hub_state::Mailboxes;
 use crate::simulator::journal::{Asked, Record};
 use crate::simulator::service::answer::{Answer, ErrorCode};
 use crate::simulator::service::{Question, Service, Unknown};
@@ -33,41 +35,87 @@ pub(super) fn refuse_unknown(unknown: Unknown) -> Answer {
     }
 }
 
+/// A device of the hub, or a module of one, that has proved who it is.
+pub(in crate::simulator) struct HubCaller {
+    pub(in crate::simulator) device_id: DeviceId,
+    /// When its token expires.
+    pub(in crate::simulator) expires_at: UnixTime,
+}
+
 impl Service {
-    pub(super) fn answer_as_hub(&mut self, question: &Question<'_>, now: Duration) -> Answer {
+    /// The hub's check: the device, the token's resource, its expiry, and the keys of whoever has this ID.
+    pub(in crate::simulator) fn authorize_to_hub(
+        &self,
+        device_id: &str,
+        module_id: Option<&str>,
+        hub: Option<&str>,
+        token: Option<&str>,
+        now: Duration,
+    ) -> Result<HubCaller, Answer> {
         let unauthorized = || error(401, "IotHubUnauthorizedAccess", "ErrorCode:IotHubUnauthorizedAccess;Unauthorized");
-        let Asked::SendMessage { device_id } = &question.asked else { return refuse_unknown(Unknown::Resource) };
-        if question.api_version.is_none() {
-            return error(400, "InvalidProtocolVersion", "ErrorCode:InvalidProtocolVersion;The api-version is missing");
-        }
-        let token = question.token.and_then(|token| SasToken::parse(token).ok());
-        let Some(token) = token else { return unauthorized() };
+        let token = token.and_then(|token| SasToken::parse(token).ok()).ok_or_else(unauthorized)?;
         let mut known = self.devices().filter(|device| device.device_id.as_str() == device_id);
-        let Some((device, hub)) = known.find_map(|device| Some((device, device.hub()?))) else {
-            return error(404, "DeviceNotFound", "ErrorCode:DeviceNotFound;The device is not known to this hub");
-        };
+        let found = known.find_map(|device| Some((device, device.hub()?)));
+        let found = found.filter(|(_, its)| hub.is_none_or(|hub| its.as_str().eq_ignore_ascii_case(hub)));
+        let (device, hub) = found.ok_or_else(|| {
+            error(404, "DeviceNotFound", "ErrorCode:DeviceNotFound;The device is not known to this hub")
+        })?;
         let mut resource = String::from(hub.as_str());
-        resource.extend(["/devices/", device.device_id.as_str()]);
-        let (registration_id, device_id) = (device.registration_id.clone(), device.device_id.clone());
-        drop(known);
+        resource.extend(["/devices/", device_id]);
+        resource.extend(module_id.into_iter().flat_map(|module_id| ["/modules/", module_id]));
         let for_device = token.resource_uri().eq_ignore_ascii_case(&resource);
         let at = UnixTime::from_secs(now.as_secs());
         let good = for_device && token.key_name().is_none() && !token.is_expired_at(at);
-        if !good || !self.is_key_of(&registration_id, &token) {
-            return unauthorized();
+        if !good || !self.is_key_of(&device.registration_id, &token) {
+            return Err(unauthorized());
         }
-        if question.body.len() > MAX_MESSAGE {
-            return error(413, "MessageTooLarge", "ErrorCode:MessageTooLarge;The message is too large");
+        Ok(HubCaller { device_id: device.device_id.clone(), expires_at: token.expires_at() })
+    }
+
+    pub(super) fn answer_as_hub(
+        &mut self,
+        question: &Question<'_>,
+        module_id: Option<&str>,
+        mailboxes: &mut Mailboxes,
+        now: Duration,
+    ) -> Result<Answer, Answer> {
+        let (Asked::SendMessage { device_id }
+        | Asked::ReceiveMessage { device_id }
+        | Asked::CompleteMessage { device_id, .. }) = &question.asked
+        else {
+            return Err(refuse_unknown(Unknown::Resource));
+        };
+        if question.api_version.is_none() {
+            const MISSING: &str = "ErrorCode:InvalidProtocolVersion;The api-version is missing";
+            return Err(error(400, "InvalidProtocolVersion", MISSING));
+        }
+        let caller = self.authorize_to_hub(device_id, module_id, None, question.token, now)?;
+        match &question.asked {
+            Asked::ReceiveMessage { device_id } => Ok(match mailboxes.give(device_id, now) {
+                Some(message) => Answer { message: Some(message), ..Answer::empty(200) },
+                None => Answer::empty(204),
+            }),
+            Asked::CompleteMessage { device_id, lock_token } => {
+                let lock_token = lock_token.trim_matches('"');
+                if mailboxes.complete(device_id, lock_token) {
+                    return Ok(Answer::empty(204));
+                }
+                Err(error(412, "DeviceMessageLockLost", "ErrorCode:DeviceMessageLockLost;There is no such message"))
+            }
+            _ => self.take_message(caller.device_id, question.body, now),
+        }
+    }
+
+    fn take_message(&mut self, device_id: DeviceId, body: &[u8], now: Duration) -> Result<Answer, Answer> {
+        if body.len() > MAX_MESSAGE {
+            return Err(error(413, "MessageTooLarge", "ErrorCode:MessageTooLarge;The message is too large"));
         }
         if !self.count_message() {
-            return error(
-                403,
-                "IotHubQuotaExceeded",
-                "ErrorCode:IotHubQuotaExceeded;The daily quota of messages is used up (403002)",
-            );
+            const USED_UP: &str = "ErrorCode:IotHubQuotaExceeded;The daily quota of messages is used up (403002)";
+            return Err(error(403, "IotHubQuotaExceeded", USED_UP));
         }
-        self.journal.write(Record::Telemetry { at, device_id, body: question.body.into() });
-        Answer::empty(204)
+        self.journal.write(Record::Telemetry { at: UnixTime::from_secs(now.as_secs()), device_id, body: body.into() });
+        Ok(Answer::empty(204))
     }
 
     /// Counts a message to a hub; whether it is within the quota.

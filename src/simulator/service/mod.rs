@@ -15,11 +15,13 @@ use core::time::Duration;
 pub(super) use answer::{Answer, ErrorCode};
 use answer::{BAD_REQUEST, METHOD_NOT_ALLOWED, NOT_FOUND, NOT_JSON, Refused, THROTTLED, UNAUTHORIZED};
 use device::Device;
+pub(super) use hub::HubCaller;
 pub(super) use issuer::Issuer;
 
 use crate::identity::RegistrationId;
 use crate::key::DeviceKey;
 use crate::sas::SasToken;
+use crate::simulator::hub_state::Mailboxes;
 use crate::simulator::ids::uuid;
 use crate::simulator::journal::{Asked, Journal};
 use crate::simulator::limits::Meters;
@@ -34,15 +36,16 @@ pub(super) struct Question<'a> {
     pub(super) api_version: Option<&'a str>,
     pub(super) token: Option<&'a str>,
     pub(super) body: &'a [u8],
+    /// The body must tell the registration ID, as it must over HTTP.
+    pub(super) id_in_body: bool,
 }
 
 #[derive(Clone, Debug)]
 pub(super) enum Addressee<'a> {
     /// The provisioning service, with the ID scope that was sent.
-    Service {
-        id_scope: &'a str,
-    },
-    Hub,
+    Service { id_scope: &'a str },
+    /// The hub, asked by a device or by a module of one.
+    Hub { module_id: Option<&'a str> },
 }
 
 /// Why there is no such question.
@@ -118,7 +121,10 @@ impl Service {
             Asked::Register { registration_id }
             | Asked::OperationStatus { registration_id, .. }
             | Asked::StatusLookup { registration_id } => registration_id.to_ascii_lowercase(),
-            Asked::SendMessage { device_id } => {
+            Asked::SendMessage { device_id }
+            | Asked::ReceiveMessage { device_id }
+            | Asked::CompleteMessage { device_id, .. }
+            | Asked::Connect { device_id } => {
                 let known = self.devices.iter().find(|(_, device)| device.device_id.as_str() == *device_id);
                 known.map_or_else(|| device_id.to_ascii_lowercase(), |(key, _)| key.clone())
             }
@@ -127,10 +133,12 @@ impl Service {
     }
 
     /// Answers a question that comes at this time since 1970.
-    pub(super) fn answer(&mut self, question: &Question<'_>, now: Duration) -> Answer {
+    pub(super) fn answer(&mut self, question: &Question<'_>, mailboxes: &mut Mailboxes, now: Duration) -> Answer {
         let request_id = self.request_id();
         let answer = match &question.to {
-            Addressee::Hub => self.answer_as_hub(question, now),
+            Addressee::Hub { module_id } => {
+                self.answer_as_hub(question, *module_id, mailboxes, now).unwrap_or_else(|refused| refused)
+            }
             Addressee::Service { id_scope } => self
                 .answer_as_service(question, id_scope, now)
                 .unwrap_or_else(|refused| refused.answer(&request_id, now)),
@@ -142,7 +150,7 @@ impl Service {
     pub(super) fn refuse_unknown(&mut self, to: &Addressee<'_>, unknown: Unknown, now: Duration) -> Answer {
         let request_id = self.request_id();
         let answer = match (to, unknown) {
-            (Addressee::Hub, unknown) => hub::refuse_unknown(unknown),
+            (Addressee::Hub { .. }, unknown) => hub::refuse_unknown(unknown),
             (Addressee::Service { .. }, Unknown::Resource) => {
                 Refused::new(NOT_FOUND, "Resource not found.").answer(&request_id, now)
             }
@@ -197,7 +205,7 @@ impl Service {
         let caller = self.authorize(question.token, &registration_id, now)?;
         self.throttle(&question.asked, caller.key(), now)?;
         match &question.asked {
-            Asked::Register { .. } => self.register(question.body, &caller, api_version, now),
+            Asked::Register { .. } => self.register(question, &caller, api_version, now),
             Asked::OperationStatus { operation_id, .. } => {
                 self.operation_status(operation_id, &caller, api_version, now)
             }

@@ -13,12 +13,12 @@ use crate::simulator::allocation::{AllocationRequest, Failure};
 use crate::simulator::enrollment::Reprovisioning;
 use crate::simulator::ids::operation_id;
 use crate::simulator::journal::Record;
-use crate::simulator::service::Service;
 use crate::simulator::service::answer::{
     self, Answer, BAD_REQUEST, NO_SUCH_OPERATION, NOT_FOUND, Refused, TOO_LARGE, UNKNOWN_MEMBER,
 };
 use crate::simulator::service::authorize::Caller;
 use crate::simulator::service::device::{Device, Outcome};
+use crate::simulator::service::{Question, Service};
 use crate::time::UnixTime;
 
 /// The first version of the device API that knows certificate signing requests.
@@ -36,6 +36,11 @@ struct Members<'a> {
 }
 
 impl<'a> Members<'a> {
+    /// Over MQTT a body may be empty.
+    fn parse_lenient(body: &'a [u8]) -> Result<Self, Refused> {
+        if body.trim_ascii().is_empty() { Ok(Self::default()) } else { Self::parse(body) }
+    }
+
     fn parse(body: &'a [u8]) -> Result<Self, Refused> {
         if body.len() > MAX_BODY {
             return Err(Refused::new(TOO_LARGE, "The request is too large."));
@@ -69,13 +74,16 @@ impl<'a> Members<'a> {
 impl Service {
     pub(super) fn register(
         &mut self,
-        body: &[u8],
+        question: &Question<'_>,
         caller: &Caller,
         api_version: &str,
         now: Duration,
     ) -> Result<Answer, Refused> {
-        let body = Members::parse(body)?;
-        body.check_id(caller)?;
+        let body =
+            if question.id_in_body { Members::parse(question.body)? } else { Members::parse_lenient(question.body)? };
+        if question.id_in_body || body.registration_id.is_some() {
+            body.check_id(caller)?;
+        }
         if body.tpm.is_some() {
             return Err(Refused::new(BAD_REQUEST, "The enrollment is not one of a TPM."));
         }

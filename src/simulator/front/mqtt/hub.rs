@@ -1,0 +1,195 @@
+//! A device, or a module of one, that is connected to its hub over MQTT. Source: Microsoft, "Communicate with an IoT hub using the MQTT
+//! protocol".
+
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use super::login::HubLogin;
+use super::{Action, End, acknowledgement, append, next_id, send};
+use crate::encoding::percent_encode;
+use crate::simulator::journal::Asked;
+use crate::simulator::service::{Addressee, Question};
+use crate::simulator::state::{Delivery, State};
+use crate::time::UnixTime;
+use crate::transport::mqtt::packet::{FromServer, Publish};
+
+/// How many messages may wait for the device's acknowledgement.
+const MAX_IN_FLIGHT: usize = 8;
+
+const TWIN_ANSWERS: &str = "$iothub/twin/res/#";
+
+#[derive(Debug)]
+pub(super) struct HubSession {
+    login: HubLogin,
+    token: Option<String>,
+    expires_at: Duration,
+    /// Of this connection among those of the same client.
+    number: u64,
+    /// The QoS at which messages from the cloud are subscribed to.
+    messages: Option<u8>,
+    twin: bool,
+    last_id: u16,
+    /// Messages that are not acknowledged yet, by packet ID: their lock tokens.
+    in_flight: BTreeMap<u16, String>,
+}
+
+impl HubSession {
+    pub(super) fn new(login: HubLogin, token: Option<String>, expires_at: UnixTime, state: &mut State) -> Self {
+        let number = state.mailboxes.connect(&login.client_id());
+        Self {
+            login,
+            token,
+            expires_at: Duration::from_secs(expires_at.as_secs()),
+            number,
+            messages: None,
+            twin: false,
+            last_id: 0,
+            in_flight: BTreeMap::new(),
+        }
+    }
+
+    /// When the hub ends the connection, for its token is no longer good.
+    pub(super) fn expires_at(&self) -> Duration {
+        self.expires_at
+    }
+
+    pub(super) fn is_newest(&self, state: &State) -> bool {
+        state.mailboxes.is_connected(&self.login.client_id(), self.number)
+    }
+
+    /// Gives back what was not acknowledged.
+    pub(super) fn end(&self, state: &mut State) {
+        self.in_flight.values().for_each(|token| state.mailboxes.abandon(&self.login.device_id, token));
+        state.mailboxes.disconnect(&self.login.client_id(), self.number);
+    }
+
+    pub(super) fn subscribe(&mut self, filter: &str, qos: u8) -> bool {
+        if self.is_for_messages(filter) {
+            self.messages = Some(qos);
+        }
+        self.twin |= filter == TWIN_ANSWERS;
+        // Methods, desired properties and a module's inputs are granted, and nothing comes.
+        filter.starts_with("$iothub/") || filter.starts_with(&self.login.topics())
+    }
+
+    pub(super) fn unsubscribe(&mut self, filter: &str) {
+        if self.is_for_messages(filter) {
+            self.messages = None;
+        }
+        self.twin &= filter != TWIN_ANSWERS;
+    }
+
+    fn is_for_messages(&self, filter: &str) -> bool {
+        let rest = filter.strip_prefix(&self.login.topics());
+        self.login.module_id.is_none()
+            && matches!(rest, Some("messages/devicebound/#" | "messages/devicebound/+" | "#"))
+    }
+
+    /// Sends what the cloud has for the device.
+    pub(super) fn send_messages(&mut self, state: &mut State, now: Duration, actions: &mut Vec<Action>) {
+        let Some(qos) = self.messages else { return };
+        let device_id = &self.login.device_id;
+        while self.in_flight.len() < MAX_IN_FLIGHT {
+            let Some(message) = state.mailboxes.give(device_id, now) else { return };
+            let to = format!("/devices/{device_id}/messages/devicebound");
+            let topic = format!("devices/{device_id}/messages/devicebound/%24.to={}", percent_encode(&to));
+            let mut publish = Publish::new(&topic, &message.body, next_id(&mut self.last_id));
+            if qos == 0 {
+                publish.packet_id = None;
+                state.mailboxes.complete(device_id, &message.lock_token);
+            } else {
+                self.in_flight.insert(self.last_id, message.lock_token);
+            }
+            send(actions, &FromServer::Publish(publish));
+        }
+    }
+
+    pub(super) fn acknowledged(&mut self, state: &mut State, packet_id: u16) {
+        if let Some(token) = self.in_flight.remove(&packet_id) {
+            state.mailboxes.complete(&self.login.device_id, &token);
+        }
+    }
+
+    pub(super) fn publish(
+        &mut self,
+        state: &mut State,
+        publish: &Publish<'_>,
+        now: Duration,
+        actions: &mut Vec<Action>,
+    ) -> Result<(), End> {
+        let telemetry = publish.topic.strip_prefix(&self.login.topics());
+        if telemetry.is_some_and(|topic| topic.starts_with("messages/events/") || topic == "messages/events") {
+            return self.telemetry(state, publish, now, actions);
+        }
+        let (answer, status) = self.answer(publish.topic).ok_or(End)?;
+        state.note(Asked::Other { text: publish.topic.into() }, publish.payload, Some(status), now);
+        acknowledgement(publish).iter().for_each(|packet| send(actions, packet));
+        if let Some((topic, payload)) = answer.filter(|_| self.twin) {
+            let answer = Publish { packet_id: None, ..Publish::new(&topic, payload, 0) };
+            send(actions, &FromServer::Publish(answer));
+        }
+        Ok(())
+    }
+
+    /// What the hub says to a message that is no telemetry, if anything, and the status of that; `None` where there is no such topic.
+    #[expect(clippy::type_complexity, reason = "topic and payload, and a status")]
+    fn answer(&self, topic: &str) -> Option<(Option<(String, &'static [u8])>, u16)> {
+        const EMPTY_TWIN: &[u8] = br#"{"desired":{"$version":1},"reported":{"$version":1}}"#;
+        let (operation, parameters) = topic.strip_prefix("$iothub/")?.split_once("/?")?;
+        let rid = parameters.split('&').find_map(|pair| pair.strip_prefix("$rid=")).unwrap_or_default();
+        match operation {
+            "twin/GET" => Some((Some((format!("$iothub/twin/res/200/?$rid={rid}"), EMPTY_TWIN)), 200)),
+            "twin/PATCH/properties/reported" => {
+                Some((Some((format!("$iothub/twin/res/204/?$rid={rid}&$version=2"), &[])), 204))
+            }
+            _ if operation.starts_with("methods/res/") => Some((None, 204)),
+            _ => None,
+        }
+    }
+
+    fn telemetry(
+        &mut self,
+        state: &mut State,
+        publish: &Publish<'_>,
+        now: Duration,
+        actions: &mut Vec<Action>,
+    ) -> Result<(), End> {
+        let question = Question {
+            asked: Asked::SendMessage { device_id: self.login.device_id.clone() },
+            to: Addressee::Hub { module_id: self.login.module_id.as_deref() },
+            // A connection without one is taken, too.
+            api_version: Some(self.login.api_version.as_deref().unwrap_or_default()),
+            token: self.token.as_deref(),
+            body: publish.payload,
+            id_in_body: false,
+        };
+        let mut bytes = Vec::new();
+        acknowledgement(publish).iter().for_each(|packet| append(&mut bytes, packet));
+        match state.deliver(&question, Ok(()), now) {
+            Delivery::OutOfOrder(reply) | Delivery::Whole { reply, close: false, after: Duration::ZERO }
+                if reply.answer.status < 300 =>
+            {
+                actions.push(Action::Send(bytes));
+                Ok(())
+            }
+            Delivery::Whole { reply, close, after } if reply.answer.status < 300 => {
+                actions.extend([Action::Wait(after), Action::Send(bytes)]);
+                if close { Err(End) } else { Ok(()) }
+            }
+            Delivery::Cut { bytes: whole, .. } => {
+                bytes.truncate(whole);
+                actions.push(Action::Send(bytes));
+                Err(End)
+            }
+            Delivery::Garbage(bytes) => {
+                actions.push(Action::Send(bytes));
+                Err(End)
+            }
+            // MQTT has no word for a refusal: the hub hangs up.
+            Delivery::Whole { .. } | Delivery::OutOfOrder(_) | Delivery::Nothing => Err(End),
+        }
+    }
+}

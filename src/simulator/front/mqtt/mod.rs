@@ -1,0 +1,268 @@
+//! MQTT as the simulator sees it, whatever carries it: one connection, bytes in, actions out. It is no broker: a client reaches the
+//! provisioning service or its hub, and nobody else.
+
+mod hub;
+mod login;
+mod provisioning;
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use hub::HubSession;
+use login::Login;
+use provisioning::ProvisioningSession;
+
+use crate::simulator::journal::Asked;
+use crate::simulator::service::HubCaller;
+use crate::simulator::state::State;
+use crate::transport::mqtt::packet::{Connect, Frame, FromClient, FromServer, LEVEL, Publish};
+
+/// More than the service and the hub take, so that they can say so.
+const MAX_PACKET: usize = 512 * 1024;
+/// How long a client may take until it connects.
+const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+/// How long a client may take for a packet that it has begun.
+const PACKET_LIMIT: Duration = Duration::from_secs(30);
+
+/// What is to be done for a client, in this order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::simulator) enum Action {
+    Send(Vec<u8>),
+    Wait(Duration),
+    Close,
+}
+
+/// One connection. Times are since 1970.
+#[derive(Debug)]
+pub(in crate::simulator) struct Session {
+    role: Role,
+    /// What came and is not a whole packet yet, and since when.
+    input: Vec<u8>,
+    begun: Option<Duration>,
+    /// When the connection was opened or the last packet came.
+    heard: Duration,
+    /// How long the client may say nothing; `None` is for ever.
+    patience: Option<Duration>,
+    actions: Vec<Action>,
+}
+
+#[derive(Debug)]
+enum Role {
+    /// Has not connected yet.
+    Nobody,
+    Provisioning(ProvisioningSession),
+    Hub(HubSession),
+    Over,
+}
+
+/// The connection is to be closed.
+struct End;
+
+impl Session {
+    pub(in crate::simulator) fn new(now: Duration) -> Self {
+        let (input, actions) = (Vec::new(), Vec::new());
+        Self { role: Role::Nobody, input, begun: None, heard: now, patience: Some(CONNECT_LIMIT), actions }
+    }
+
+    /// Takes what a client sent.
+    pub(in crate::simulator) fn receive(&mut self, state: &mut State, bytes: &[u8], now: Duration) -> Vec<Action> {
+        let mut input = core::mem::take(&mut self.input);
+        input.extend(bytes);
+        let mut rest = &input[..];
+        let result = loop {
+            match Frame::first(rest, MAX_PACKET) {
+                Ok(None) => break Ok(()),
+                Err(_) => break Err(End),
+                Ok(Some((frame, length))) => {
+                    self.heard = now;
+                    self.begun = None;
+                    rest = rest.get(length..).unwrap_or_default();
+                    let handled = FromClient::decode(frame).map_err(|_| End);
+                    if let Err(end) = handled.and_then(|packet| self.handle(state, &packet, now)) {
+                        break Err(end);
+                    }
+                }
+            }
+        };
+        let left = rest.len();
+        if left > 0 {
+            self.begun.get_or_insert(now);
+        }
+        let done = input.len().saturating_sub(left);
+        input.drain(..done);
+        self.input = input;
+        match result {
+            Ok(()) => self.poll(state, now),
+            Err(End) => {
+                self.end(state);
+                core::mem::take(&mut self.actions)
+            }
+        }
+    }
+
+    /// Does what is due without the client: messages from the cloud, and the end of a connection whose time is over.
+    pub(in crate::simulator) fn poll(&mut self, state: &mut State, now: Duration) -> Vec<Action> {
+        let overdue = self.deadline().is_some_and(|deadline| now >= deadline);
+        let replaced = matches!(&self.role, Role::Hub(hub) if !hub.is_newest(state));
+        if overdue || replaced {
+            self.end(state);
+        } else if let Role::Hub(hub) = &mut self.role {
+            hub.send_messages(state, now, &mut self.actions);
+        }
+        core::mem::take(&mut self.actions)
+    }
+
+    /// When [`poll`](Self::poll) has something to do at the latest.
+    pub(in crate::simulator) fn deadline(&self) -> Option<Duration> {
+        let silent = self.patience.map(|patience| self.heard.saturating_add(patience));
+        let packet = self.begun.map(|begun| begun.saturating_add(PACKET_LIMIT));
+        let token = if let Role::Hub(hub) = &self.role { Some(hub.expires_at()) } else { None };
+        [silent, packet, token].into_iter().flatten().min()
+    }
+
+    /// The client is gone, or has to go.
+    pub(in crate::simulator) fn end(&mut self, state: &mut State) {
+        if let Role::Hub(hub) = &self.role {
+            hub.end(state);
+        }
+        self.role = Role::Over;
+        self.input = Vec::new();
+        self.actions.push(Action::Close);
+    }
+
+    fn handle(&mut self, state: &mut State, packet: &FromClient<'_>, now: Duration) -> Result<(), End> {
+        match (&mut self.role, packet) {
+            (Role::Nobody, FromClient::Connect(connect)) => self.connect(state, connect, now),
+            (Role::Nobody | Role::Over, _) | (_, FromClient::Connect(_) | FromClient::Disconnect) => Err(End),
+            (_, FromClient::PingReq) => {
+                send(&mut self.actions, &FromServer::PingResp);
+                Ok(())
+            }
+            (Role::Provisioning(session), FromClient::Publish(publish)) => {
+                session.publish(state, publish, now, &mut self.actions)
+            }
+            (Role::Hub(session), FromClient::Publish(publish)) => {
+                session.publish(state, publish, now, &mut self.actions)
+            }
+            (role, FromClient::Subscribe { packet_id, filters }) => {
+                let codes = filters.iter().map(|(filter, qos)| role.subscribe(filter, *qos)).collect::<Vec<_>>();
+                send(&mut self.actions, &FromServer::SubAck { packet_id: *packet_id, codes: &codes });
+                Ok(())
+            }
+            (role, FromClient::Unsubscribe { packet_id, filters }) => {
+                filters.iter().for_each(|filter| role.unsubscribe(filter));
+                send(&mut self.actions, &FromServer::UnsubAck(*packet_id));
+                Ok(())
+            }
+            (role, FromClient::PubAck(packet_id)) => {
+                if let Role::Hub(hub) = role {
+                    hub.acknowledged(state, *packet_id);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn connect(&mut self, state: &mut State, connect: &Connect<'_>, now: Duration) -> Result<(), End> {
+        let accepted = self.accept(state, connect, now);
+        let code = match &accepted {
+            Ok(_) => 0,
+            Err(code) => *code,
+        };
+        // Neither the service nor the hub keeps a session.
+        send(&mut self.actions, &FromServer::ConnAck { session_present: false, code });
+        self.role = accepted.map_err(|_| End)?;
+        let keep_alive = Duration::from_secs(connect.keep_alive.into());
+        // Section 3.1.2.10: one and a half times the keep-alive.
+        self.patience = (connect.keep_alive > 0).then(|| keep_alive.saturating_add(keep_alive / 2));
+        Ok(())
+    }
+
+    /// Lets a client in, or gives the return code that keeps it out.
+    fn accept(&mut self, state: &mut State, connect: &Connect<'_>, now: Duration) -> Result<Role, u8> {
+        const WRONG_LEVEL: u8 = 1;
+        const WRONG_CLIENT_ID: u8 = 2;
+        const NOT_AUTHORIZED: u8 = 5;
+        if connect.level != LEVEL {
+            return Err(WRONG_LEVEL);
+        }
+        let login = connect.user_name.and_then(Login::parse).ok_or(NOT_AUTHORIZED)?;
+        if let Some(code) = state.next_connection(&login.asked()) {
+            return Err(code);
+        }
+        if connect.client_id != login.client_id() {
+            return Err(WRONG_CLIENT_ID);
+        }
+        let token = connect.password.and_then(|password| core::str::from_utf8(password).ok()).map(String::from);
+        match login {
+            // The service looks at the token when it is asked something.
+            Login::Provisioning(login) => Ok(Role::Provisioning(ProvisioningSession::new(login, token))),
+            Login::Hub(login) => {
+                let asked = Asked::Connect { device_id: login.device_id.clone() };
+                let module_id = login.module_id.as_deref();
+                let caller = state.service().authorize_to_hub(
+                    &login.device_id,
+                    module_id,
+                    Some(&login.hub),
+                    token.as_deref(),
+                    now,
+                );
+                let status = caller.as_ref().map_or_else(|answer| answer.status, |_| 200);
+                state.note(asked, &[], Some(status), now);
+                let HubCaller { expires_at, .. } = caller.map_err(|_| NOT_AUTHORIZED)?;
+                Ok(Role::Hub(HubSession::new(login, token, expires_at, state)))
+            }
+        }
+    }
+}
+
+impl Role {
+    /// Grants a subscription, or refuses it; the highest QoS is 1.
+    fn subscribe(&mut self, filter: &str, qos: u8) -> u8 {
+        let granted = match self {
+            Self::Provisioning(session) => session.subscribe(filter),
+            Self::Hub(session) => session.subscribe(filter, qos.min(1)),
+            Self::Nobody | Self::Over => false,
+        };
+        if granted { qos.min(1) } else { crate::transport::mqtt::packet::REFUSED }
+    }
+
+    fn unsubscribe(&mut self, filter: &str) {
+        match self {
+            Self::Provisioning(session) => session.unsubscribe(filter),
+            Self::Hub(session) => session.unsubscribe(filter),
+            Self::Nobody | Self::Over => {}
+        }
+    }
+}
+
+/// Puts a packet behind what is to be sent.
+fn send(actions: &mut Vec<Action>, packet: &FromServer<'_>) {
+    if let Some(Action::Send(bytes)) = actions.last_mut() {
+        append(bytes, packet);
+    } else {
+        let mut bytes = Vec::new();
+        append(&mut bytes, packet);
+        actions.push(Action::Send(bytes));
+    }
+}
+
+/// Nothing that the simulator sends is too long for MQTT: what a test scripted beyond that does not arrive.
+fn append(bytes: &mut Vec<u8>, packet: &FromServer<'_>) {
+    let length = bytes.len();
+    if packet.encode(bytes).is_err() {
+        bytes.truncate(length);
+    }
+}
+
+/// The acknowledgement that a message asks for.
+fn acknowledgement(publish: &Publish<'_>) -> Option<FromServer<'static>> {
+    publish.packet_id.map(FromServer::PubAck)
+}
+
+/// A packet ID that is not 0.
+fn next_id(last: &mut u16) -> u16 {
+    *last = last.checked_add(1).unwrap_or(1);
+    *last
+}

@@ -1,0 +1,124 @@
+//! A device that talks to the provisioning service over MQTT.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use super::login::{ProvisioningLogin, decode};
+use super::{Action, End, acknowledgement, append, next_id};
+use crate::protocol::mqtt::ANSWERS;
+use crate::simulator::journal::Asked;
+use crate::simulator::service::{Addressee, Question};
+use crate::simulator::state::{Delivery, Reply, State};
+use crate::transport::mqtt::packet::{FromServer, Publish};
+
+#[derive(Debug)]
+pub(super) struct ProvisioningSession {
+    login: ProvisioningLogin,
+    token: Option<String>,
+    subscribed: bool,
+    last_id: u16,
+}
+
+impl ProvisioningSession {
+    pub(super) fn new(login: ProvisioningLogin, token: Option<String>) -> Self {
+        Self { login, token, subscribed: false, last_id: 0 }
+    }
+
+    pub(super) fn subscribe(&mut self, filter: &str) -> bool {
+        let granted = filter == ANSWERS;
+        self.subscribed |= granted;
+        granted
+    }
+
+    pub(super) fn unsubscribe(&mut self, filter: &str) {
+        self.subscribed &= filter != ANSWERS;
+    }
+
+    pub(super) fn publish(
+        &mut self,
+        state: &mut State,
+        publish: &Publish<'_>,
+        now: Duration,
+        actions: &mut Vec<Action>,
+    ) -> Result<(), End> {
+        // Whoever publishes to a topic that there is not is cut off.
+        let (asked, rid) = self.asked(publish.topic).ok_or(End)?;
+        let question = Question {
+            asked,
+            to: Addressee::Service { id_scope: &self.login.id_scope },
+            api_version: self.login.api_version.as_deref(),
+            token: self.token.as_deref(),
+            body: publish.payload,
+            id_in_body: false,
+        };
+        let delivery = state.deliver(&question, Ok(()), now);
+        let acknowledgement = acknowledgement(publish);
+        let mut bytes = Vec::new();
+        let mut put = |packet: Option<&FromServer<'_>>| packet.into_iter().for_each(|it| append(&mut bytes, it));
+        match delivery {
+            Delivery::Nothing => return Err(End),
+            Delivery::Garbage(bytes) => {
+                actions.push(Action::Send(bytes));
+                return Err(End);
+            }
+            Delivery::OutOfOrder(reply) => {
+                self.with_answer(&reply, rid, |answer| put(Some(answer)));
+                put(acknowledgement.as_ref());
+                actions.push(Action::Send(bytes));
+            }
+            Delivery::Cut { reply, bytes: whole } => {
+                put(acknowledgement.as_ref());
+                self.with_answer(&reply, rid, |answer| put(Some(answer)));
+                bytes.truncate(whole);
+                actions.push(Action::Send(bytes));
+                return Err(End);
+            }
+            Delivery::Whole { reply, after, close } => {
+                if !after.is_zero() {
+                    actions.push(Action::Wait(after));
+                }
+                put(acknowledgement.as_ref());
+                self.with_answer(&reply, rid, |answer| put(Some(answer)));
+                actions.push(Action::Send(bytes));
+                if close {
+                    return Err(End);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What is asked by publishing to this topic, and the `$rid` as it was sent.
+    fn asked<'t>(&self, topic: &'t str) -> Option<(Asked, &'t str)> {
+        let (operation, parameters) = topic.strip_prefix("$dps/registrations/")?.split_once("/?")?;
+        let parameter = |name: &str| {
+            let mut pairs = parameters.split('&').filter_map(|pair| pair.split_once('='));
+            pairs.find(|(it, _)| *it == name).map(|(_, value)| value)
+        };
+        let registration_id = self.login.registration_id.clone();
+        let asked = match operation {
+            "PUT/iotdps-register" => Asked::Register { registration_id },
+            "GET/iotdps-get-operationstatus" => {
+                Asked::OperationStatus { registration_id, operation_id: decode(parameter("operationId")?) }
+            }
+            _ => return None,
+        };
+        Some((asked, parameter("$rid").unwrap_or_default()))
+    }
+
+    /// Hands the message out that answers, if the device has subscribed to it.
+    fn with_answer(&mut self, reply: &Reply, rid: &str, hand_out: impl FnOnce(&FromServer<'_>)) {
+        if !self.subscribed {
+            return;
+        }
+        let scripted = reply.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("retry-after"));
+        let told = reply.answer.retry_after.map(|delay| delay.as_secs().to_string());
+        let retry_after = scripted.map(|(_, value)| value.clone()).or(told);
+        let retry_after = retry_after.map(|value| format!("&retry-after={value}")).unwrap_or_default();
+        let topic = format!("$dps/registrations/res/{}/?$rid={rid}{retry_after}", reply.answer.status);
+        let payload = reply.body.as_deref().unwrap_or(&reply.answer.json);
+        hand_out(&FromServer::Publish(Publish::new(&topic, payload, next_id(&mut self.last_id))));
+    }
+}

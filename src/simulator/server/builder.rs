@@ -1,0 +1,147 @@
+//! Putting a simulator on the network.
+
+use alloc::format;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::net::{Ipv4Addr, SocketAddr};
+use core::sync::atomic::AtomicU64;
+use std::io;
+use std::net::TcpListener;
+
+use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
+
+use super::certificates::Credentials;
+use super::{Protocol, ServeError, Server, SimulatorServer};
+use crate::identity::{Endpoint, HostName};
+use crate::simulator::handle::Simulator;
+use crate::simulator::lock::lock;
+
+/// Chooses where a simulator answers. Made by [`Simulator::server`].
+#[derive(Clone, Debug)]
+pub struct SimulatorServerBuilder {
+    simulator: Simulator,
+    address: SocketAddr,
+    mqtt: Option<SocketAddr>,
+    names: Vec<HostName>,
+    let_others_connect: bool,
+}
+
+impl Simulator {
+    /// Answers over TLS on `127.0.0.1`, over HTTPS at one free port and over MQTT at another.
+    ///
+    /// The time is the system's then, not that of [`Simulator::clock`].
+    ///
+    /// # Errors
+    ///
+    /// There is no free port, or no certificate could be made.
+    pub fn serve(&self) -> Result<SimulatorServer, ServeError> {
+        self.server().start()
+    }
+
+    /// Creates a builder, to choose addresses and names.
+    #[must_use]
+    pub fn server(&self) -> SimulatorServerBuilder {
+        let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        SimulatorServerBuilder {
+            simulator: self.clone(),
+            address: loopback,
+            mqtt: Some(loopback),
+            names: Vec::new(),
+            let_others_connect: false,
+        }
+    }
+}
+
+impl SimulatorServerBuilder {
+    /// Where to answer over HTTPS; port 0 picks a free one. Default `127.0.0.1`, port 0.
+    #[must_use]
+    pub fn address(self, address: SocketAddr) -> Self {
+        Self { address, ..self }
+    }
+
+    /// Where to answer over MQTT, for the service and for the hub; `None` not at all. Default `127.0.0.1`, port 0.
+    #[must_use]
+    pub fn mqtt_address(self, address: impl Into<Option<SocketAddr>>) -> Self {
+        Self { mqtt: address.into(), ..self }
+    }
+
+    /// Takes addresses that other machines can reach, too. The simulator is made for tests: it has not been hardened. Default loopback
+    /// addresses alone.
+    #[must_use]
+    pub fn let_others_connect(self) -> Self {
+        Self { let_others_connect: true, ..self }
+    }
+
+    /// Adds a name to the server's certificate, beside `localhost`. The first one is that of the endpoints.
+    #[must_use]
+    pub fn name(mut self, name: HostName) -> Self {
+        self.names.push(name);
+        self
+    }
+
+    /// Starts to listen, and to answer on a thread of its own.
+    ///
+    /// # Errors
+    ///
+    /// An address is not a loopback address or cannot be listened on, no certificate could be made, or no thread started.
+    pub fn start(self) -> Result<SimulatorServer, ServeError> {
+        let listener = self.bind(self.address)?;
+        let mqtt_listener = self.mqtt.map(|address| self.bind(address)).transpose()?;
+        let credentials = Credentials::make(&self.names).map_err(ServeError::Certificate)?;
+        let endpoint = self.endpoint(&listener).map_err(ServeError::Start)?;
+        let mqtt_endpoint = mqtt_listener.as_ref().map(|listener| self.endpoint(listener));
+        let mqtt_endpoint = mqtt_endpoint.transpose().map_err(ServeError::Start)?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
+        let runtime = runtime.map_err(ServeError::Start)?;
+
+        let (ring, alarm) = watch::channel(());
+        let (stop, stopped) = watch::channel(());
+        let connections = Arc::new(AtomicU64::new(0));
+        let server = Server {
+            simulator: self.simulator.clone(),
+            acceptor: TlsAcceptor::from(Arc::new(credentials.config)),
+            connections: Arc::clone(&connections),
+            alarm,
+        };
+        {
+            let mut state = lock(&self.simulator.state);
+            state.service_mut().set_issuer(credentials.issuer);
+            state.mailboxes.on_alarm(move || ring.send(()).is_ok());
+        }
+        let both = async move {
+            let http = server.clone().run(listener, Protocol::Http, stopped.clone());
+            match mqtt_listener {
+                Some(listener) => {
+                    tokio::join!(http, server.run(listener, Protocol::Mqtt, stopped));
+                }
+                None => http.await,
+            }
+        };
+        let thread = std::thread::Builder::new().name("dps-simulator".into()).spawn(move || runtime.block_on(both));
+        Ok(SimulatorServer {
+            endpoint,
+            mqtt_endpoint,
+            ca_pem: credentials.ca_pem,
+            connections,
+            stop: Some(stop),
+            thread: Some(thread.map_err(ServeError::Start)?),
+        })
+    }
+
+    fn bind(&self, address: SocketAddr) -> Result<TcpListener, ServeError> {
+        if !self.let_others_connect && !address.ip().is_loopback() {
+            return Err(ServeError::NotLoopback { address });
+        }
+        let listener = TcpListener::bind(address).and_then(|listener| {
+            listener.set_nonblocking(true)?;
+            Ok(listener)
+        });
+        listener.map_err(|source| ServeError::Listen { address, source })
+    }
+
+    fn endpoint(&self, listener: &TcpListener) -> io::Result<Endpoint> {
+        let name = self.names.first().map_or("localhost", HostName::as_str);
+        format!("{name}:{}", listener.local_addr()?.port()).parse().map_err(io::Error::other)
+    }
+}

@@ -1,0 +1,91 @@
+//! One connection over HTTP.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::{Bytes, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+
+use super::faulty_stream::{FaultyStream, FaultySwitch};
+use super::{Stopped, TlsStream};
+use crate::simulator::front::http::{HttpAnswer, HttpRequest};
+use crate::simulator::handle::Simulator;
+use crate::simulator::state::Delivery;
+
+/// More than the service and the hub take, so that they can say so.
+const MAX_BODY: usize = 512 * 1024;
+
+/// Serves a connection until the client or the server has had enough.
+pub(super) async fn serve(simulator: Simulator, stream: TlsStream, mut stopped: Stopped) {
+    let (stream, faults) = FaultyStream::around(stream);
+    let service = service_fn(move |request| answer(simulator.clone(), faults.clone(), request));
+    // Without a limit for the next head: a client may be told to come back in a minute, on the same connection.
+    let connection = http1::Builder::new().header_read_timeout(None).serve_connection(TokioIo::new(stream), service);
+    let mut connection = core::pin::pin!(connection);
+    tokio::select! {
+        _ = &mut connection => {}
+        _ = stopped.changed() => {
+            connection.as_mut().graceful_shutdown();
+            let _ = connection.await;
+        }
+    }
+}
+
+/// The fault that a test asked for: the connection ends here.
+#[derive(Debug, thiserror::Error)]
+#[error("the connection is closed on purpose")]
+struct ClosedOnPurpose;
+
+async fn answer(
+    simulator: Simulator,
+    faults: FaultySwitch,
+    request: hyper::Request<Incoming>,
+) -> Result<hyper::Response<Full<Bytes>>, ClosedOnPurpose> {
+    let (head, body) = request.into_parts();
+    let Ok(body) = Limited::new(body, MAX_BODY).collect().await else {
+        return Ok(response(HttpAnswer::empty(413)));
+    };
+    let body = body.to_bytes();
+    let headers = head.headers.iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
+    let request = HttpRequest {
+        method: head.method.as_str(),
+        target: head.uri.path_and_query().map_or("", |target| target.as_str()),
+        headers: headers.collect(),
+        body: &body,
+    };
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    match simulator.deliver(&request, now) {
+        Delivery::Whole { reply, after, close } => {
+            if !after.is_zero() {
+                tokio::time::sleep(after).await;
+            }
+            let answer = simulator.http_answer(reply);
+            let answer = if close { answer.with_header("Connection", "close".into()) } else { answer };
+            Ok(response(answer))
+        }
+        Delivery::OutOfOrder(reply) => Ok(response(simulator.http_answer(reply))),
+        Delivery::Cut { reply, bytes } => {
+            // Where the cut lies behind the answer, the connection ends with it all the same.
+            faults.close_after(bytes);
+            Ok(response(simulator.http_answer(reply).with_header("Connection", "close".into())))
+        }
+        Delivery::Garbage(bytes) => {
+            faults.send_instead(bytes);
+            Ok(response(HttpAnswer::empty(200)))
+        }
+        Delivery::Nothing => Err(ClosedOnPurpose),
+    }
+}
+
+fn response(answer: HttpAnswer) -> hyper::Response<Full<Bytes>> {
+    let response = hyper::Response::builder().status(answer.status);
+    let response = answer.headers.into_iter().fold(response, |response, (name, value)| response.header(name, value));
+    response.body(Full::new(Bytes::from(answer.body))).unwrap_or_else(|_| {
+        // A status or a header of a script that HTTP does not have.
+        let mut response = hyper::Response::new(Full::default());
+        *response.status_mut() = hyper::StatusCode::INTERNAL_SERVER_ERROR;
+        response
+    })
+}

@@ -1,0 +1,141 @@
+//! MQTT in virtual time: bytes in, bytes out, and a transport of that.
+
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+use core::fmt;
+use core::time::Duration;
+
+use crate::error::{TransportError, TransportErrorKind};
+use crate::protocol::{Request, Response};
+use crate::simulator::front::mqtt::{Action, Session};
+use crate::simulator::handle::Simulator;
+use crate::simulator::lock::lock;
+use crate::transport::Transport;
+use crate::transport::mqtt::Exchange;
+
+/// One MQTT connection to the simulator, in virtual time: to test firmware's own MQTT stack without a socket. Made by
+/// [`Simulator::mqtt`].
+///
+/// ```
+/// # use azure_iot_dps::simulator::Simulator;
+/// # use core::time::Duration;
+/// let sim = Simulator::builder().build();
+/// let mut connection = sim.mqtt();
+/// connection.write(b"\x10\x3d\x00\x04MQTT\x04\x82\x00\xe6\x00\x03dev\x00\x2c0ne00002193/registrations/dev/api-version=x");
+/// # connection.write(&[0; 0]);
+/// assert_eq!(connection.read(Duration::from_secs(5)).as_deref(), None); // Not complete yet.
+/// ```
+pub struct SimulatorMqtt {
+    simulator: Simulator,
+    session: Session,
+    actions: VecDeque<Action>,
+    closed: bool,
+}
+
+impl Simulator {
+    /// Opens an MQTT connection without a network, at the time of [`Simulator::clock`]: to the service or to its hub, as the user
+    /// name says.
+    #[must_use]
+    pub fn mqtt(&self) -> SimulatorMqtt {
+        let (simulator, session) = (self.clone(), Session::new(self.unix()));
+        SimulatorMqtt { simulator, session, actions: VecDeque::new(), closed: false }
+    }
+
+    /// A transport that asks this service over MQTT without a network.
+    #[must_use]
+    pub fn mqtt_transport(&self) -> SimulatorMqttTransport {
+        SimulatorMqttTransport { simulator: self.clone(), connection: None }
+    }
+}
+
+impl SimulatorMqtt {
+    /// Sends bytes to the simulator, which loses them if it has closed the connection.
+    pub fn write(&mut self, bytes: &[u8]) {
+        if !self.closed {
+            let actions = self.session.receive(&mut lock(&self.simulator.state), bytes, self.simulator.unix());
+            self.actions.extend(actions);
+        }
+    }
+
+    /// Receives what comes from the simulator next; no bytes mean that it has closed the connection. `None` where nothing comes within
+    /// the time, which has passed then.
+    pub fn read(&mut self, time_limit: Duration) -> Option<Vec<u8>> {
+        let clock = self.simulator.clock();
+        let until = self.simulator.unix().saturating_add(time_limit);
+        loop {
+            let now = self.simulator.unix();
+            let left = until.saturating_sub(now);
+            if self.closed {
+                return Some(Vec::new());
+            }
+            if self.actions.is_empty() {
+                self.actions.extend(self.session.poll(&mut lock(&self.simulator.state), now));
+            }
+            match self.actions.pop_front() {
+                Some(Action::Send(bytes)) if bytes.is_empty() => {}
+                Some(Action::Send(bytes)) => return Some(bytes),
+                Some(Action::Close) => self.closed = true,
+                Some(Action::Wait(pause)) if pause <= left => clock.advance(pause),
+                Some(Action::Wait(pause)) => {
+                    clock.advance(left);
+                    self.actions.push_front(Action::Wait(pause.saturating_sub(left)));
+                    return None;
+                }
+                None => match self.session.deadline().map(|deadline| deadline.saturating_sub(now)) {
+                    Some(pause) if pause <= left => clock.advance(pause),
+                    _ => {
+                        clock.advance(left);
+                        return None;
+                    }
+                },
+            }
+        }
+    }
+}
+
+impl Drop for SimulatorMqtt {
+    fn drop(&mut self) {
+        self.session.end(&mut lock(&self.simulator.state));
+    }
+}
+
+impl fmt::Debug for SimulatorMqtt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SimulatorMqtt").field("closed", &self.closed).finish_non_exhaustive()
+    }
+}
+
+/// Asks the simulator over MQTT without a network. Made by [`Simulator::mqtt_transport`].
+#[derive(Debug)]
+pub struct SimulatorMqttTransport {
+    simulator: Simulator,
+    connection: Option<(SimulatorMqtt, Exchange)>,
+}
+
+impl Transport for SimulatorMqttTransport {
+    fn send<'b>(&'b mut self, request: &Request<'_>) -> Result<Response<'b>, TransportError> {
+        let clock = self.simulator.clock();
+        let until = clock.elapsed().saturating_add(request.time_limit());
+        let (mut stream, mut exchange) = match self.connection.take() {
+            Some((stream, mut exchange)) if exchange.carries(request, clock.elapsed()) => {
+                exchange.send(request)?;
+                (stream, exchange)
+            }
+            _ => (self.simulator.mqtt(), Exchange::new(request)?),
+        };
+        loop {
+            let output = exchange.output();
+            if !output.is_empty() {
+                let length = output.len();
+                stream.write(output);
+                exchange.written(length, clock.elapsed());
+            }
+            if let Some(answer) = exchange.take_answer() {
+                self.connection = Some((stream, exchange));
+                return Ok(answer);
+            }
+            let bytes = stream.read(until.saturating_sub(clock.elapsed())).ok_or(TransportErrorKind::TimedOut)?;
+            exchange.read(&bytes)?;
+        }
+    }
+}
