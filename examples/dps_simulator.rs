@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use azure_iot_dps::identity::HostName;
 use azure_iot_dps::simulator::{
-    EnrollmentGroup, IndividualEnrollment, Limits, Record, ServeError, Simulator, SimulatorBuilder, SimulatorServer,
-    SimulatorServerBuilder,
+    Allocation, AllocationRequest, EnrollmentGroup, IndividualEnrollment, Limits, Record, ServeError, Simulator,
+    SimulatorBuilder, SimulatorServer, SimulatorServerBuilder,
 };
 use azure_iot_dps::{DeviceKey, GroupKey, IdScope, RegistrationId};
 use clap::Parser;
@@ -54,6 +54,9 @@ struct Arguments {
     /// How many polls are answered with "assigning"
     #[arg(long, value_name = "N", default_value_t = 1)]
     assigning_polls: u32,
+    /// Answer a device's payload with the same payload, as a custom allocation policy may
+    #[arg(long)]
+    echo_payload: bool,
     /// How many registrations the service takes in a minute, of all devices together, before it answers 429 [default: any number]
     #[arg(long, value_name = "N")]
     throttle: Option<u32>,
@@ -130,7 +133,7 @@ fn add_fault(sim: &Simulator, text: &str) -> Result<()> {
     let number = number.map(str::parse::<u32>).transpose().map_err(|_| wrong())?;
     let device = sim.device(&RegistrationId::new(registration_id)?);
     let fault = match (what, number) {
-        ("failed", None) => device.answer(200).body(FAILED),
+        ("failed", None) => device.answer(200).body(FAILED).header("Content-Type", "application/json; charset=utf-8"),
         ("drop", None) => device.drop_before_answer(),
         ("drop-after", None) => device.drop_after_answer(),
         ("silence", None) => device.silence(),
@@ -146,6 +149,16 @@ fn add_fault(sim: &Simulator, text: &str) -> Result<()> {
     };
     fault.times(times);
     Ok(())
+}
+
+/// Spreads devices over the hubs by the bytes of their IDs, and answers their payloads with the same.
+fn echo_payload(request: &AllocationRequest<'_>) -> Allocation {
+    let sum: usize = request.registration_id().as_str().bytes().map(usize::from).sum();
+    let Some(hub) = request.hubs().iter().cycle().nth(sum) else { return Allocation::failed(400_209, "No hub.") };
+    let payload = request.payload_json().and_then(|json| serde_json::from_str::<serde_json::Value>(json).ok());
+    let allocation = Allocation::hub(hub.clone());
+    let answer = payload.map_or_else(|| Ok(allocation.clone()), |payload| allocation.clone().payload(&payload));
+    answer.unwrap_or(allocation)
 }
 
 /// A registration whose allocation failed.
@@ -165,6 +178,9 @@ fn simulator(arguments: &Arguments) -> Result<Simulator> {
             Some(registrations) => Limits::NONE.registrations_per_minute(registrations),
             None => Limits::NONE,
         });
+    if arguments.echo_payload {
+        builder = builder.allocation(echo_payload);
+    }
     for text in &arguments.group {
         let (name, key) = pair(text)?;
         builder = builder.group(EnrollmentGroup::new(&name, &GroupKey::from_base64(&key)?));

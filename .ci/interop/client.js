@@ -1,0 +1,47 @@
+// The tutorial's last steps with the official Node client, over MQTT or HTTP: register, then one message to the hub.
+//
+// Arguments: `mqtt` or `http`, registration ID, key, and a payload as JSON or nothing. Prints one line of JSON. The certificate
+// authority comes from the variable NODE_EXTRA_CA_CERTS. The client has no setting for its ports: MQTT's is 8883, and what goes to
+// port 443 of localhost is led to the port of the variable HTTPS_PORT here.
+'use strict';
+
+const https = require('https');
+const request = https.request;
+https.request = (options, ...rest) => {
+    if (options.hostname === 'localhost' || options.host === 'localhost') {
+        options = { ...options, port: process.env.HTTPS_PORT };
+    }
+    return request(options, ...rest);
+};
+
+const [protocol, registrationId, key, payload] = process.argv.slice(2);
+const Provisioning = {
+    mqtt: require('azure-iot-provisioning-device-mqtt').Mqtt,
+    http: require('azure-iot-provisioning-device-http').Http,
+}[protocol];
+const Hub = { mqtt: require('azure-iot-device-mqtt').Mqtt, http: require('azure-iot-device-http').Http }[protocol];
+const { ProvisioningDeviceClient } = require('azure-iot-provisioning-device');
+const { SymmetricKeySecurityClient } = require('azure-iot-security-symmetric-key');
+const { Client, Message } = require('azure-iot-device');
+
+async function main() {
+    const security = new SymmetricKeySecurityClient(registrationId, key);
+    const client = ProvisioningDeviceClient.create('localhost', '0ne00002193', new Provisioning(), security);
+    if (payload) {
+        client.setProvisioningPayload(JSON.parse(payload));
+    }
+    const result = await client.register();
+    const connection = `HostName=${result.assignedHub};DeviceId=${result.deviceId};SharedAccessKey=${key}`;
+    const hub = Client.fromConnectionString(connection, Hub);
+    await hub.open();
+    await hub.sendEvent(new Message('message 0'));
+    await hub.close();
+    return { status: result.status, hub: result.assignedHub, device: result.deviceId, payload: result.payload };
+}
+
+main()
+    .catch((error) => ({ error: `${error} ${error.responseBody || ''} ${JSON.stringify(error.result || '')}` }))
+    .then((outcome) => {
+        console.log(JSON.stringify(outcome));
+        process.exit();
+    });
