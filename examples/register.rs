@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use support::Result;
-use support::device::DeviceArguments;
+use support::device::{DeviceArguments, TransportKind};
 use support::progress::{show_events, show_wait};
 use support::report::{as_json, as_words};
 
@@ -24,6 +24,9 @@ use support::report::{as_json, as_words};
 struct Arguments {
     #[command(flatten)]
     device: DeviceArguments,
+    /// What carries the requests; mqtt needs `--features mqtt`
+    #[arg(long, value_enum, default_value_t)]
+    transport: TransportKind,
     /// What to tell a custom allocation policy
     #[arg(long, value_name = "JSON")]
     payload: Option<String>,
@@ -41,9 +44,12 @@ fn main() -> ExitCode {
 
 fn provision(arguments: &Arguments) -> Result<String> {
     let device = arguments.device.device()?;
-    eprintln!("{} registers at {}", device.registration_id, device.endpoint);
-    let mut client =
-        device.client()?.deadline(Duration::from_secs(arguments.deadline)).observer(show_events()).wait(show_wait);
+    eprintln!("{} registers at {}", device.registration_id, device.endpoint_over(arguments.transport));
+    let mut client = device
+        .client_over(arguments.transport)?
+        .deadline(Duration::from_secs(arguments.deadline))
+        .observer(show_events())
+        .wait(show_wait);
     if let Some(payload) = &arguments.payload {
         client = client.payload_json(payload)?;
     }

@@ -9,7 +9,7 @@ use azure_iot_dps::{
     DeviceKey, Endpoint, HttpsTransport, IdScope, ProvisioningClient, ProvisioningClientBuilder, Proxy, RegistrationId,
     Roots,
 };
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::{Result, key_text, sentence, variable};
 
@@ -33,9 +33,20 @@ pub struct DeviceArguments {
     ca_cert: Option<PathBuf>,
 }
 
+/// What carries the requests.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum TransportKind {
+    #[default]
+    Https,
+    Mqtt,
+}
+
 /// A device and the service that it asks.
 pub struct Device {
+    /// Where the service answers, over HTTPS.
     pub endpoint: Endpoint,
+    /// Where it answers over MQTT, if that is elsewhere.
+    mqtt_endpoint: Option<Endpoint>,
     pub id_scope: IdScope,
     pub registration_id: RegistrationId,
     pub key: DeviceKey,
@@ -81,6 +92,7 @@ impl DeviceArguments {
             registration_id: RegistrationId::new(registration_id)?,
             key: DeviceKey::from_base64(&key)?,
             roots: ca_cert.as_deref().map_or(Ok(Roots::bundled()), roots)?,
+            mqtt_endpoint: None,
             hub_endpoint: None,
             _service: None,
         })
@@ -88,13 +100,36 @@ impl DeviceArguments {
 }
 
 impl Device {
-    /// A client for it, over HTTPS and, unless the service is simulated, through the environment's proxy.
+    /// Where the service answers over this transport.
+    pub fn endpoint_over(&self, transport: TransportKind) -> &Endpoint {
+        match (transport, &self.mqtt_endpoint) {
+            (TransportKind::Mqtt, Some(endpoint)) => endpoint,
+            _ => &self.endpoint,
+        }
+    }
+
+    /// A client for it, over HTTPS.
     pub fn client(&self) -> Result<ProvisioningClientBuilder> {
+        self.client_over(TransportKind::Https)
+    }
+
+    /// A client for it and, unless the service is simulated, through the environment's proxy.
+    pub fn client_over(&self, transport: TransportKind) -> Result<ProvisioningClientBuilder> {
         let proxy = if self.is_simulated() { None } else { Proxy::from_environment()? };
-        let transport = HttpsTransport::builder().roots(self.roots.clone()).proxy(proxy).build();
         let (id_scope, registration_id) = (self.id_scope.clone(), self.registration_id.clone());
         let client = ProvisioningClient::builder(id_scope, registration_id, self.key.clone());
-        Ok(client.endpoint(self.endpoint.clone()).transport(transport))
+        let client = client.endpoint(self.endpoint_over(transport).clone());
+        let roots = self.roots.clone();
+        match transport {
+            TransportKind::Https => Ok(client.transport(HttpsTransport::builder().roots(roots).proxy(proxy).build())),
+            #[cfg(feature = "mqtt")]
+            TransportKind::Mqtt => {
+                use azure_iot_dps::MqttTransport;
+                Ok(client.transport(MqttTransport::builder().roots(roots).proxy(proxy).build()))
+            }
+            #[cfg(not(feature = "mqtt"))]
+            TransportKind::Mqtt => Err("--transport mqtt: this program was built without `--features mqtt`".into()),
+        }
     }
 
     pub fn is_simulated(&self) -> bool {
@@ -132,6 +167,7 @@ fn simulated_device() -> Result<Device> {
         key: sim.device_key(&registration_id).ok_or("the simulator has no key for the device")?,
         registration_id,
         roots: Roots::pem(server.ca_pem().as_bytes())?,
+        mqtt_endpoint: server.mqtt_endpoint(),
         hub_endpoint: Some(server.endpoint()),
         _service: Some(Box::new(server)),
     })
