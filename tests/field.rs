@@ -9,6 +9,8 @@
 )]
 
 mod common;
+#[path = "common/over.rs"]
+mod over;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -39,7 +41,7 @@ fn with_keys(sim: &Simulator, primary: DeviceKey, secondary: DeviceKey) -> Provi
 }
 
 fn build(sim: &Simulator, builder: ProvisioningClientBuilder) -> ProvisioningClient {
-    builder.build_with(sim.transport(), sim.clock())
+    builder.build_with(over::transport(&sim), sim.clock())
 }
 
 fn one_device() -> Simulator {
@@ -48,7 +50,6 @@ fn one_device() -> Simulator {
 
 // Rolled keys
 
-#[test]
 fn a_key_that_was_rolled_is_replaced_by_the_other_one_and_the_next_registration_starts_with_that() {
     let sim = one_device();
     let events = Arc::new(Mutex::new(Vec::new()));
@@ -66,7 +67,6 @@ fn a_key_that_was_rolled_is_replaced_by_the_other_one_and_the_next_registration_
     assert!(!events.lock().expect("not poisoned").iter().any(|event| matches!(event, Event::KeySwitched { .. })));
 }
 
-#[test]
 fn two_wrong_keys_are_each_tried_once_and_the_next_registration_starts_with_the_first() {
     let sim = one_device();
     let wrong = DeviceKey::from_bytes(&[8; 32]).expect("a key");
@@ -78,7 +78,6 @@ fn two_wrong_keys_are_each_tried_once_and_the_next_registration_starts_with_the_
     }
 }
 
-#[test]
 fn keys_can_be_replaced_on_a_living_client() {
     let sim = one_device();
     let mut client = build(&sim, with_keys(&sim, other_key(), key()));
@@ -249,7 +248,6 @@ fn a_backoff_survives_a_reboot() {
     assert!(after.gaps()[0] >= seconds(10), "{:?}", after.gaps());
 }
 
-#[test]
 fn a_clients_backoff_can_be_saved_and_restored() {
     let sim = one_device();
     sim.device(&id("dev-01")).answer(503).times(3);
@@ -397,4 +395,11 @@ fn a_signer_that_is_shared_between_dps_and_hub_stays_one() {
     }
     client.build_with(transport, Fixed).register().expect("assigned");
     assert!(shared.sign(b"hub").is_ok());
+}
+
+over_both! {
+    a_key_that_was_rolled_is_replaced_by_the_other_one_and_the_next_registration_starts_with_that,
+    two_wrong_keys_are_each_tried_once_and_the_next_registration_starts_with_the_first,
+    keys_can_be_replaced_on_a_living_client,
+    a_clients_backoff_can_be_saved_and_restored,
 }

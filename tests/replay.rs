@@ -9,7 +9,7 @@ mod common;
 
 use azure_iot_dps::attestation::AttestationKind;
 use azure_iot_dps::error::ServiceErrorKind;
-use azure_iot_dps::protocol::Response;
+use azure_iot_dps::protocol::{Response, mqtt};
 use azure_iot_dps::registration::{Registration, Step, WaitReason};
 use azure_iot_dps::{Assignment, Error, Event};
 use common::{assigning, at, events, key, refused, settings, step};
@@ -402,8 +402,31 @@ const FAMILIES: &[Case] = &[
     ),
 ];
 
+/// What carries the answer.
+#[derive(Clone, Copy, PartialEq)]
+enum Over {
+    Https,
+    Mqtt,
+}
+
+fn header(case: &Case, wanted: &str) -> Option<&'static str> {
+    case.headers.iter().find(|(name, _)| *name == wanted).map(|(_, value)| *value)
+}
+
+/// Over MQTT there is no lookup, and of all headers the delay alone.
+fn is_for_mqtt(case: &Case) -> bool {
+    let carried = |(name, value): &(&str, &str)| match *name {
+        "Content-Type" => true,
+        "Retry-After" => value.bytes().all(|byte| byte.is_ascii_digit()),
+        // It repeats what the body says.
+        "x-ms-error-code" => case.body.contains(value),
+        _ => false,
+    };
+    case.asked != Lookup && case.headers.iter().all(carried)
+}
+
 /// What a device does about the answer.
-fn outcome(case: &Case) -> String {
+fn outcome(case: &Case, over: Over) -> String {
     let (settings, key) = (settings(), key());
     let mut registration = Registration::new(&settings, AttestationKind::SymmetricKey);
     let mut now = at(0);
@@ -416,8 +439,19 @@ fn outcome(case: &Case) -> String {
         now = at(2);
         assert!(matches!(step(&mut registration, &key, now), Ok(Step::Send(_))));
     }
-    let response = Response::new(case.status, case.body.as_bytes());
-    let response = case.headers.iter().fold(response, |response, (name, value)| response.with_header(name, *value));
+    let response = match over {
+        Over::Https => {
+            let response = Response::new(case.status, case.body.as_bytes());
+            case.headers.iter().fold(response, |response, (name, value)| response.with_header(name, *value))
+        }
+        Over::Mqtt => {
+            let retry_after = header(case, "Retry-After").map(|value| format!("&retry-after={value}"));
+            let topic = format!("$dps/registrations/res/{}/?$rid=1{}", case.status, retry_after.unwrap_or_default());
+            let answer = mqtt::Answer::parse(&topic, case.body.as_bytes()).expect("an answer");
+            assert_eq!(answer.rid(), Some(1));
+            answer.into_response()
+        }
+    };
     let received = registration.receive(Ok(response), now);
     let told = events(&mut registration);
     let next = received.and_then(|()| match step(&mut registration, &key, now)? {
@@ -469,14 +503,23 @@ fn ended(error: &Error) -> String {
 #[test]
 fn every_recorded_answer_has_its_outcome() {
     for case in RECORDED {
-        assert_eq!(outcome(case), case.outcome, "{}", case.name);
+        assert_eq!(outcome(case, Over::Https), case.outcome, "{}", case.name);
     }
 }
 
 #[test]
 fn every_family_of_answers_has_its_outcome() {
     for case in FAMILIES {
-        assert_eq!(outcome(case), case.outcome, "{}", case.name);
+        assert_eq!(outcome(case, Over::Https), case.outcome, "{}", case.name);
+    }
+}
+
+#[test]
+fn an_answer_has_the_same_outcome_over_mqtt() {
+    let cases: Vec<_> = RECORDED.iter().chain(FAMILIES).filter(|case| is_for_mqtt(case)).collect();
+    assert!(cases.len() > 40, "{}", cases.len());
+    for case in cases {
+        assert_eq!(outcome(case, Over::Mqtt), case.outcome, "{}", case.name);
     }
 }
 

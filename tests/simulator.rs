@@ -3,6 +3,8 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::unchecked_time_subtraction, reason = "a test may panic")]
 
 mod common;
+#[path = "common/over.rs"]
+mod over;
 
 use azure_iot_dps::attestation::AttestationKind;
 use azure_iot_dps::identity::{DeviceId, HostName, HubName};
@@ -22,7 +24,7 @@ fn device_key(byte: u8) -> DeviceKey {
 
 fn register_as(sim: &Simulator, name: &str, key: DeviceKey) -> Result<Assignment, Error> {
     let client = ProvisioningClient::builder(sim.id_scope(), id(name), key);
-    client.build_with(sim.transport(), sim.clock()).register()
+    client.build_with(over::transport(&sim), sim.clock()).register()
 }
 
 fn derived(byte: u8, name: &str) -> DeviceKey {
@@ -33,7 +35,6 @@ fn with_group() -> SimulatorBuilder {
     Simulator::builder().group(EnrollmentGroup::new("line-7", &group_key(1)).secondary_key(&group_key(2)))
 }
 
-#[test]
 fn either_key_of_a_group_lets_a_device_in_and_no_other() {
     let sim = with_group().build();
     for byte in [1, 2] {
@@ -44,21 +45,18 @@ fn either_key_of_a_group_lets_a_device_in_and_no_other() {
     assert_eq!(error.error_code(), Some(401_002));
 }
 
-#[test]
 fn a_key_derived_for_one_device_lets_no_other_in() {
     let sim = with_group().build();
     let error = register_as(&sim, "dev-01", derived(1, "dev-02")).expect_err("refused");
     assert_eq!(error.status(), Some(401));
 }
 
-#[test]
 fn a_group_key_in_place_of_a_device_key_is_refused() {
     let sim = with_group().build();
     let error = register_as(&sim, "dev-01", device_key(1)).expect_err("refused");
     assert_eq!(error.status(), Some(401));
 }
 
-#[test]
 fn either_key_of_an_individual_enrollment_lets_the_device_in_under_its_own_name() {
     let individual = IndividualEnrollment::new(id("dev-01"), device_key(1))
         .secondary_key(device_key(2))
@@ -71,21 +69,18 @@ fn either_key_of_an_individual_enrollment_lets_the_device_in_under_its_own_name(
     assert_eq!(register_as(&sim, "dev-01", device_key(3)).expect_err("refused").status(), Some(401));
 }
 
-#[test]
 fn a_device_that_nobody_enrolled_is_not_found() {
     let sim = Simulator::builder().individual(IndividualEnrollment::new(id("dev-01"), device_key(1))).build();
     let error = register_as(&sim, "dev-02", device_key(1)).expect_err("not found");
     assert_eq!((error.status(), error.error_code()), (Some(404), Some(404_201)));
 }
 
-#[test]
 fn an_individual_enrollment_goes_before_the_groups() {
     let sim = with_group().individual(IndividualEnrollment::new(id("dev-01"), device_key(9))).build();
     assert!(register_as(&sim, "dev-01", derived(1, "dev-01")).is_err());
     register_as(&sim, "dev-01", device_key(9)).expect("assigned");
 }
 
-#[test]
 fn the_simulator_knows_every_devices_key() {
     let sim = with_group().individual(IndividualEnrollment::new(id("dev-09"), device_key(9))).build();
     for name in ["dev-01", "dev-09", "x"] {
@@ -96,7 +91,6 @@ fn the_simulator_knows_every_devices_key() {
     assert!(sim.device_key(&id("dev-01")).is_none());
 }
 
-#[test]
 fn assigning_is_said_as_often_as_was_asked_for() {
     for polls in [0, 1, 7] {
         let sim = Simulator::builder().assigning_polls(polls).retry_after(seconds(5)).build();
@@ -106,7 +100,6 @@ fn assigning_is_said_as_often_as_was_asked_for() {
     }
 }
 
-#[test]
 fn without_a_retry_after_the_device_polls_at_its_own_pace() {
     let sim = Simulator::builder().assigning_polls(2).retry_after(None).build();
     let key = sim.device_key(&id("dev-01")).expect("an enrollment");
@@ -114,7 +107,6 @@ fn without_a_retry_after_the_device_polls_at_its_own_pace() {
     assert_eq!(sim.clock().elapsed(), seconds(6));
 }
 
-#[test]
 fn devices_are_spread_over_the_hubs_and_each_stays_where_it_is() {
     let hubs = ["a.example", "b.example", "c.example"].map(|hub| HostName::new(hub).expect("valid"));
     let sim = hubs.iter().cloned().fold(Simulator::builder(), SimulatorBuilder::hub).build();
@@ -150,12 +142,11 @@ fn first_answer(
     let Ok(Step::Send(request)) = common::step(&mut registration, &signer, common::at(uptime)) else {
         panic!("the first step sends")
     };
-    let mut transport = sim.transport();
+    let mut transport = over::transport(&sim);
     let answer = transport.send(&request).expect("the simulator answers");
     (answer.status(), serde_json::from_slice(answer.body()).expect("JSON"))
 }
 
-#[test]
 fn a_refusal_is_in_the_services_own_format() {
     let sim = with_group().build();
     let (status, body) = first_answer(&sim, &common::settings(), &common::key(), 0);
@@ -165,7 +156,6 @@ fn a_refusal_is_in_the_services_own_format() {
     assert_eq!(timestamp, "2026-01-01T00:00:00Z");
 }
 
-#[test]
 fn an_expired_token_is_refused_by_the_services_clock() {
     let sim = with_group().build();
     let settings = common::settings();
@@ -177,14 +167,12 @@ fn an_expired_token_is_refused_by_the_services_clock() {
     assert_eq!(first_answer(&sim, &settings, &key, 3600).0, 202);
 }
 
-#[test]
 fn another_scope_is_not_found() {
     let sim = with_group().build();
     let settings = RegistrationSettings::new(IdScope::new("0ne99999999").expect("valid"), id("dev-01"));
     assert_eq!(first_answer(&sim, &settings, &derived(1, "dev-01"), 0).0, 404);
 }
 
-#[test]
 fn a_registration_that_was_taken_up_names_its_operation_in_the_services_form() {
     let (status, body) = first_answer(&with_group().build(), &common::settings(), &derived(1, "dev-01"), 0);
     assert_eq!((status, body["status"].as_str()), (202, Some("assigning")));
@@ -198,4 +186,21 @@ fn the_debug_text_of_a_simulator_shows_no_key() {
     let sim = with_group().individual(IndividualEnrollment::new(id("dev-09"), common::key())).build();
     let text = format!("{sim:?}");
     assert!(text.contains("line-7") && !text.contains(&common::KEY[..8]), "{text}");
+}
+
+over_both! {
+    either_key_of_a_group_lets_a_device_in_and_no_other,
+    a_key_derived_for_one_device_lets_no_other_in,
+    a_group_key_in_place_of_a_device_key_is_refused,
+    either_key_of_an_individual_enrollment_lets_the_device_in_under_its_own_name,
+    a_device_that_nobody_enrolled_is_not_found,
+    an_individual_enrollment_goes_before_the_groups,
+    the_simulator_knows_every_devices_key,
+    assigning_is_said_as_often_as_was_asked_for,
+    without_a_retry_after_the_device_polls_at_its_own_pace,
+    devices_are_spread_over_the_hubs_and_each_stays_where_it_is,
+    a_refusal_is_in_the_services_own_format,
+    an_expired_token_is_refused_by_the_services_clock,
+    another_scope_is_not_found,
+    a_registration_that_was_taken_up_names_its_operation_in_the_services_form,
 }

@@ -3,6 +3,8 @@
 #![allow(clippy::expect_used, clippy::panic, reason = "a test may panic")]
 
 mod common;
+#[path = "common/over.rs"]
+mod over;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -33,12 +35,11 @@ fn client(sim: &Simulator, name: &str) -> ProvisioningClientBuilder {
 }
 
 fn register(sim: &Simulator, name: &str) -> Result<Assignment, Error> {
-    client(sim, name).build_with(sim.transport(), sim.clock()).register()
+    client(sim, name).build_with(over::transport(&sim), sim.clock()).register()
 }
 
 // Allocation
 
-#[test]
 fn a_custom_allocation_sees_the_device_and_its_payload_and_answers_a_hub_and_a_payload() {
     let sim = Simulator::builder()
         .hub(host("small.example"))
@@ -56,7 +57,7 @@ fn a_custom_allocation_sees_the_device_and_its_payload_and_answers_a_hub_and_a_p
         })
         .build();
     let with = |payload: &str| {
-        client(&sim, "dev-01").payload(payload).expect("JSON").build_with(sim.transport(), sim.clock()).register()
+        client(&sim, "dev-01").payload(payload).expect("JSON").build_with(over::transport(&sim), sim.clock()).register()
     };
     let assignment = with("large").expect("assigned");
     assert_eq!((assignment.hub().as_str(), assignment.payload_json()), ("large.example", Some(r#"["welcome"]"#)));
@@ -67,7 +68,6 @@ fn a_custom_allocation_sees_the_device_and_its_payload_and_answers_a_hub_and_a_p
     );
 }
 
-#[test]
 fn an_enrollment_with_a_hub_of_its_own_goes_there() {
     let individual = IndividualEnrollment::new(id("dev-01"), common::key()).hub(host("own.example"));
     let sim = Simulator::builder()
@@ -88,7 +88,6 @@ fn moving(reprovisioning: Reprovisioning) -> Simulator {
     builder.allocation(move |_| Allocation::hub(host(hubs[turn.fetch_add(1, Ordering::SeqCst) % hubs.len()]))).build()
 }
 
-#[test]
 fn a_second_registration_follows_the_reprovisioning_policy() {
     use Substatus::{DeviceDataMigrated, DeviceDataReset, InitialAssignment, ReprovisionedToInitialAssignment};
     for (policy, expected) in [
@@ -120,7 +119,6 @@ fn a_second_registration_follows_the_reprovisioning_policy() {
     }
 }
 
-#[test]
 fn a_disabled_enrollment_is_told_so() {
     let sim = Simulator::builder().group(group().disabled()).build();
     let Err(Error::Service(error)) = register(&sim, "dev-01") else { panic!("it was to fail") };
@@ -128,7 +126,6 @@ fn a_disabled_enrollment_is_told_so() {
     assert_eq!(sim.devices().len(), 1);
 }
 
-#[test]
 fn a_device_that_comes_back_in_another_case_is_the_same_device() {
     let sim = Simulator::builder().group(group()).build();
     let first = register(&sim, "Dev-01").expect("assigned");
@@ -139,13 +136,11 @@ fn a_device_that_comes_back_in_another_case_is_the_same_device() {
     assert_eq!(sim.devices().len(), 1);
 }
 
-#[test]
 fn an_allocation_to_a_hub_that_is_not_linked_fails() {
     let sim = Simulator::builder().allocation(|_| Allocation::hub(host("elsewhere.example"))).build();
     assert_eq!(register(&sim, "dev-01").expect_err("not linked").error_code(), Some(400_209));
 }
 
-#[test]
 fn a_device_whose_answer_was_lost_has_not_moved_twice_when_it_comes_back() {
     let sim = moving(Reprovisioning::Migrate);
     register(&sim, "dev-01").expect("assigned");
@@ -168,7 +163,6 @@ fn telemetry(sim: &Simulator, name: &str) -> Option<u16> {
     sim.request("POST", &target, &[("Authorization", token.as_str())], b"21 degrees").map(|response| response.status())
 }
 
-#[test]
 fn a_whole_boot_up_to_the_first_message_runs_without_a_socket() {
     let sim = Simulator::builder().group(group()).hub_quota(1).build();
     assert_eq!(telemetry(&sim, "dev-01"), Some(404));
@@ -179,7 +173,6 @@ fn a_whole_boot_up_to_the_first_message_runs_without_a_socket() {
     );
 }
 
-#[test]
 fn faults_reach_a_device_at_its_hub_too() {
     let sim = Simulator::builder().group(group()).build();
     register(&sim, "dev-01").expect("assigned");
@@ -191,7 +184,6 @@ fn faults_reach_a_device_at_its_hub_too() {
 
 // Limits
 
-#[test]
 fn more_registrations_in_a_minute_than_the_service_takes_are_throttled_and_taken_later() {
     let limits = Limits::NONE.registrations_per_minute(3).retry_after(seconds(5));
     let sim = Simulator::builder().limits(limits).assigning_polls(0).retry_after(None).build();
@@ -205,7 +197,6 @@ fn more_registrations_in_a_minute_than_the_service_takes_are_throttled_and_taken
     assert!(sim.clock().elapsed() >= seconds(40), "{:?}", sim.clock().elapsed());
 }
 
-#[test]
 fn a_device_that_polls_faster_than_it_may_is_throttled() {
     let sim = Simulator::builder().limits(Limits::SERVICE).assigning_polls(20).retry_after(seconds(1)).build();
     register(&sim, "dev-01").expect("assigned in the end");
@@ -229,7 +220,6 @@ fn prompt() -> Simulator {
     Simulator::builder().assigning_polls(0).retry_after(None).build()
 }
 
-#[test]
 fn a_scripted_answer_comes_as_often_as_it_was_asked_for_and_then_the_device_recovers() {
     let sim = prompt();
     sim.device(&id("dev-01")).answer(429).header("Retry-After", "30").times(2);
@@ -239,7 +229,6 @@ fn a_scripted_answer_comes_as_often_as_it_was_asked_for_and_then_the_device_reco
     assert!(sim.clock().elapsed() >= seconds(60));
 }
 
-#[test]
 fn a_scripted_error_is_in_the_services_format_unless_a_body_is_given() {
     let sim = prompt();
     sim.device(&id("dev-01")).answer(400);
@@ -248,7 +237,7 @@ fn a_scripted_error_is_in_the_services_format_unless_a_body_is_given() {
     sim.device(&id("dev-01")).answer(400).body("no JSON").times(u32::MAX);
     let error = client(&sim, "dev-01")
         .deadline(seconds(60))
-        .build_with(sim.transport(), sim.clock())
+        .build_with(over::transport(&sim), sim.clock())
         .register()
         .expect_err("never");
     assert!(error.is_transient());
@@ -256,7 +245,6 @@ fn a_scripted_error_is_in_the_services_format_unless_a_body_is_given() {
     register(&sim, "dev-01").expect("assigned");
 }
 
-#[test]
 fn faults_of_one_device_do_not_touch_another() {
     let sim = prompt();
     sim.device(&id("dev-01")).answer(400);
@@ -264,7 +252,6 @@ fn faults_of_one_device_do_not_touch_another() {
     register(&sim, "dev-01").expect_err("refused");
 }
 
-#[test]
 fn every_way_of_breaking_a_connection_is_survived() {
     let sim = prompt();
     let device = sim.device(&id("dev-01"));
@@ -277,7 +264,6 @@ fn every_way_of_breaking_a_connection_is_survived() {
     assert_eq!(statuses(&sim).len(), 6);
 }
 
-#[test]
 fn a_slow_answer_takes_its_time_but_not_more_than_the_request_may_take() {
     let sim = prompt();
     sim.device(&id("dev-01")).answer_slowly(seconds(20)).times(2);
@@ -286,7 +272,7 @@ fn a_slow_answer_takes_its_time_but_not_more_than_the_request_may_take() {
     sim.device(&id("dev-01")).answer_slowly(seconds(1000));
     let error = client(&sim, "dev-01")
         .deadline(seconds(30))
-        .build_with(sim.transport(), sim.clock())
+        .build_with(over::transport(&sim), sim.clock())
         .register()
         .expect_err("too slow");
     assert_eq!(error.transport().map(azure_iot_dps::error::TransportError::kind), Some(TransportErrorKind::TimedOut));
@@ -303,7 +289,7 @@ fn a_date_that_is_off_is_what_a_device_is_told() {
     let Ok(Step::Send(request)) = common::step(&mut registration, &key, common::at(0)) else {
         panic!("the first step sends")
     };
-    let mut transport = sim.transport();
+    let mut transport = over::transport(&sim);
     let answer = transport.send(&request).expect("an answer");
     assert_eq!(answer.date().map(azure_iot_dps::time::UnixTime::as_secs), Some(common::NEW_YEAR - 7200));
 }
@@ -341,7 +327,6 @@ fn every_published_version_is_taken_one_that_was_withdrawn_is_not_and_the_list_c
 
 // What happened
 
-#[test]
 fn what_happened_can_be_asked() {
     let sim = Simulator::builder().assigning_polls(0).hub(host("h.example")).build();
     register(&sim, "dev-01").expect("assigned");
@@ -357,7 +342,6 @@ fn what_happened_can_be_asked() {
     assert_eq!((registration_id, hub), (&id("dev-01"), &host("h.example")));
 }
 
-#[test]
 fn only_the_last_1024_requests_are_kept() {
     let sim = Simulator::builder().assigning_polls(1).build();
     for number in 0..400 {
@@ -371,7 +355,6 @@ fn only_the_last_1024_requests_are_kept() {
     assert_eq!(registration_id, "dev-399");
 }
 
-#[test]
 fn the_next_thing_that_happens_can_be_waited_for() {
     let sim = prompt();
     let mut watch = sim.watch();
@@ -386,7 +369,6 @@ fn the_next_thing_that_happens_can_be_waited_for() {
     assert_eq!(watch.next(Duration::ZERO), None);
 }
 
-#[test]
 fn a_key_that_is_given_to_the_simulator_does_not_show_in_its_records() {
     let sim = Simulator::builder().individual(IndividualEnrollment::new(id("dev-01"), common::key())).build();
     register(&sim, "dev-01").expect("assigned");
@@ -401,14 +383,13 @@ fn a_key_that_is_given_to_the_simulator_does_not_show_in_its_records() {
 
 // What users report of the service
 
-#[test]
 fn a_key_that_was_rolled_can_be_refused_for_half_an_hour_and_then_lets_the_device_in() {
     let sim = Simulator::builder().group(group()).build();
     sim.device(&id("dev-01")).refuse_keys_for(seconds(30 * 60));
     let key = sim.device_key(&id("dev-01")).expect("an enrollment");
     let keys = azure_iot_dps::Attestation::symmetric_keys(key.clone(), key);
     let mut client =
-        ProvisioningClient::builder(sim.id_scope(), id("dev-01"), keys).build_with(sim.transport(), sim.clock());
+        ProvisioningClient::builder(sim.id_scope(), id("dev-01"), keys).build_with(over::transport(&sim), sim.clock());
     let error = client.register().expect_err("both keys are refused");
     assert_eq!((error.status(), error.error_code()), (Some(401), Some(401_002)));
     let pause = error.retry_after().expect("it is not hopeless");
@@ -422,7 +403,6 @@ fn a_key_that_was_rolled_can_be_refused_for_half_an_hour_and_then_lets_the_devic
     client.register().expect("recovered");
 }
 
-#[test]
 fn two_processes_that_register_the_same_identity_at_once_both_get_its_hub_and_register_once_each() {
     let sim = Simulator::builder().group(group()).assigning_polls(3).build();
     let registration = || common::settings();
@@ -436,7 +416,7 @@ fn two_processes_that_register_the_same_identity_at_once_both_get_its_hub_and_re
         })
         .collect();
     let mut hubs = Vec::new();
-    let mut transport = sim.transport();
+    let mut transport = over::transport(&sim);
     for second in 0..60 {
         both.retain_mut(|registration| {
             let now = common::at(second);
@@ -464,7 +444,6 @@ fn two_processes_that_register_the_same_identity_at_once_both_get_its_hub_and_re
     assert_eq!(registers.count(), 2, "nobody's operation is lost");
 }
 
-#[test]
 fn an_operation_that_others_have_superseded_many_times_is_forgotten_and_a_client_registers_anew() {
     let sim = Simulator::builder().group(group()).assigning_polls(0).build();
     let operations: Vec<String> = (0..8)
@@ -490,11 +469,37 @@ fn an_operation_that_others_have_superseded_many_times_is_forgotten_and_a_client
     assert_eq!(statuses, [404, 404, 404, 200, 200, 200, 200, 200]);
 }
 
-#[test]
 fn errors_without_the_header_that_repeats_their_code_are_understood() {
     let sim = Simulator::builder().group(group()).bare_errors(true).build();
     let wrong = azure_iot_dps::DeviceKey::from_bytes(&[9; 32]).expect("a key");
     let client = ProvisioningClient::builder(sim.id_scope(), id("dev-01"), wrong);
-    let error = client.build_with(sim.transport(), sim.clock()).register().expect_err("refused");
+    let error = client.build_with(over::transport(&sim), sim.clock()).register().expect_err("refused");
     assert_eq!((error.status(), error.error_code()), (Some(401), Some(401_002)));
+}
+
+over_both! {
+    a_custom_allocation_sees_the_device_and_its_payload_and_answers_a_hub_and_a_payload,
+    an_enrollment_with_a_hub_of_its_own_goes_there,
+    a_second_registration_follows_the_reprovisioning_policy,
+    a_disabled_enrollment_is_told_so,
+    a_device_that_comes_back_in_another_case_is_the_same_device,
+    an_allocation_to_a_hub_that_is_not_linked_fails,
+    a_device_whose_answer_was_lost_has_not_moved_twice_when_it_comes_back,
+    a_whole_boot_up_to_the_first_message_runs_without_a_socket,
+    faults_reach_a_device_at_its_hub_too,
+    more_registrations_in_a_minute_than_the_service_takes_are_throttled_and_taken_later,
+    a_device_that_polls_faster_than_it_may_is_throttled,
+    a_scripted_answer_comes_as_often_as_it_was_asked_for_and_then_the_device_recovers,
+    a_scripted_error_is_in_the_services_format_unless_a_body_is_given,
+    faults_of_one_device_do_not_touch_another,
+    every_way_of_breaking_a_connection_is_survived,
+    a_slow_answer_takes_its_time_but_not_more_than_the_request_may_take,
+    what_happened_can_be_asked,
+    only_the_last_1024_requests_are_kept,
+    the_next_thing_that_happens_can_be_waited_for,
+    a_key_that_is_given_to_the_simulator_does_not_show_in_its_records,
+    a_key_that_was_rolled_can_be_refused_for_half_an_hour_and_then_lets_the_device_in,
+    two_processes_that_register_the_same_identity_at_once_both_get_its_hub_and_register_once_each,
+    an_operation_that_others_have_superseded_many_times_is_forgotten_and_a_client_registers_anew,
+    errors_without_the_header_that_repeats_their_code_are_understood,
 }

@@ -1,0 +1,48 @@
+//! The rules of a registration hold whatever carries it: tests that run over HTTPS and over MQTT.
+#![allow(dead_code, unreachable_pub, reason = "each suite uses a part")]
+
+use std::cell::Cell;
+
+use azure_iot_dps::Transport;
+use azure_iot_dps::simulator::Simulator;
+
+#[derive(Clone, Copy, PartialEq)]
+pub enum Over {
+    Https,
+    Mqtt,
+}
+
+thread_local! {
+    static OVER: Cell<Over> = const { Cell::new(Over::Https) };
+}
+
+/// What this test runs over.
+pub fn over() -> Over {
+    OVER.get()
+}
+
+pub fn run(over: Over, test: fn()) {
+    OVER.set(over);
+    test();
+}
+
+/// A transport to the simulator, of the protocol that the test runs over.
+pub fn transport(sim: &Simulator) -> Box<dyn Transport + Send> {
+    match OVER.get() {
+        Over::Https => Box::new(sim.transport()),
+        Over::Mqtt => Box::new(sim.mqtt_transport()),
+    }
+}
+
+/// Makes two tests of each function.
+#[macro_export]
+macro_rules! over_both {
+    ($($test:ident),* $(,)?) => {
+        mod https {
+            $(#[test] fn $test() { super::over::run(super::over::Over::Https, super::$test); })*
+        }
+        mod mqtt {
+            $(#[test] fn $test() { super::over::run(super::over::Over::Mqtt, super::$test); })*
+        }
+    };
+}
