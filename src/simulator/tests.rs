@@ -26,7 +26,7 @@ fn service() -> (Simulator, String) {
 
 fn answer(sim: &Simulator, request: &HttpRequest<'_>) -> HttpAnswer {
     match sim.deliver(request, BEGINNING) {
-        Delivery::Whole { answer, .. } => answer,
+        Delivery::Whole { reply, .. } => sim.http_answer(reply),
         other => panic!("{other:?}"),
     }
 }

@@ -24,9 +24,9 @@ pub struct Exchange<'a> {
 pub type Stream = StreamOwned<ServerConnection, TcpStream>;
 
 #[derive(Default)]
-struct Log {
-    requests: Vec<String>,
-    handshakes: Vec<Option<HandshakeKind>>,
+pub struct Log {
+    pub requests: Vec<String>,
+    pub handshakes: Vec<Option<HandshakeKind>>,
 }
 
 /// A peer on loopback with a certificate for `localhost`. It lives as long as the test does.
@@ -47,6 +47,14 @@ impl Peer {
         change: impl FnOnce(&mut CertificateParams),
         answer: impl Fn(&Exchange<'_>, &mut Stream) -> ControlFlow<()> + Send + Sync + 'static,
     ) -> Self {
+        Self::serving(change, move |stream, log| serve(stream, log, &answer))
+    }
+
+    /// Serves each connection like that.
+    pub fn serving(
+        change: impl FnOnce(&mut CertificateParams),
+        serve: impl Fn(&mut Stream, &Mutex<Log>) + Send + Sync + 'static,
+    ) -> Self {
         let mut ca = CertificateParams::default();
         ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let ca_key = KeyPair::generate().expect("a key");
@@ -65,11 +73,15 @@ impl Peer {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = listener.local_addr().expect("an address").port();
         let log = Arc::new(Mutex::new(Log::default()));
-        let (seen, answer) = (Arc::clone(&log), Arc::new(answer));
+        let (seen, serve) = (Arc::clone(&log), Arc::new(serve));
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let (seen, answer, config) = (Arc::clone(&seen), Arc::clone(&answer), Arc::clone(&config));
-                std::thread::spawn(move || serve(stream, config, &seen, &*answer));
+                let (seen, serve, config) = (Arc::clone(&seen), Arc::clone(&serve), Arc::clone(&config));
+                std::thread::spawn(move || {
+                    stream.set_nodelay(true).expect("a socket");
+                    let connection = ServerConnection::new(config).expect("a connection");
+                    serve(&mut StreamOwned::new(connection, stream), &seen);
+                });
             }
         });
         Self { port, ca_pem, log }
@@ -121,16 +133,9 @@ pub fn http(status: &str, headers: &str, body: &str) -> String {
     format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n{headers}\r\n{body}", body.len())
 }
 
-fn serve(
-    stream: TcpStream,
-    config: Arc<ServerConfig>,
-    log: &Mutex<Log>,
-    answer: &dyn Fn(&Exchange<'_>, &mut Stream) -> ControlFlow<()>,
-) {
-    let connection = ServerConnection::new(config).expect("a connection");
-    let mut stream = StreamOwned::new(connection, stream);
+fn serve(stream: &mut Stream, log: &Mutex<Log>, answer: &dyn Fn(&Exchange<'_>, &mut Stream) -> ControlFlow<()>) {
     for on_connection in 0.. {
-        let Some(text) = read_request(&mut stream) else { return };
+        let Some(text) = read_request(stream) else { return };
         let number = {
             let mut log = log.lock().expect("not poisoned");
             if on_connection == 0 {
@@ -139,7 +144,7 @@ fn serve(
             log.requests.push(text.clone());
             log.requests.len() - 1
         };
-        if answer(&Exchange { number, on_connection, text: &text }, &mut stream).is_break() {
+        if answer(&Exchange { number, on_connection, text: &text }, stream).is_break() {
             return;
         }
     }

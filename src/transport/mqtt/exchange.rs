@@ -353,7 +353,7 @@ impl Exchange {
 
     fn subscribed(&mut self, codes: &[u8]) -> Result<(), TransportError> {
         match codes {
-            [0..REFUSED] => {
+            [0..=2] => {
                 self.publish();
                 Ok(())
             }

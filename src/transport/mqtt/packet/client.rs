@@ -114,7 +114,13 @@ impl<'a> FromClient<'a> {
         let simple = |flags| frame.with_flags(flags);
         Ok(match frame.kind {
             kind::CONNECT => Self::Connect(Connect::decode(frame)?),
-            kind::PUBLISH => Self::Publish(Publish::decode(frame)?),
+            kind::PUBLISH => {
+                let publish = Publish::decode(frame)?;
+                if !publish.has_topic() {
+                    return Err(FrameError::Malformed("a message without a topic, or to a topic filter"));
+                }
+                Self::Publish(publish)
+            }
             kind::PUBACK => {
                 let mut fields = simple(0)?;
                 let packet_id = fields.packet_id()?;

@@ -39,12 +39,15 @@ impl<'a> Publish<'a> {
         Ok(())
     }
 
+    /// Whether its topic is one, and not a topic filter (section 4.7).
+    #[cfg(any(test, feature = "simulator"))]
+    pub(super) fn has_topic(&self) -> bool {
+        !self.topic.is_empty() && !self.topic.contains(['+', '#'])
+    }
+
     pub(super) fn decode(frame: Frame<'a>) -> Result<Self, FrameError> {
         let mut fields = Fields(frame.body);
         let topic = fields.text()?;
-        if topic.is_empty() || topic.contains(['+', '#']) {
-            return Err(FrameError::Malformed("a message without a topic, or to a topic filter"));
-        }
         let packet_id = match frame.flags & QOS {
             0 => None,
             QOS_1 => Some(fields.packet_id()?),

@@ -207,8 +207,8 @@ fn what_breaks_the_protocol_is_told() {
     for bytes in [&b"\x34\x05\x00\x01a\x00\x01"[..], b"\x36\x05\x00\x01a\x00\x01"] {
         assert!(server(bytes).contains("QoS 2") && client(bytes).contains("QoS 2"));
     }
-    assert!(server(b"\x30\x03\x00\x01#").contains("topic filter"));
-    assert!(server(b"\x30\x02\x00\x00").contains("without a topic"));
+    assert!(client(b"\x30\x03\x00\x01#").contains("topic filter"));
+    assert!(client(b"\x30\x02\x00\x00").contains("without a topic"));
     assert!(server(b"\x32\x05\x00\x01a\x00\x00").contains("packet ID of zero"));
     // Too short, too long, wrong flags, a direction that there is not.
     assert!(server(b"\x20\x01\x00").contains("too short") && server(b"\x20\x03\x00\x00\x00").contains("too long"));
