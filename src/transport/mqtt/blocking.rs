@@ -27,7 +27,7 @@ const FAREWELL_LIMIT: Duration = Duration::from_secs(1);
 ///   the connection nor the address is kept.
 /// - A name that takes the system ages to resolve costs one thread, however often it is asked for.
 ///
-/// MQTT has no status lookup: [`look_up`](crate::ProvisioningClient::look_up) fails with
+/// MQTT has no status lookup: [`status_lookup`](crate::ProvisioningClient::status_lookup) fails with
 /// [`Unsupported`](crate::error::TransportErrorKind::Unsupported), and a client that would look its assignment up first registers.
 ///
 /// ```no_run

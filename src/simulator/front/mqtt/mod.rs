@@ -20,6 +20,8 @@ use crate::transport::mqtt::packet::{Connect, Frame, FromClient, FromServer, LEV
 
 /// More than the service and the hub take, so that they can say so.
 const MAX_PACKET: usize = 512 * 1024;
+/// The first byte of a connection.
+const CONNECT: u8 = 0x10;
 /// How long a client may take until it connects.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 /// How long a client may take for a packet that it has begun.
@@ -71,6 +73,10 @@ impl Session {
         input.extend(bytes);
         let mut rest = &input[..];
         let result = loop {
+            // Whoever speaks another protocol need not be listened to until a packet seems to be complete.
+            if matches!(self.role, Role::Nobody) && rest.first().is_some_and(|first| *first != CONNECT) {
+                break Err(End);
+            }
             match Frame::first(rest, MAX_PACKET) {
                 Ok(None) => break Ok(()),
                 Err(_) => break Err(End),
