@@ -3,6 +3,8 @@
 #![allow(clippy::expect_used, clippy::panic, reason = "a test may panic")]
 
 mod common;
+#[path = "common/over.rs"]
+mod over;
 #[path = "common/peer.rs"]
 mod peer;
 
@@ -20,9 +22,10 @@ use azure_iot_dps::simulator::{Simulator, SimulatorServer};
 use azure_iot_dps::time::Now;
 use azure_iot_dps::transport::{PemProblem, RootsError};
 use azure_iot_dps::{
-    Clock, Endpoint, Error, Event, HttpsTransport, ProvisioningClient, ProvisioningClientBuilder, Roots,
+    Clock, Endpoint, Error, Event, HttpsTransport, ProvisioningClient, ProvisioningClientBuilder, Roots, Transport,
 };
 use common::{id, key, scope, seconds};
+use over::{Over, over};
 use peer::{Peer, http, say};
 
 /// The system's clock, but waits are skipped.
@@ -77,15 +80,31 @@ fn client(
     roots: Roots,
     resolve: impl Fn() -> io::Result<Vec<SocketAddr>> + Send + Sync + 'static,
 ) -> ProvisioningClientBuilder {
-    let transport = HttpsTransport::builder().roots(roots).resolver(move |host, port| {
-        assert_eq!((host, port), ("localhost", 443));
+    let port = if over() == Over::Https { 443 } else { 8883 };
+    let resolver = move |host: &str, asked: u16| {
+        assert_eq!((host, asked), ("localhost", port));
         resolve()
-    });
+    };
+    let transport: Box<dyn Transport + Send> = match over() {
+        Over::Https => Box::new(HttpsTransport::builder().roots(roots).resolver(resolver).build()),
+        #[cfg(feature = "mqtt")]
+        Over::Mqtt => Box::new(azure_iot_dps::MqttTransport::builder().roots(roots).resolver(resolver).build()),
+        #[cfg(not(feature = "mqtt"))]
+        Over::Mqtt => unreachable!("there is no such test then"),
+    };
     let key = sim.device_key(&id("dev-01")).expect("an enrollment");
     ProvisioningClient::builder(sim.id_scope(), id("dev-01"), key)
         .endpoint("localhost".parse().expect("valid"))
-        .transport(transport.build())
+        .transport(transport)
         .clock(skipping())
+}
+
+/// Where the service answers over the protocol that the test runs over.
+fn service_address(server: &SimulatorServer) -> SocketAddr {
+    match over() {
+        Over::Https => address(&server.endpoint()),
+        Over::Mqtt => address(&server.mqtt_endpoint().expect("serves MQTT")),
+    }
 }
 
 fn address(endpoint: &Endpoint) -> SocketAddr {
@@ -105,13 +124,12 @@ fn at_first(
     move || faults.lock().expect("not poisoned").next().unwrap_or_else(|| Ok(vec![service]))
 }
 
-#[test]
 fn a_name_that_does_not_resolve_yet_is_looked_up_again_until_it_does() {
     let (sim, server) = service();
     let fault = || Err(io::Error::other("failed to lookup address information: Temporary failure in name resolution"));
     let faults = vec![fault(), fault(), Ok(Vec::new()), Err(io::ErrorKind::PermissionDenied.into())];
     let failures = Failures::default();
-    let client = client(&sim, roots(server.ca_pem()), at_first(faults, address(&server.endpoint())));
+    let client = client(&sim, roots(server.ca_pem()), at_first(faults, service_address(&server)));
     failures.observe(client).build().register().expect("assigned in the end");
     assert_eq!(failures.seen(), [TransportErrorKind::NameNotResolved; 4]);
 }
@@ -126,24 +144,22 @@ fn nowhere() -> (SocketAddr, TcpListener, Vec<TcpStream>) {
     (address, listener, queue)
 }
 
-#[test]
 fn ipv6_that_leads_nowhere_leaves_time_for_ipv4() {
     let (sim, server) = service();
     let (nowhere, _listener, _queue) = nowhere();
-    let addresses = vec![nowhere, address(&server.endpoint())];
+    let addresses = vec![nowhere, service_address(&server)];
     let client = client(&sim, roots(server.ca_pem()), move || Ok(addresses.clone()));
     // Less than the 30 s that connecting may take: a share of what is left goes to each address.
     client.deadline(seconds(6)).clock(azure_iot_dps::SystemClock::new()).build().register().expect("assigned");
 }
 
-#[test]
 fn a_network_that_leads_nowhere_at_all_is_tried_again_until_it_leads_somewhere() {
     let (sim, server) = service();
     // A port that nobody listens at, and a network that no route leads to.
     let closed = TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr()).expect("an address");
     let faults = vec![Ok(vec![closed]), Ok(vec![closed, closed])];
     let failures = Failures::default();
-    let client = client(&sim, roots(server.ca_pem()), at_first(faults, address(&server.endpoint())));
+    let client = client(&sim, roots(server.ca_pem()), at_first(faults, service_address(&server)));
     failures.observe(client).build().register().expect("assigned in the end");
     assert_eq!(failures.seen(), [TransportErrorKind::CannotConnect; 2]);
 }
@@ -540,4 +556,10 @@ fn the_platforms_verifier_trusts_whom_the_platform_trusts_and_nobody_else() {
         let text = String::from_utf8(output.stdout).expect("UTF-8");
         assert!(text.contains(&format!("result: {expected}")), "{text}");
     }
+}
+
+over_both! {
+    a_name_that_does_not_resolve_yet_is_looked_up_again_until_it_does,
+    ipv6_that_leads_nowhere_leaves_time_for_ipv4,
+    a_network_that_leads_nowhere_at_all_is_tried_again_until_it_leads_somewhere,
 }

@@ -41,6 +41,7 @@ macro_rules! over_both {
         mod https {
             $(#[test] fn $test() { super::over::run(super::over::Over::Https, super::$test); })*
         }
+        #[cfg(any(feature = "mqtt", not(feature = "https")))]
         mod mqtt {
             $(#[test] fn $test() { super::over::run(super::over::Over::Mqtt, super::$test); })*
         }
