@@ -1,0 +1,180 @@
+//! The simulator's MQTT behind real TLS: many devices, hostile ones, and what comes without being asked for.
+#![cfg(all(feature = "bundled-roots", feature = "mqtt", feature = "simulator-server"))]
+#![allow(clippy::expect_used, clippy::panic, reason = "a test may panic")]
+
+mod common;
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpStream};
+use std::sync::Arc;
+use std::time::Duration;
+
+use azure_iot_dps::hub::HubCredentials;
+use azure_iot_dps::identity::DeviceId;
+use azure_iot_dps::simulator::{Record, Simulator, SimulatorServer};
+use azure_iot_dps::{Clock, MqttTransport, ProvisioningClient, Roots, SystemClock};
+use bytes::BytesMut;
+use common::{id, seconds};
+use rumqttc::mqttbytes::QoS;
+use rumqttc::mqttbytes::v4::{Connect, ConnectReturnCode, Packet, Publish, Subscribe, SubscribeFilter};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+
+fn service() -> (Simulator, SimulatorServer) {
+    let sim = Simulator::builder().assigning_polls(1).retry_after(Duration::ZERO).build();
+    let server = sim.serve().expect("serves");
+    (sim, server)
+}
+
+fn port(server: &SimulatorServer) -> u16 {
+    server.mqtt_endpoint().and_then(|endpoint| endpoint.port()).expect("serves MQTT")
+}
+
+fn client(sim: &Simulator, server: &SimulatorServer, name: &str) -> ProvisioningClient {
+    let key = sim.device_key(&id(name)).expect("a key");
+    let roots = Roots::pem(server.ca_pem().as_bytes()).expect("PEM");
+    ProvisioningClient::builder(sim.id_scope(), id(name), key)
+        .endpoint(server.mqtt_endpoint().expect("serves MQTT"))
+        .transport(MqttTransport::builder().roots(roots).build())
+        .build()
+}
+
+/// A connection of TLS, and the packets on it.
+struct Raw {
+    stream: StreamOwned<ClientConnection, TcpStream>,
+    bytes: BytesMut,
+}
+
+impl Raw {
+    fn connect(server: &SimulatorServer) -> Self {
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_slice(server.ca_pem().as_bytes()).expect("PEM")).expect("a root");
+        let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .expect("versions")
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let name = ServerName::try_from("localhost").expect("a name");
+        let tls = ClientConnection::new(Arc::new(config), name).expect("a connection");
+        let tcp = TcpStream::connect((Ipv4Addr::LOCALHOST, port(server))).expect("connects");
+        tcp.set_read_timeout(Some(seconds(20))).expect("a limit");
+        Self { stream: StreamOwned::new(tls, tcp), bytes: BytesMut::new() }
+    }
+
+    /// A device that is connected to the hub.
+    fn device(sim: &Simulator, server: &SimulatorServer, name: &str) -> Self {
+        let assignment = client(sim, server, name).register().expect("assigned");
+        let key = sim.device_key(&id(name)).expect("a key");
+        let mut credentials = HubCredentials::new(&assignment, key).expect("a key");
+        let login = credentials.mqtt(SystemClock::new().now().unix.expect("a clock")).expect("signs");
+        let mut connect = Connect::new(login.client_id());
+        connect.set_login(login.user_name(), login.password());
+        let mut raw = Self::connect(server);
+        raw.send(Packet::Connect(connect));
+        assert!(matches!(raw.receive(), Some(Packet::ConnAck(ack)) if ack.code == ConnectReturnCode::Success));
+        raw
+    }
+
+    fn send(&mut self, packet: Packet) {
+        let mut bytes = BytesMut::new();
+        packet.write(&mut bytes, usize::MAX).expect("writes");
+        self.stream.write_all(&bytes).expect("is sent");
+    }
+
+    /// The next packet; `None` where the server has closed the connection.
+    fn receive(&mut self) -> Option<Packet> {
+        loop {
+            if let Ok(packet) = Packet::read(&mut self.bytes, usize::MAX) {
+                return Some(packet);
+            }
+            let mut chunk = [0; 4096];
+            match self.stream.read(&mut chunk) {
+                Ok(0) => return None,
+                Ok(length) => self.bytes.extend_from_slice(&chunk[..length]),
+                Err(error) => panic!("neither a packet nor the end: {error}"),
+            }
+        }
+    }
+
+    fn subscribe(&mut self, filter: &str) {
+        let mut subscribe = Subscribe::new_many([SubscribeFilter::new(filter.into(), QoS::AtLeastOnce)]);
+        subscribe.pkid = 5;
+        self.send(Packet::Subscribe(subscribe));
+        assert!(matches!(self.receive(), Some(Packet::SubAck(_))));
+    }
+}
+
+#[test]
+fn two_hundred_devices_at_once_are_none_lost_and_none_mixed_up() {
+    let (sim, server) = service();
+    std::thread::scope(|scope| {
+        for number in 0..200 {
+            let (sim, server) = (&sim, &server);
+            scope.spawn(move || {
+                let name = format!("dev-{number}");
+                let assignment = client(sim, server, &name).register().expect("assigned");
+                assert_eq!(assignment.device_id().as_str(), name);
+            });
+        }
+    });
+    assert_eq!((sim.devices().len(), server.connections()), (200, 200));
+}
+
+#[test]
+fn a_message_from_the_cloud_reaches_a_device_that_waits_for_it() {
+    let (sim, server) = service();
+    let mut device = Raw::device(&sim, &server, "dev-01");
+    device.subscribe("devices/dev-01/messages/devicebound/#");
+    assert!(sim.send_to_device(&DeviceId::new("dev-01").expect("valid"), b"open the door"));
+    assert!(matches!(device.receive(), Some(Packet::Publish(message)) if &message.payload[..] == b"open the door"));
+    device.send(Packet::Publish(Publish {
+        pkid: 1,
+        ..Publish::new("devices/dev-01/messages/events/", QoS::AtLeastOnce, "it is open")
+    }));
+    assert!(matches!(device.receive(), Some(Packet::PubAck(ack)) if ack.pkid == 1));
+    let records = sim.records();
+    assert!(
+        records.iter().any(|record| matches!(record, Record::Telemetry { body, .. } if body == b"it is open")),
+        "{records:?}"
+    );
+}
+
+#[test]
+fn a_second_connection_of_the_same_device_ends_the_first_at_once() {
+    let (sim, server) = service();
+    let mut first = Raw::device(&sim, &server, "dev-01");
+    let mut second = Raw::device(&sim, &server, "dev-01");
+    assert!(first.receive().is_none());
+    second.send(Packet::PingReq);
+    assert!(matches!(second.receive(), Some(Packet::PingResp)));
+}
+
+#[test]
+fn a_server_that_is_dropped_waits_for_nobody_and_leaves_its_port() {
+    let (sim, server) = service();
+    let mut idle = Raw::device(&sim, &server, "dev-01");
+    let half = TcpStream::connect((Ipv4Addr::LOCALHOST, port(&server))).expect("connects");
+    let mut begun = Raw::connect(&server);
+    begun.stream.write_all(b"\x10\x7f\x00\x04MQTT").expect("is sent");
+    // One that waits for an answer that never comes.
+    sim.device(&id("dev-01")).silence();
+    idle.send(Packet::Publish(Publish::new("devices/dev-01/messages/events/", QoS::AtMostOnce, "x")));
+    let left = port(&server);
+    drop((server, half));
+    assert!(idle.receive().is_none() && begun.receive().is_none());
+    TcpStream::connect((Ipv4Addr::LOCALHOST, left)).expect_err("nobody listens");
+}
+
+#[test]
+fn bytes_that_are_no_mqtt_and_packets_beyond_the_bound_end_the_connection_and_nothing_else() {
+    let (sim, server) = service();
+    for bytes in
+        [&b"GET / HTTP/1.1\r\n\r\n"[..], b"\x10\xff\xff\xff\x7f", b"\x10\xff\xff\xff\xff", b"\x30\x03\x00\x01a"]
+    {
+        let mut raw = Raw::connect(&server);
+        raw.stream.write_all(bytes).expect("is sent");
+        assert!(raw.receive().is_none(), "{bytes:?}");
+    }
+    client(&sim, &server, "dev-01").register().expect("assigned");
+}
