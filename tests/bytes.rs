@@ -1,8 +1,10 @@
 //! What a registration costs on the wire: mobile networks are paid for by the byte.
-#![cfg(feature = "https")]
+#![cfg(all(feature = "https", feature = "mqtt"))]
 #![allow(clippy::expect_used, reason = "a test may panic")]
 
 mod common;
+#[path = "common/mqtt_peer.rs"]
+mod mqtt_peer;
 #[path = "common/peer.rs"]
 mod peer;
 
@@ -13,7 +15,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use azure_iot_dps::time::Now;
-use azure_iot_dps::{Clock, HttpsTransport, ProvisioningClient};
+use azure_iot_dps::{Clock, HttpsTransport, MqttTransport, ProvisioningClient};
 use common::{id, key, scope};
 use peer::{Peer, say};
 
@@ -57,6 +59,10 @@ impl Clock for Stopped {
     fn sleep(&mut self, _: Duration) {}
 }
 
+const NAME: &str = "sn-007-888-abc-mac-a1-b2-c3-d4-e5-f6";
+const ASSIGNING: &str =
+    r#"{"operationId":"5.316aac5bdc130deb.b1e02da8-c3a0-4ff2-a121-7ea7a6b7f550","status":"assigning"}"#;
+
 /// As the service frames its answers, and with its headers. Source: Microsoft, "How to use symmetric keys over HTTPS with DPS".
 fn answer(status: &str, more: &str, body: &str) -> String {
     let length = body.len();
@@ -70,13 +76,11 @@ fn answer(status: &str, more: &str, body: &str) -> String {
 /// What the README states: change it there too. A real service's certificates are longer, and its names.
 #[test]
 fn a_registration_sends_no_more_than_it_must() {
-    let name = "sn-007-888-abc-mac-a1-b2-c3-d4-e5-f6";
     let location =
-        format!("Location: https://global.azure-devices-provisioning.net/0ne00002193/registrations/{name}\r\n");
-    let assigning = r#"{"operationId":"5.316aac5bdc130deb.b1e02da8-c3a0-4ff2-a121-7ea7a6b7f550","status":"assigning"}"#;
+        format!("Location: https://global.azure-devices-provisioning.net/0ne00002193/registrations/{NAME}\r\n");
     let answers = [
-        answer("202 Accepted", &format!("{location}Retry-After: 0\r\n"), assigning),
-        answer("202 Accepted", "Retry-After: 0\r\n", assigning),
+        answer("202 Accepted", &format!("{location}Retry-After: 0\r\n"), ASSIGNING),
+        answer("202 Accepted", "Retry-After: 0\r\n", ASSIGNING),
         answer("200 OK", "", common::ASSIGNED),
     ];
     let answered: usize = answers.iter().map(String::len).sum();
@@ -86,7 +90,7 @@ fn a_registration_sends_no_more_than_it_must() {
         .roots(peer.roots())
         .resolver(move |_, _| Ok(vec![([127, 0, 0, 1], port).into()]))
         .build();
-    let client = ProvisioningClient::builder(scope(), id(name), key()).endpoint("localhost".parse().expect("valid"));
+    let client = ProvisioningClient::builder(scope(), id(NAME), key()).endpoint("localhost".parse().expect("valid"));
     let assignment = client.build_with(transport, Stopped).register().expect("assigned");
     assert_eq!((assignment.requests(), peer.handshakes().len()), (3, 1));
 
@@ -99,4 +103,37 @@ fn a_registration_sends_no_more_than_it_must() {
     // A handshake of TLS 1.3, and for each request a record of 22 bytes more than it holds.
     assert!(sent <= requests + 420, "{sent} bytes for {requests}");
     assert!(received <= answered + 1_000, "{received} bytes for {answered}");
+}
+
+/// What the README states: change it there too.
+#[test]
+fn a_registration_over_mqtt_sends_about_half_of_that() {
+    let answered = Arc::new(AtomicUsize::new("CONN".len() + "SUBAC".len()));
+    let (number, count) = (AtomicUsize::new(0), Arc::clone(&answered));
+    let peer = mqtt_peer::answering(move |publish| {
+        let answer = match number.fetch_add(1, Ordering::SeqCst) {
+            0 | 1 => mqtt_peer::answer(publish, 202, "&retry-after=0", ASSIGNING),
+            _ => mqtt_peer::assigned(publish),
+        };
+        count.fetch_add(mqtt_peer::puback(publish).len() + answer.len(), Ordering::SeqCst);
+        answer
+    });
+    let (port, [sent, received]) = relay(peer.port);
+    let transport = MqttTransport::builder()
+        .roots(peer.roots())
+        .resolver(move |_, _| Ok(vec![([127, 0, 0, 1], port).into()]))
+        .build();
+    let client = ProvisioningClient::builder(scope(), id(NAME), key()).endpoint("localhost".parse().expect("valid"));
+    let assignment = client.build_with(transport, Stopped).register().expect("assigned");
+    assert_eq!((assignment.requests(), peer.handshakes().len()), (3, 1));
+
+    let (requests, answered) = (peer.bytes()[0], answered.load(Ordering::SeqCst));
+    let (sent, received) = (sent.load(Ordering::SeqCst), received.load(Ordering::SeqCst));
+    println!("above TLS: {requests} bytes sent, {answered} received");
+    println!("below TLS: {sent} bytes sent, {received} received");
+    assert!((600..=800).contains(&requests), "{requests} bytes");
+    assert!(answered <= 1_000, "{answered} bytes");
+    // A handshake of TLS 1.3, and for each of eight packets a record of 22 bytes more than it holds.
+    assert!(sent <= requests + 560, "{sent} bytes for {requests}");
+    assert!(received <= answered + 1_100, "{received} bytes for {answered}");
 }

@@ -1,5 +1,5 @@
 //! The examples, run as a user runs them: good and bad input, exit codes, what goes where.
-#![cfg(feature = "bundled-roots")]
+#![cfg(all(feature = "bundled-roots", feature = "https"))]
 #![allow(clippy::expect_used, clippy::panic, reason = "a test may panic")]
 
 mod common;

@@ -41,7 +41,7 @@ fn with_keys(sim: &Simulator, primary: DeviceKey, secondary: DeviceKey) -> Provi
 }
 
 fn build(sim: &Simulator, builder: ProvisioningClientBuilder) -> ProvisioningClient {
-    builder.build_with(over::transport(&sim), sim.clock())
+    builder.build_with(over::transport(sim), sim.clock())
 }
 
 fn one_device() -> Simulator {

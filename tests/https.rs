@@ -1,5 +1,5 @@
 //! The whole path over real TLS on loopback, and what a wrong key, scope, root or peer comes to.
-#![cfg(all(feature = "bundled-roots", feature = "simulator-server"))]
+#![cfg(all(feature = "bundled-roots", feature = "https", feature = "simulator-server"))]
 #![allow(clippy::expect_used, clippy::panic, clippy::unchecked_time_subtraction, reason = "a test may panic")]
 
 mod common;

@@ -1,6 +1,6 @@
 //! From the assignment to the first message over real TLS, and what a device makes of a hub's answers there. What sends is the
 //! examples' own.
-#![cfg(all(feature = "bundled-roots", feature = "simulator-server"))]
+#![cfg(all(feature = "bundled-roots", feature = "https", feature = "simulator-server"))]
 #![allow(clippy::expect_used, clippy::panic, reason = "a test may panic")]
 
 mod common;

@@ -1,5 +1,5 @@
 //! No secret reaches the `log` crate, whatever the libraries below write there, down to the level `debug`.
-#![cfg(all(feature = "bundled-roots", feature = "simulator-server"))]
+#![cfg(all(feature = "bundled-roots", feature = "https", feature = "simulator-server"))]
 #![allow(clippy::expect_used, reason = "a test may panic")]
 
 mod common;

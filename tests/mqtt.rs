@@ -1,6 +1,13 @@
 //! Provisioning over MQTT: the view of a request, and the exchange of bytes, in virtual time.
 #![cfg(feature = "simulator")]
-#![allow(clippy::expect_used, clippy::panic, clippy::unchecked_time_subtraction, reason = "a test may panic")]
+#![allow(
+    clippy::expect_used,
+    clippy::items_after_statements,
+    clippy::needless_pass_by_value,
+    clippy::panic,
+    clippy::unchecked_time_subtraction,
+    reason = "a test may"
+)]
 
 mod common;
 

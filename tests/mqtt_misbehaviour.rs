@@ -1,6 +1,6 @@
 //! What a peer that speaks MQTT, or says so, does wrong, over real TLS: each is survived, and ends in an assignment or a typed error.
 #![cfg(feature = "mqtt")]
-#![allow(clippy::expect_used, clippy::panic, reason = "a test may panic")]
+#![allow(clippy::expect_used, clippy::panic, clippy::too_many_lines, reason = "a test may panic, and a table be long")]
 
 mod common;
 #[path = "common/mqtt_peer.rs"]

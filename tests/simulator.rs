@@ -24,7 +24,7 @@ fn device_key(byte: u8) -> DeviceKey {
 
 fn register_as(sim: &Simulator, name: &str, key: DeviceKey) -> Result<Assignment, Error> {
     let client = ProvisioningClient::builder(sim.id_scope(), id(name), key);
-    client.build_with(over::transport(&sim), sim.clock()).register()
+    client.build_with(over::transport(sim), sim.clock()).register()
 }
 
 fn derived(byte: u8, name: &str) -> DeviceKey {
@@ -142,7 +142,7 @@ fn first_answer(
     let Ok(Step::Send(request)) = common::step(&mut registration, &signer, common::at(uptime)) else {
         panic!("the first step sends")
     };
-    let mut transport = over::transport(&sim);
+    let mut transport = over::transport(sim);
     let answer = transport.send(&request).expect("the simulator answers");
     (answer.status(), serde_json::from_slice(answer.body()).expect("JSON"))
 }

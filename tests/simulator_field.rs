@@ -35,7 +35,7 @@ fn client(sim: &Simulator, name: &str) -> ProvisioningClientBuilder {
 }
 
 fn register(sim: &Simulator, name: &str) -> Result<Assignment, Error> {
-    client(sim, name).build_with(over::transport(&sim), sim.clock()).register()
+    client(sim, name).build_with(over::transport(sim), sim.clock()).register()
 }
 
 // Allocation

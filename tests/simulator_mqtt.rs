@@ -1,6 +1,12 @@
 //! The simulator over MQTT, spoken to by an independent codec in virtual time: the service and the hub.
 #![cfg(feature = "simulator")]
-#![allow(clippy::expect_used, clippy::panic, clippy::unchecked_time_subtraction, reason = "a test may panic")]
+#![allow(
+    clippy::expect_used,
+    clippy::needless_pass_by_value,
+    clippy::panic,
+    clippy::unchecked_time_subtraction,
+    reason = "a test may"
+)]
 
 mod common;
 

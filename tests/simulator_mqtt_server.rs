@@ -1,6 +1,6 @@
 //! The simulator's MQTT behind real TLS: many devices, hostile ones, and what comes without being asked for.
 #![cfg(all(feature = "bundled-roots", feature = "mqtt", feature = "simulator-server"))]
-#![allow(clippy::expect_used, clippy::panic, reason = "a test may panic")]
+#![allow(clippy::expect_used, clippy::needless_pass_by_value, clippy::panic, reason = "a test may")]
 
 mod common;
 

@@ -1,5 +1,5 @@
 //! The simulator on the network: what the official clients send, byte for byte, faults on real connections, and the hub.
-#![cfg(all(feature = "bundled-roots", feature = "simulator-server"))]
+#![cfg(all(feature = "bundled-roots", feature = "https", feature = "simulator-server"))]
 #![allow(clippy::expect_used, clippy::panic, reason = "a test may panic")]
 
 mod common;

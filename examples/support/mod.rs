@@ -1,12 +1,12 @@
 //! What the examples share: where keys and devices come from, and how errors and progress are told.
 #![allow(dead_code, unreachable_pub, reason = "each example uses a part")]
 
-#[cfg(feature = "bundled-roots")]
+#[cfg(all(feature = "bundled-roots", feature = "https"))]
 pub mod device;
 pub mod http;
-#[cfg(feature = "bundled-roots")]
+#[cfg(all(feature = "bundled-roots", feature = "https"))]
 pub mod hub;
-#[cfg(feature = "bundled-roots")]
+#[cfg(all(feature = "bundled-roots", feature = "https"))]
 pub mod progress;
 pub mod report;
 

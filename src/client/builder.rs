@@ -13,25 +13,32 @@ use crate::client::provisioning::{ClientHooks, ProvisioningClient};
 use crate::identity::{Endpoint, IdScope, Product, RegistrationId};
 use crate::registration::{Event, RegistrationSettings, RetryPolicy, Session, Wait};
 use crate::time::Clock;
+#[cfg(feature = "https")]
+use crate::transport::HttpsTransport as DefaultTransport;
+#[cfg(all(feature = "mqtt", not(feature = "https")))]
+use crate::transport::MqttTransport as DefaultTransport;
 use crate::transport::Transport;
 
 /// Chooses how a [`ProvisioningClient`] registers.
 ///
-/// The feature `https` brings a default transport and a default clock, and `build` makes the client. Without it,
+/// The features `https` and `mqtt` bring a default transport and a default clock, and `build` makes the client. Without them,
 /// [`build_with`](Self::build_with) takes both.
 pub struct ProvisioningClientBuilder {
     settings: RegistrationSettings,
     attestation: Attestation,
     hooks: ClientHooks,
-    #[cfg(feature = "https")]
+    #[cfg(any(feature = "https", feature = "mqtt"))]
     transport: Option<Box<dyn Transport + Send>>,
-    #[cfg(feature = "https")]
+    #[cfg(any(feature = "https", feature = "mqtt"))]
     clock: Option<Box<dyn Clock + Send>>,
 }
 
 impl ProvisioningClient {
-    /// Creates a client with default settings, an `HttpsTransport` and the system's clock.
-    #[cfg(feature = "https")]
+    /// Creates a client with default settings, the default transport and the system's clock.
+    ///
+    /// The transport is an `HttpsTransport`, or an `MqttTransport` in a build without the feature `https`, which any crate of the same
+    /// build may enable: say [`transport`](ProvisioningClientBuilder::transport) where it matters.
+    #[cfg(any(feature = "https", feature = "mqtt"))]
     #[must_use]
     pub fn new(id_scope: IdScope, registration_id: RegistrationId, attestation: impl Into<Attestation>) -> Self {
         Self::builder(id_scope, registration_id, attestation).build()
@@ -48,9 +55,9 @@ impl ProvisioningClient {
             settings: RegistrationSettings::new(id_scope, registration_id),
             attestation: attestation.into(),
             hooks: ClientHooks::default(),
-            #[cfg(feature = "https")]
+            #[cfg(any(feature = "https", feature = "mqtt"))]
             transport: None,
-            #[cfg(feature = "https")]
+            #[cfg(any(feature = "https", feature = "mqtt"))]
             clock: None,
         }
     }
@@ -129,15 +136,15 @@ impl ProvisioningClientBuilder {
         Self { settings: self.settings.product(product), ..self }
     }
 
-    /// The transport. Default an `HttpsTransport` with default settings.
-    #[cfg(feature = "https")]
+    /// The transport. Default an `HttpsTransport` with default settings; without the feature `https` an `MqttTransport`.
+    #[cfg(any(feature = "https", feature = "mqtt"))]
     #[must_use]
     pub fn transport(self, transport: impl Transport + Send + 'static) -> Self {
         Self { transport: Some(Box::new(transport)), ..self }
     }
 
     /// The clock. Default the system's.
-    #[cfg(feature = "https")]
+    #[cfg(any(feature = "https", feature = "mqtt"))]
     #[must_use]
     pub fn clock(self, clock: impl Clock + Send + 'static) -> Self {
         Self { clock: Some(Box::new(clock)), ..self }
@@ -162,11 +169,11 @@ impl ProvisioningClientBuilder {
     }
 
     /// Creates the client. Nothing is sent yet.
-    #[cfg(feature = "https")]
+    #[cfg(any(feature = "https", feature = "mqtt"))]
     #[must_use]
     pub fn build(mut self) -> ProvisioningClient {
         let (transport, clock) = (self.transport.take(), self.clock.take());
-        let transport = transport.unwrap_or_else(|| Box::new(crate::transport::HttpsTransport::new()));
+        let transport = transport.unwrap_or_else(|| Box::new(DefaultTransport::new()));
         let clock = clock.unwrap_or_else(|| Box::new(crate::time::SystemClock::new()));
         self.build_with(transport, clock)
     }

@@ -22,7 +22,7 @@ pub(super) type Observer = Box<dyn FnMut(Event) + Send>;
 /// ```no_run
 /// use azure_iot_dps::{DeviceKey, IdScope, ProvisioningClient, RegistrationId};
 ///
-/// # #[cfg(feature = "https")]
+/// # #[cfg(any(feature = "https", feature = "mqtt"))]
 /// # fn provision(device_key: &str) -> Result<(), Box<dyn std::error::Error>> {
 /// let mut client = ProvisioningClient::new(
 ///     IdScope::new("0ne00002193")?,

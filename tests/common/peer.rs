@@ -6,7 +6,9 @@ use std::net::{TcpListener, TcpStream};
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex};
 
-use azure_iot_dps::{Endpoint, HttpsTransport, Roots};
+#[cfg(feature = "https")]
+use azure_iot_dps::HttpsTransport;
+use azure_iot_dps::{Endpoint, Roots};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use rustls::{HandshakeKind, ServerConfig, ServerConnection, StreamOwned};
@@ -27,6 +29,8 @@ pub type Stream = StreamOwned<ServerConnection, TcpStream>;
 pub struct Log {
     pub requests: Vec<String>,
     pub handshakes: Vec<Option<HandshakeKind>>,
+    /// How many bytes came and went above TLS, where somebody counts.
+    pub bytes: [usize; 2],
 }
 
 /// A peer on loopback with a certificate for `localhost`. It lives as long as the test does.
@@ -105,6 +109,7 @@ impl Peer {
         Roots::pem(self.ca_pem.as_bytes()).expect("PEM")
     }
 
+    #[cfg(feature = "https")]
     pub fn transport(&self) -> HttpsTransport {
         HttpsTransport::builder().roots(self.roots()).build()
     }
@@ -112,6 +117,11 @@ impl Peer {
     /// The requests so far, head and body.
     pub fn requests(&self) -> Vec<String> {
         self.log.lock().expect("not poisoned").requests.clone()
+    }
+
+    /// How many bytes came and went above TLS, where the protocol is MQTT.
+    pub fn bytes(&self) -> [usize; 2] {
+        self.log.lock().expect("not poisoned").bytes
     }
 
     /// How each connection came about.

@@ -139,6 +139,34 @@ fn by_hand(settings: &RegistrationSettings, key: &DeviceKey) -> Result<Assignmen
     }
 }
 
+/// What a service says over MQTT: it takes the connection and the subscription, and answers the first request.
+#[cfg(feature = "exchange")]
+const SAID: [&[u8]; 4] = [
+    b"\x20\x02\x00\x00\x90\x03\x00\x01\x01",
+    b"\x40\x02\x00\x02\x32\xbe\x01\x00\x25$dps/registrations/res/200/?$rid=1&x=",
+    b"\x00\x07",
+    ASSIGNED,
+];
+
+/// Over the exchange, as a task with a byte stream would.
+#[cfg(feature = "exchange")]
+fn over_mqtt(
+    request: &azure_iot_dps::protocol::Request<'_>,
+) -> Result<Response<'static>, azure_iot_dps::error::TransportError> {
+    use azure_iot_dps::transport::mqtt::Exchange;
+
+    let mut exchange = Exchange::new(request)?;
+    for said in SAID {
+        // A stream may take less than everything.
+        while !exchange.output().is_empty() {
+            exchange.written(exchange.output().len().min(64), Duration::ZERO);
+        }
+        exchange.read(said)?;
+    }
+    exchange.disconnect();
+    exchange.take_answer().ok_or(azure_iot_dps::error::TransportErrorKind::AnswerBroken.into())
+}
+
 /// What went wrong, by the step's number.
 fn run() -> Result<(), i32> {
     let (scope, id) = (IdScope::new("0ne00002193").map_err(|_| 1)?, RegistrationId::new("dev-01").map_err(|_| 1)?);
@@ -149,7 +177,10 @@ fn run() -> Result<(), i32> {
         return Err(4);
     }
 
+    #[cfg(not(feature = "exchange"))]
     let transport = FnTransport::new(|_| Ok(Response::new(200, ASSIGNED)));
+    #[cfg(feature = "exchange")]
+    let transport = FnTransport::new(over_mqtt);
     let client = ProvisioningClient::builder(scope, id.clone(), key.clone());
     let mut client = client.build_with(transport, Ticks(Duration::ZERO));
     let mut store = Page(Vec::new());

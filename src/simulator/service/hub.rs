@@ -24,11 +24,31 @@ struct ErrorBody<'a> {
     message: &'a str,
 }
 
-fn error(status: u16, code: &'static str, message: &'static str) -> Answer {
-    Answer { error_code: Some(ErrorCode::Hub(code)), ..Answer::json(status, &ErrorBody { message }) }
+/// An error in the hub's own format.
+#[derive(Clone, Copy)]
+pub(in crate::simulator) struct HubRefused {
+    pub(in crate::simulator) status: u16,
+    code: &'static str,
+    message: &'static str,
 }
 
-pub(super) fn refuse_unknown(unknown: Unknown) -> Answer {
+impl HubRefused {
+    pub(super) fn answer(self) -> Answer {
+        let Self { status, code, message } = self;
+        Answer { error_code: Some(ErrorCode::Hub(code)), ..Answer::json(status, &ErrorBody { message }) }
+    }
+}
+
+const fn error(status: u16, code: &'static str, message: &'static str) -> HubRefused {
+    HubRefused { status, code, message }
+}
+
+const UNAUTHORIZED: HubRefused =
+    error(401, "IotHubUnauthorizedAccess", "ErrorCode:IotHubUnauthorizedAccess;Unauthorized");
+const NOT_FOUND: HubRefused =
+    error(404, "DeviceNotFound", "ErrorCode:DeviceNotFound;The device is not known to this hub");
+
+pub(super) fn refuse_unknown(unknown: Unknown) -> HubRefused {
     match unknown {
         Unknown::Resource | Unknown::MediaType => error(404, "NotFound", "ErrorCode:NotFound;Resource not found"),
         Unknown::Method => error(405, "MethodNotAllowed", "ErrorCode:MethodNotAllowed;Method not allowed"),
@@ -51,15 +71,12 @@ impl Service {
         hub: Option<&str>,
         token: Option<&str>,
         now: Duration,
-    ) -> Result<HubCaller, Answer> {
-        let unauthorized = || error(401, "IotHubUnauthorizedAccess", "ErrorCode:IotHubUnauthorizedAccess;Unauthorized");
-        let token = token.and_then(|token| SasToken::parse(token).ok()).ok_or_else(unauthorized)?;
+    ) -> Result<HubCaller, HubRefused> {
+        let token = token.and_then(|token| SasToken::parse(token).ok()).ok_or(UNAUTHORIZED)?;
         let mut known = self.devices().filter(|device| device.device_id.as_str() == device_id);
         let found = known.find_map(|device| Some((device, device.hub()?)));
         let found = found.filter(|(_, its)| hub.is_none_or(|hub| its.as_str().eq_ignore_ascii_case(hub)));
-        let (device, hub) = found.ok_or_else(|| {
-            error(404, "DeviceNotFound", "ErrorCode:DeviceNotFound;The device is not known to this hub")
-        })?;
+        let (device, hub) = found.ok_or(NOT_FOUND)?;
         let mut resource = String::from(hub.as_str());
         resource.extend(["/devices/", device_id]);
         resource.extend(module_id.into_iter().flat_map(|module_id| ["/modules/", module_id]));
@@ -67,7 +84,7 @@ impl Service {
         let at = UnixTime::from_secs(now.as_secs());
         let good = for_device && token.key_name().is_none() && !token.is_expired_at(at);
         if !good || !self.is_key_of(&device.registration_id, &token) {
-            return Err(unauthorized());
+            return Err(UNAUTHORIZED);
         }
         Ok(HubCaller { device_id: device.device_id.clone(), expires_at: token.expires_at() })
     }
@@ -78,7 +95,7 @@ impl Service {
         module_id: Option<&str>,
         mailboxes: &mut Mailboxes,
         now: Duration,
-    ) -> Result<Answer, Answer> {
+    ) -> Result<Answer, HubRefused> {
         let (Asked::SendMessage { device_id }
         | Asked::ReceiveMessage { device_id }
         | Asked::CompleteMessage { device_id, .. }) = &question.asked
@@ -106,7 +123,7 @@ impl Service {
         }
     }
 
-    fn take_message(&mut self, device_id: DeviceId, body: &[u8], now: Duration) -> Result<Answer, Answer> {
+    fn take_message(&mut self, device_id: DeviceId, body: &[u8], now: Duration) -> Result<Answer, HubRefused> {
         if body.len() > MAX_MESSAGE {
             return Err(error(413, "MessageTooLarge", "ErrorCode:MessageTooLarge;The message is too large"));
         }

@@ -137,7 +137,7 @@ impl Service {
         let request_id = self.request_id();
         let answer = match &question.to {
             Addressee::Hub { module_id } => {
-                self.answer_as_hub(question, *module_id, mailboxes, now).unwrap_or_else(|refused| refused)
+                self.answer_as_hub(question, *module_id, mailboxes, now).unwrap_or_else(hub::HubRefused::answer)
             }
             Addressee::Service { id_scope } => self
                 .answer_as_service(question, id_scope, now)
@@ -150,7 +150,7 @@ impl Service {
     pub(super) fn refuse_unknown(&mut self, to: &Addressee<'_>, unknown: Unknown, now: Duration) -> Answer {
         let request_id = self.request_id();
         let answer = match (to, unknown) {
-            (Addressee::Hub { .. }, unknown) => hub::refuse_unknown(unknown),
+            (Addressee::Hub { .. }, unknown) => hub::refuse_unknown(unknown).answer(),
             (Addressee::Service { .. }, Unknown::Resource) => {
                 Refused::new(NOT_FOUND, "Resource not found.").answer(&request_id, now)
             }

@@ -30,8 +30,14 @@ pub(in crate::transport) struct Connector {
     pub(in crate::transport) control: Control,
     dns: DnsCache,
     proxy: Option<Arc<Proxy>>,
-    /// Of the generation for which it was made. With it go the TLS sessions that can be resumed.
-    config: Arc<Mutex<Option<(u64, Arc<ClientConfig>)>>>,
+    config: Arc<Mutex<Option<Kept>>>,
+}
+
+/// What TLS is set to, with the sessions that can be resumed.
+struct Kept {
+    /// For which it was made.
+    generation: u64,
+    config: Arc<ClientConfig>,
 }
 
 /// What the builders of all transports choose.
@@ -165,11 +171,11 @@ impl Connector {
     fn config(&self) -> Result<Arc<ClientConfig>, rustls::Error> {
         let (generation, roots) = self.control.roots();
         let mut kept = self.config.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, config)) = kept.as_ref().filter(|(made_for, _)| *made_for == generation) {
-            return Ok(Arc::clone(config));
+        if let Some(kept) = kept.as_ref().filter(|kept| kept.generation == generation) {
+            return Ok(Arc::clone(&kept.config));
         }
         let config = tls::configuration(&roots)?;
-        *kept = Some((generation, Arc::clone(&config)));
+        *kept = Some(Kept { generation, config: Arc::clone(&config) });
         Ok(config)
     }
 }
@@ -192,7 +198,7 @@ fn connect_to_any(addresses: &[SocketAddr], until: Instant) -> io::Result<TcpStr
     let mut problem = io::Error::from(io::ErrorKind::NotFound);
     for (left_over, address) in (0..addresses.len()).rev().zip(addresses) {
         let left = until.saturating_duration_since(Instant::now());
-        let limit = if left_over == 0 { left } else { left / 2 };
+        let limit = if left_over == 0 { left } else { left.mul_f32(0.5) };
         if limit.is_zero() {
             return Err(io::ErrorKind::TimedOut.into());
         }

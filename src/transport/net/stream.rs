@@ -8,6 +8,13 @@ use std::time::Instant;
 
 use rustls::{ClientConnection, StreamOwned};
 
+#[cfg(feature = "https")]
+use super::connector::after;
+
+/// How long what came may take to be whole.
+#[cfg(feature = "https")]
+const PROBE_LIMIT: Duration = Duration::from_secs(1);
+
 /// A socket that gives up when the time is up.
 pub(super) struct Socket {
     tcp: TcpStream,
@@ -111,7 +118,7 @@ impl TlsStream {
     #[cfg(feature = "https")]
     pub(in crate::transport) fn is_open(&mut self) -> bool {
         // TLS 1.3 sends its tickets when it likes, so what came has to be looked into.
-        self.0.sock.socket().until = Instant::now() + Duration::from_secs(60);
+        self.set_deadline(after(PROBE_LIMIT));
         loop {
             let tcp = &self.0.sock.socket().tcp;
             let waiting = tcp.set_nonblocking(true).and_then(|()| tcp.peek(&mut [0]));

@@ -124,30 +124,16 @@ impl HubSession {
         if telemetry.is_some_and(|topic| topic.starts_with("messages/events/") || topic == "messages/events") {
             return self.telemetry(state, publish, now, actions);
         }
-        let (answer, status) = self.answer(publish.topic).ok_or(End)?;
+        let TwinAnswer { status, message } = TwinAnswer::to(publish.topic).ok_or(End)?;
         state.note(Asked::Other { text: publish.topic.into() }, publish.payload, Some(status), now);
-        acknowledgement(publish).iter().for_each(|packet| send(actions, packet));
-        if let Some((topic, payload)) = answer.filter(|_| self.twin) {
+        if let Some(packet) = acknowledgement(publish) {
+            send(actions, &packet);
+        }
+        if let Some((topic, payload)) = message.filter(|_| self.twin) {
             let answer = Publish { packet_id: None, ..Publish::new(&topic, payload, 0) };
             send(actions, &FromServer::Publish(answer));
         }
         Ok(())
-    }
-
-    /// What the hub says to a message that is no telemetry, if anything, and the status of that; `None` where there is no such topic.
-    #[expect(clippy::type_complexity, reason = "topic and payload, and a status")]
-    fn answer(&self, topic: &str) -> Option<(Option<(String, &'static [u8])>, u16)> {
-        const EMPTY_TWIN: &[u8] = br#"{"desired":{"$version":1},"reported":{"$version":1}}"#;
-        let (operation, parameters) = topic.strip_prefix("$iothub/")?.split_once("/?")?;
-        let rid = parameters.split('&').find_map(|pair| pair.strip_prefix("$rid=")).unwrap_or_default();
-        match operation {
-            "twin/GET" => Some((Some((format!("$iothub/twin/res/200/?$rid={rid}"), EMPTY_TWIN)), 200)),
-            "twin/PATCH/properties/reported" => {
-                Some((Some((format!("$iothub/twin/res/204/?$rid={rid}&$version=2"), &[])), 204))
-            }
-            _ if operation.starts_with("methods/res/") => Some((None, 204)),
-            _ => None,
-        }
     }
 
     fn telemetry(
@@ -167,7 +153,9 @@ impl HubSession {
             id_in_body: false,
         };
         let mut bytes = Vec::new();
-        acknowledgement(publish).iter().for_each(|packet| append(&mut bytes, packet));
+        if let Some(packet) = acknowledgement(publish) {
+            append(&mut bytes, &packet);
+        }
         match state.deliver(&question, Ok(()), now) {
             Delivery::OutOfOrder(reply) | Delivery::Whole { reply, close: false, after: Duration::ZERO }
                 if reply.answer.status < 300 =>
@@ -190,6 +178,34 @@ impl HubSession {
             }
             // MQTT has no word for a refusal: the hub hangs up.
             Delivery::Whole { .. } | Delivery::OutOfOrder(_) | Delivery::Nothing => Err(End),
+        }
+    }
+}
+
+/// What the hub says to a message that is no telemetry.
+struct TwinAnswer {
+    status: u16,
+    /// Topic and payload, where there is an answer.
+    message: Option<(String, &'static [u8])>,
+}
+
+impl TwinAnswer {
+    /// `None` where the hub has no such topic.
+    fn to(topic: &str) -> Option<Self> {
+        const EMPTY_TWIN: &[u8] = br#"{"desired":{"$version":1},"reported":{"$version":1}}"#;
+        let (operation, parameters) = topic.strip_prefix("$iothub/")?.split_once("/?")?;
+        let rid = parameters.split('&').find_map(|pair| pair.strip_prefix("$rid=")).unwrap_or_default();
+        match operation {
+            "twin/GET" => {
+                let message = Some((format!("$iothub/twin/res/200/?$rid={rid}"), EMPTY_TWIN));
+                Some(Self { status: 200, message })
+            }
+            "twin/PATCH/properties/reported" => {
+                let message: Option<(_, &[u8])> = Some((format!("$iothub/twin/res/204/?$rid={rid}&$version=2"), &[]));
+                Some(Self { status: 204, message })
+            }
+            _ if operation.starts_with("methods/res/") => Some(Self { status: 204, message: None }),
+            _ => None,
         }
     }
 }

@@ -98,13 +98,11 @@ impl Session {
         let done = input.len().saturating_sub(left);
         input.drain(..done);
         self.input = input;
-        match result {
-            Ok(()) => self.poll(state, now),
-            Err(End) => {
-                self.end(state);
-                core::mem::take(&mut self.actions)
-            }
+        if let Err(End) = result {
+            self.end(state);
+            return core::mem::take(&mut self.actions);
         }
+        self.poll(state, now)
     }
 
     /// Does what is due without the client: messages from the cloud, and the end of a connection whose time is over.
@@ -157,7 +155,9 @@ impl Session {
                 Ok(())
             }
             (role, FromClient::Unsubscribe { packet_id, filters }) => {
-                filters.iter().for_each(|filter| role.unsubscribe(filter));
+                for filter in filters {
+                    role.unsubscribe(filter);
+                }
                 send(&mut self.actions, &FromServer::UnsubAck(*packet_id));
                 Ok(())
             }
@@ -171,7 +171,7 @@ impl Session {
     }
 
     fn connect(&mut self, state: &mut State, connect: &Connect<'_>, now: Duration) -> Result<(), End> {
-        let accepted = self.accept(state, connect, now);
+        let accepted = accept(state, connect, now);
         let code = match &accepted {
             Ok(_) => 0,
             Err(code) => *code,
@@ -179,46 +179,41 @@ impl Session {
         // Neither the service nor the hub keeps a session.
         send(&mut self.actions, &FromServer::ConnAck { session_present: false, code });
         self.role = accepted.map_err(|_| End)?;
-        let keep_alive = Duration::from_secs(connect.keep_alive.into());
         // Section 3.1.2.10: one and a half times the keep-alive.
-        self.patience = (connect.keep_alive > 0).then(|| keep_alive.saturating_add(keep_alive / 2));
+        let patience = Duration::from_millis(u64::from(connect.keep_alive).saturating_mul(1500));
+        self.patience = (!patience.is_zero()).then_some(patience);
         Ok(())
     }
+}
 
-    /// Lets a client in, or gives the return code that keeps it out.
-    fn accept(&mut self, state: &mut State, connect: &Connect<'_>, now: Duration) -> Result<Role, u8> {
-        const WRONG_LEVEL: u8 = 1;
-        const WRONG_CLIENT_ID: u8 = 2;
-        const NOT_AUTHORIZED: u8 = 5;
-        if connect.level != LEVEL {
-            return Err(WRONG_LEVEL);
-        }
-        let login = connect.user_name.and_then(Login::parse).ok_or(NOT_AUTHORIZED)?;
-        if let Some(code) = state.next_connection(&login.asked()) {
-            return Err(code);
-        }
-        if connect.client_id != login.client_id() {
-            return Err(WRONG_CLIENT_ID);
-        }
-        let token = connect.password.and_then(|password| core::str::from_utf8(password).ok()).map(String::from);
-        match login {
-            // The service looks at the token when it is asked something.
-            Login::Provisioning(login) => Ok(Role::Provisioning(ProvisioningSession::new(login, token))),
-            Login::Hub(login) => {
-                let asked = Asked::Connect { device_id: login.device_id.clone() };
-                let module_id = login.module_id.as_deref();
-                let caller = state.service().authorize_to_hub(
-                    &login.device_id,
-                    module_id,
-                    Some(&login.hub),
-                    token.as_deref(),
-                    now,
-                );
-                let status = caller.as_ref().map_or_else(|answer| answer.status, |_| 200);
-                state.note(asked, &[], Some(status), now);
-                let HubCaller { expires_at, .. } = caller.map_err(|_| NOT_AUTHORIZED)?;
-                Ok(Role::Hub(HubSession::new(login, token, expires_at, state)))
-            }
+/// Lets a client in, or gives the return code that keeps it out.
+fn accept(state: &mut State, connect: &Connect<'_>, now: Duration) -> Result<Role, u8> {
+    const WRONG_LEVEL: u8 = 1;
+    const WRONG_CLIENT_ID: u8 = 2;
+    const NOT_AUTHORIZED: u8 = 5;
+    if connect.level != LEVEL {
+        return Err(WRONG_LEVEL);
+    }
+    let login = connect.user_name.and_then(Login::parse).ok_or(NOT_AUTHORIZED)?;
+    if let Some(code) = state.next_connection(&login.asked()) {
+        return Err(code);
+    }
+    if connect.client_id != login.client_id() {
+        return Err(WRONG_CLIENT_ID);
+    }
+    let token = connect.password.and_then(|password| core::str::from_utf8(password).ok()).map(String::from);
+    match login {
+        // The service looks at the token when it is asked something.
+        Login::Provisioning(login) => Ok(Role::Provisioning(ProvisioningSession::new(login, token))),
+        Login::Hub(login) => {
+            let asked = Asked::Connect { device_id: login.device_id.clone() };
+            let module_id = login.module_id.as_deref();
+            let caller =
+                state.service().authorize_to_hub(&login.device_id, module_id, Some(&login.hub), token.as_deref(), now);
+            let status = caller.as_ref().map_or_else(|answer| answer.status, |_| 200);
+            state.note(asked, &[], Some(status), now);
+            let HubCaller { expires_at, .. } = caller.map_err(|_| NOT_AUTHORIZED)?;
+            Ok(Role::Hub(HubSession::new(login, token, expires_at, state)))
         }
     }
 }

@@ -76,10 +76,10 @@ pub(super) fn begin(output: &mut Vec<u8>, kind: u8, flags: u8, parts: &[usize]) 
     output.reserve_exact(FIRST.saturating_add(length));
     output.push(kind << 4 | flags);
     loop {
-        let [low, ..] = length.to_le_bytes();
+        let low = u8::try_from(length & 0x7f).unwrap_or_default();
         length >>= 7;
         let more = if length > 0 { 0x80 } else { 0 };
-        output.push(low & 0x7f | more);
+        output.push(low | more);
         if more == 0 {
             return Ok(());
         }

@@ -66,10 +66,11 @@ const MAX_LENGTH: usize = (1 << (7 * MAX_LENGTH_BYTES)) - 1;
 /// A remaining length, and how many bytes it takes up. `None` while it is not complete.
 fn read_length(bytes: &[u8]) -> Result<Option<(usize, usize)>, FrameError> {
     let mut length = 0;
-    for (index, byte) in bytes.iter().take(MAX_LENGTH_BYTES).enumerate() {
-        length |= usize::from(byte & 0x7f) << (7 * index);
+    // Seven bits in each byte, the lowest ones first.
+    for (byte, (number, shift)) in bytes.iter().zip([(1, 0), (2, 7), (3, 14), (MAX_LENGTH_BYTES, 21)]) {
+        length |= usize::from(byte & 0x7f) << shift;
         if byte & 0x80 == 0 {
-            return Ok(Some((length, index.saturating_add(1))));
+            return Ok(Some((length, number)));
         }
     }
     if bytes.len() < MAX_LENGTH_BYTES {

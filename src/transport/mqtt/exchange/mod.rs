@@ -1,22 +1,19 @@
 //! One MQTT connection, without its bytes' way: bytes in, bytes out, time as an argument.
 
-use alloc::string::ToString;
+mod incoming;
+
+use alloc::string::String;
 use alloc::vec::Vec;
-use core::fmt;
+use core::fmt::{self, Write};
 use core::time::Duration;
 
 use sha2::{Digest, Sha256};
 use zeroize::Zeroize;
 
 use crate::error::{TransportError, TransportErrorKind as Kind};
-use crate::protocol::mqtt::{ANSWERS, Answer};
 use crate::protocol::{Request, Response};
-use crate::transport::mqtt::packet::{
-    Connect, Frame, FrameError, FromClient, FromServer, LEVEL, Publish, REFUSED, TooLong,
-};
+use crate::transport::mqtt::packet::{Connect, FromClient, LEVEL, Publish, TooLong};
 
-/// An answer has at most 96 KB; its topic and the packet's own fields come on top.
-const MAX_PACKET: usize = 128 * 1024 + 1024;
 /// A wait between two polls is seldom longer, so that most need no ping. Azure's load balancers drop what is idle for 4 minutes.
 const KEEP_ALIVE: Duration = Duration::from_secs(230);
 /// How long the answer to a ping may take.
@@ -136,7 +133,7 @@ impl Exchange {
             asked: false,
         };
         let message = request.mqtt();
-        let user_name = message.user_name().to_string();
+        let user_name = text(message.user_name());
         exchange.prepare(request)?;
         exchange.put(&FromClient::Connect(Connect {
             level: LEVEL,
@@ -274,7 +271,7 @@ impl Exchange {
         self.asked = false;
         self.rid = self.rid.wrapping_add(1);
         let message = request.mqtt();
-        let topic = message.topic(self.rid).ok_or(Kind::Unsupported)?.to_string();
+        let topic = text(message.topic(self.rid).ok_or(Kind::Unsupported)?);
         // Never 0, nor the subscription's.
         let packet_id = u16::try_from(self.rid % 0xfff0).unwrap_or_default().saturating_add(SUBSCRIPTION + 1);
         self.message = Vec::new();
@@ -294,86 +291,6 @@ impl Exchange {
         } else {
             self.output.append(&mut self.message);
         }
-    }
-
-    fn take_in(&mut self, bytes: &[u8]) -> Result<(), TransportError> {
-        if bytes.is_empty() {
-            return Err(TransportError::new(Kind::AnswerBroken).with_source("the peer closed the MQTT connection"));
-        }
-        let mut input = core::mem::take(&mut self.input);
-        input.extend(bytes);
-        let mut rest = &input[..];
-        while let Some((frame, length)) = Frame::first(rest, MAX_PACKET).map_err(broken)? {
-            self.receive(FromServer::decode(frame).map_err(broken)?)?;
-            rest = rest.get(length..).unwrap_or_default();
-        }
-        let done = input.len().saturating_sub(rest.len());
-        input.drain(..done);
-        if !input.is_empty() {
-            self.input = input;
-        }
-        Ok(())
-    }
-
-    fn receive(&mut self, packet: FromServer<'_>) -> Result<(), TransportError> {
-        match (packet, self.stage) {
-            (FromServer::ConnAck { code, .. }, Stage::Connecting) => self.connected(code),
-            (_, Stage::Connecting) => Err(broken(FrameError::Malformed("a packet before the CONNACK"))),
-            (FromServer::ConnAck { .. }, _) => Err(broken(FrameError::Malformed("a second CONNACK"))),
-            (FromServer::SubAck { packet_id: SUBSCRIPTION, codes }, Stage::Subscribing) => self.subscribed(codes),
-            (FromServer::Publish(publish), _) => self.arrived(publish),
-            (FromServer::PingResp, _) => {
-                self.ping_sent = None;
-                Ok(())
-            }
-            // An acknowledgement: what matters is the answer, which comes by itself.
-            (FromServer::SubAck { .. } | FromServer::PubAck(_) | FromServer::UnsubAck(_), _) => Ok(()),
-        }
-    }
-
-    fn connected(&mut self, code: u8) -> Result<(), TransportError> {
-        let why = match code {
-            0 => {
-                self.stage = Stage::Subscribing;
-                let filters = [(ANSWERS, 1)].into();
-                return self.put(&FromClient::Subscribe { packet_id: SUBSCRIPTION, filters });
-            }
-            4 | 5 => {
-                self.stage = Stage::Over;
-                self.answer = Some(Response::unauthorized());
-                return Ok(());
-            }
-            1 => "CONNACK 1: the protocol level is not taken",
-            2 => "CONNACK 2: the client ID is not taken",
-            3 => "CONNACK 3: the server is unavailable",
-            _ => "CONNACK with an unknown return code",
-        };
-        Err(TransportError::new(Kind::ConnectionRefused).with_source(why))
-    }
-
-    fn subscribed(&mut self, codes: &[u8]) -> Result<(), TransportError> {
-        match codes {
-            [0..=2] => {
-                self.publish();
-                Ok(())
-            }
-            [REFUSED] => Err(TransportError::new(Kind::ConnectionRefused).with_source("SUBACK 128: refused")),
-            _ => Err(broken(FrameError::Malformed("a SUBACK that does not fit the subscription"))),
-        }
-    }
-
-    /// Acknowledges a message, and keeps it if it is the answer.
-    fn arrived(&mut self, publish: Publish<'_>) -> Result<(), TransportError> {
-        if let Some(packet_id) = publish.packet_id {
-            self.put(&FromClient::PubAck(packet_id))?;
-        }
-        if self.stage == Stage::Asking
-            && let Some(answer) = Answer::parse(publish.topic, publish.payload).filter(|it| it.rid() == Some(self.rid))
-        {
-            self.stage = Stage::Answered;
-            self.answer = Some(answer.into_response().into_owned());
-        }
-        Ok(())
     }
 }
 
@@ -395,17 +312,27 @@ impl fmt::Debug for Exchange {
 
 /// Identifies the one who connects, the service, and the token, without keeping any of them.
 fn login(request: &Request<'_>) -> [u8; 32] {
+    struct Hashed(Sha256);
+    impl Write for Hashed {
+        fn write_str(&mut self, text: &str) -> fmt::Result {
+            self.0.update(text);
+            Ok(())
+        }
+    }
     let message = request.mqtt();
-    let parts = [request.endpoint().to_string(), message.user_name().to_string()];
-    let hash = parts.iter().fold(Sha256::new(), |hash, part| hash.chain_update(part).chain_update([0]));
-    hash.chain_update(message.password().unwrap_or_default()).finalize().into()
+    let mut hash = Hashed(Sha256::new());
+    // Hashing does not fail. No name has a line break.
+    let _ = write!(hash, "{}\n{}\n", request.endpoint(), message.user_name());
+    hash.0.chain_update(message.password().unwrap_or_default()).finalize().into()
 }
 
-fn broken(error: FrameError) -> TransportError {
-    match error {
-        FrameError::Malformed(what) => TransportError::new(Kind::AnswerBroken).with_source(what),
-        FrameError::TooLarge => Kind::AnswerTooLarge.into(),
-    }
+/// As text, mostly in one allocation.
+fn text(value: impl fmt::Display) -> String {
+    const ROOM: usize = 160;
+    let mut text = String::with_capacity(ROOM);
+    // Writing to a `String` does not fail.
+    let _ = write!(text, "{value}");
+    text
 }
 
 fn too_long(_: TooLong) -> TransportError {
