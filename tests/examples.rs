@@ -171,6 +171,23 @@ fn register_with_nothing_set_provisions_a_device_against_a_simulated_service() {
     assert!(ran.out.starts_with("assigned hub: ") && ran.out.contains("device ID: "), "{ran:?}");
 }
 
+#[cfg(feature = "simulator-server")]
+#[test]
+fn register_over_mqtt_has_the_same_events_and_the_same_result() {
+    let [https, mqtt] = ["https", "mqtt"].map(|transport| run_with("register", &["--transport", transport], &[], ""));
+    assert_eq!(https.code, Some(0), "{https:?}");
+    if cfg!(not(feature = "mqtt")) {
+        assert!(mqtt.code == Some(1) && mqtt.err.contains("--features mqtt"), "{mqtt:?}");
+        return;
+    }
+    let told =
+        |ran: &Ran| ran.err.lines().filter(|line| !line.contains("localhost:")).map(String::from).collect::<Vec<_>>();
+    assert_eq!((mqtt.code, &mqtt.out, told(&mqtt)), (Some(0), &https.out, told(&https)));
+    let ran = run_with("mqtt_client", &[], &[], "");
+    assert_eq!(ran.out, "mqtt-device is assigned to simulated-hub.azure-devices.net\n", "{ran:?}");
+    assert!(ran.code == Some(0) && ran.err.contains("assigning, next poll in 1 s"), "{ran:?}");
+}
+
 #[test]
 fn register_with_some_but_not_all_set_names_what_is_missing() {
     let ran =

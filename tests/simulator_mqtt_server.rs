@@ -91,6 +91,8 @@ impl Raw {
             let mut chunk = [0; 4096];
             match self.stream.read(&mut chunk) {
                 Ok(0) => return None,
+                // It was closed with something unread.
+                Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => return None,
                 Ok(length) => self.bytes.extend_from_slice(&chunk[..length]),
                 Err(error) => panic!("neither a packet nor the end: {error}"),
             }

@@ -5,7 +5,7 @@
 mod common;
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +17,10 @@ use azure_iot_dps::registration::{Registration, RegistrationSettings, Step};
 use azure_iot_dps::sas::Resource;
 use azure_iot_dps::simulator::{EnrollmentGroup, IndividualEnrollment, Record, ServeError, Simulator, SimulatorServer};
 use azure_iot_dps::time::{Now, UnixTime};
-use azure_iot_dps::{DeviceKey, HttpsTransport, ProvisioningClient, RegistrationId, Roots, SasToken, Transport};
+use azure_iot_dps::{
+    Clock, DeviceKey, Endpoint, HttpsTransport, ProvisioningClient, RegistrationId, Roots, SasToken, SystemClock,
+    Transport,
+};
 use common::id;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -641,11 +644,23 @@ impl Drop for Program {
 fn the_program_takes_enrollments_and_hubs_and_ends_at_once_on_an_interrupt() {
     let program = example("dps_simulator");
     let mut command = Command::new(program);
-    command.args(["--listen", "127.0.0.1:0", "--id-scope", "0ne7", "--hub", "h.example", "--retry-after", "0"]);
+    command.args([
+        "--listen",
+        "127.0.0.1:0",
+        "--mqtt-listen",
+        "127.0.0.1:0",
+        "--id-scope",
+        "0ne7",
+        "--hub",
+        "h.example",
+        "--retry-after",
+        "0",
+    ]);
     command.args(["--individual", &format!("dev-01={}", common::KEY), "--group", &format!("line={}", common::KEY)]);
     let mut program = Program(command.stdout(Stdio::piped()).spawn().expect("runs"));
     let mut lines = BufReader::new(program.0.stdout.take().expect("piped")).lines().map(|line| line.expect("a line"));
     assert_eq!(lines.next().as_deref(), Some("ID scope 0ne7"));
+    assert!(lines.next().is_some_and(|line| line.starts_with("listening on mqtts://localhost:")));
     assert!(lines.next().is_some_and(|line| line.starts_with("listening on https://localhost:")));
     #[cfg(unix)]
     {
@@ -654,7 +669,23 @@ fn the_program_takes_enrollments_and_hubs_and_ends_at_once_on_an_interrupt() {
         assert!(Command::new("kill").args(["-INT", &pid]).status().expect("runs").success());
         assert!(!program.0.wait().expect("ends").success());
     }
-    for wrong in [&["--group", "line"][..], &["--listen", "0.0.0.0:0"], &["--individual", "a b=AAAA"]] {
+    let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+    let taken = taken.local_addr().expect("an address").to_string();
+    for wrong in [
+        &["--group", "line"][..],
+        &["--listen", "0.0.0.0:0"],
+        &["--individual", "a b=AAAA"],
+        &["--mqtt-listen", "0.0.0.0:0"],
+        &["--listen", "127.0.0.1:0", "--mqtt-listen", &taken],
+        &["--fault", "dev-01"],
+        &["--fault", "dev-01=no"],
+        &["--fault", "dev-01=99"],
+        &["--fault", "dev-01=cut"],
+        &["--fault", "dev-01=drop:1"],
+        &["--fault", "dev-01=429*x"],
+        &["--fault", "dev-01=connack:256"],
+        &["--fault", "a b=429"],
+    ] {
         let output = Command::new(example("dps_simulator")).args(wrong).output().expect("runs");
         assert_eq!((output.status.code(), output.stdout.is_empty()), (Some(1), true), "{wrong:?}");
     }
@@ -674,13 +705,15 @@ fn the_program_says_when_it_is_ready_writes_its_authority_and_tells_what_happens
     let _ = std::fs::remove_file(&ca_file);
     let program = example("dps_simulator");
     let mut command = Command::new(program);
-    command.args(["--listen", "127.0.0.1:0", "--retry-after", "0", "--ca-out"]).arg(&ca_file);
+    command.args(["--listen", "127.0.0.1:0", "--mqtt-listen", "127.0.0.1:0", "--retry-after", "0", "--ca-out"]);
+    command.arg(&ca_file);
     let mut program = Program(command.stdout(Stdio::piped()).spawn().expect("runs"));
     let mut lines = BufReader::new(program.0.stdout.take().expect("piped")).lines().map(|line| line.expect("a line"));
     let before: Vec<String> = lines.by_ref().take(3).collect();
     assert!(before.iter().all(|line| !line.contains("://")), "{before:?}");
     assert_eq!((before[0].as_str(), before[1].starts_with("group demo, key ")), ("ID scope 0ne00002193", true));
     let key = before[2].strip_prefix("device my-device, key ").expect("a device's key").to_owned();
+    assert!(lines.next().is_some_and(|line| line.starts_with("listening on mqtts://localhost:")));
     let ready = lines.next().expect("a line");
     let endpoint = ready.strip_prefix("listening on https://").expect("a URL").parse().expect("an endpoint");
 
@@ -720,4 +753,67 @@ fn errors_of_the_service_can_come_in_chunks_and_without_the_header_that_repeats_
         .register()
         .expect_err("refused");
     assert_eq!((error.status(), error.error_code()), (Some(401), Some(401_002)));
+}
+
+#[test]
+fn the_program_spells_out_what_goes_wrong_and_throttles() {
+    let ca_file = std::path::PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("dps_simulator_faults_ca.pem");
+    let mut command = Command::new(example("dps_simulator"));
+    command.args([
+        "--listen",
+        "127.0.0.1:0",
+        "--mqtt-listen",
+        "127.0.0.1:0",
+        "--retry-after",
+        "0",
+        "--assigning-polls",
+        "0",
+    ]);
+    command.args(["--throttle", "3", "--echo-payload", "--fault", "my-device=429*2", "--fault", "my-device=drop"]);
+    command.args(["--fault", "my-device=failed", "--ca-out"]).arg(&ca_file);
+    let mut program = Program(command.stdout(Stdio::piped()).spawn().expect("runs"));
+    let lines = BufReader::new(program.0.stdout.take().expect("piped")).lines().map(|line| line.expect("a line"));
+    let mut lines = lines.filter(|line| !line.starts_with("group") && !line.contains("mqtts://"));
+    let key = lines.find_map(|line| line.strip_prefix("device my-device, key ").map(String::from)).expect("a key");
+    let ready = lines.next().expect("a line");
+    let endpoint: Endpoint = ready.strip_prefix("listening on https://").expect("a URL").parse().expect("an endpoint");
+    let pem = std::fs::read(&ca_file).expect("the authority's file");
+    let key = DeviceKey::from_base64(&key).expect("a key");
+    let register = |payload: &str, deadline: u64| {
+        let transport = HttpsTransport::builder().roots(Roots::pem(&pem).expect("PEM")).build();
+        let client = ProvisioningClient::builder(common::scope(), id("my-device"), key.clone());
+        let client = client.endpoint(endpoint.clone()).deadline(Duration::from_secs(deadline));
+        client.payload_json(payload).expect("JSON").build_with(transport, Skipping::default()).register()
+    };
+    let failed = register("{}", 900).expect_err("as --fault has it");
+    assert_eq!((failed.error_code(), failed.message()), (Some(400_207), Some("As --fault has it.")));
+    let echoed = register(r#"{"a":1}"#, 900).expect("assigned");
+    assert_eq!(echoed.payload_json(), Some(r#"{"a":1}"#));
+    let statuses = lines.by_ref().filter(|line| line.contains("register my-device")).take(5);
+    let statuses: Vec<String> = statuses.map(|line| line.rsplit("-> ").next().unwrap_or_default().to_owned()).collect();
+    assert_eq!(statuses, ["429", "429", "not answered", "200", "202"]);
+    for _ in 0..2 {
+        register("{}", 900).expect("assigned");
+    }
+    assert_eq!(register("{}", 2).expect_err("three a minute").status(), Some(429));
+}
+
+/// The system's clock, but waits are skipped.
+struct Skipping(SystemClock, Duration);
+
+impl Default for Skipping {
+    fn default() -> Self {
+        Self(SystemClock::new(), Duration::ZERO)
+    }
+}
+
+impl Clock for Skipping {
+    fn now(&mut self) -> Now {
+        let Now { unix, uptime } = self.0.now();
+        Now { unix, uptime: uptime + self.1 }
+    }
+
+    fn sleep(&mut self, pause: Duration) {
+        self.1 += pause;
+    }
 }

@@ -1,7 +1,7 @@
 //! What carries a request to the service and brings back the answer.
 //!
-//! [`Transport`] is the plug for any network stack. `HttpsTransport` is the one that works out of the box (feature `https`).
-//! What a transport is given and gives back stands in [`protocol`](crate::protocol).
+//! [`Transport`] is the plug for any network stack. `HttpsTransport` (feature `https`) and `MqttTransport` (feature `mqtt`) work out
+//! of the box; [`mqtt::Exchange`] speaks MQTT over any byte stream. What a transport is given and gives back stands in [`protocol`](crate::protocol).
 
 #[cfg(feature = "https")]
 mod https;
