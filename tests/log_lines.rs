@@ -1,6 +1,6 @@
 //! No secret reaches the `log` crate, whatever the libraries below write there, down to the level `debug`.
 #![cfg(all(feature = "bundled-roots", feature = "https", feature = "simulator-server"))]
-#![allow(clippy::expect_used, reason = "a test may panic")]
+#![allow(clippy::expect_used, clippy::panic, reason = "a test may panic")]
 
 mod common;
 
@@ -48,8 +48,23 @@ fn a_registration_over_tls_logs_neither_key_nor_signature() {
     let _ = transport().send(&request).expect("an answer");
 
     let base64 = key.to_base64();
-    let client = ProvisioningClient::builder(sim.id_scope(), common::id("dev-01"), key).endpoint(server.endpoint());
-    client.transport(transport()).build().register().expect("assigned");
+    let client = || ProvisioningClient::builder(sim.id_scope(), common::id("dev-01"), key.clone());
+    client().endpoint(server.endpoint()).transport(transport()).build().register().expect("assigned");
+    #[cfg(feature = "mqtt")]
+    {
+        let roots = Roots::pem(server.ca_pem().as_bytes()).expect("PEM");
+        let mut transport = azure_iot_dps::MqttTransport::builder().roots(roots).build();
+        let endpoint = server.mqtt_endpoint().expect("serves MQTT");
+        // The same token over MQTT.
+        let settings = common::settings().endpoint(endpoint.clone());
+        let mut registration = Registration::new(&settings, AttestationKind::SymmetricKey);
+        let Ok(Step::Send(request)) = common::step(&mut registration, &key, common::at(0)) else {
+            panic!("the first step sends")
+        };
+        assert!(request.token().expect("a token").as_str().contains(&signature));
+        let _ = transport.send(&request).expect("an answer");
+        client().endpoint(endpoint).transport(transport).build().register().expect("assigned");
+    }
 
     let lines = LINES.0.lock().expect("not poisoned");
     assert!(lines.iter().any(|line| line.contains("ureq")), "nothing was logged: nothing was looked at");

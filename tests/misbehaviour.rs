@@ -3,6 +3,9 @@
 #![allow(clippy::expect_used, clippy::panic, reason = "a test may panic")]
 
 mod common;
+#[cfg(feature = "mqtt")]
+#[path = "common/mqtt_peer.rs"]
+mod mqtt_peer;
 #[path = "common/peer.rs"]
 mod peer;
 
@@ -51,20 +54,34 @@ fn assigned() -> String {
     http("200 OK", "", common::ASSIGNED)
 }
 
-/// A first answer that is wrong, and whether the connection is closed behind it.
-fn misbehaviours() -> Vec<(&'static str, Vec<u8>, bool)> {
+/// An answer that is wrong in what it says, whatever carries it: status, type and body.
+fn bodies() -> Vec<(&'static str, u16, &'static str, Vec<u8>)> {
+    const JSON: &str = "application/json";
+    const HTML: &str = "text/html";
     let deep = format!(r#"{{"status":"assigned","registrationState":{}{}}}"#, "[".repeat(60_000), "]".repeat(60_000));
     vec![
-        ("an empty body", json(""), false),
-        ("a body of HTML", http("200 OK", "Content-Type: text/html\r\n", "<html>Log in</html>").into_bytes(), false),
+        ("an empty body", 200, JSON, Vec::new()),
+        ("a body of HTML", 200, HTML, b"<html>Log in</html>".to_vec()),
+        ("JSON that is cut", 200, JSON, common::ASSIGNED.as_bytes()[..100].to_vec()),
+        ("a body that is not UTF-8", 200, JSON, b"{\"status\":\"\xff\"}".to_vec()),
+        ("JSON 60,000 levels deep", 200, JSON, deep.into_bytes()),
+        ("a redirect", 307, HTML, Vec::new()),
+        ("a gateway's 502", 502, HTML, b"<html>".to_vec()),
+        ("a portal's 403", 403, HTML, b"blocked by policy".to_vec()),
+        ("nulls everywhere", 200, JSON, br#"{"operationId":null,"status":null,"registrationState":null}"#.to_vec()),
+        ("a status and nothing else", 200, JSON, br#"{"status":"assigned"}"#.to_vec()),
+        ("an operation ID that is none", 200, JSON, br#"{"operationId":"..","status":"assigning"}"#.to_vec()),
+    ]
+}
+
+/// A first answer that is wrong, and whether the connection is closed behind it.
+fn misbehaviours() -> Vec<(&'static str, Vec<u8>, bool)> {
+    let carried = bodies().into_iter().map(|(name, status, content_type, body)| {
+        let head = format!("HTTP/1.1 {status} X\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\n", body.len());
+        (name, [head.as_bytes(), b"Location: https://evil.example/\r\n\r\n", &body].concat(), false)
+    });
+    let of_http = [
         ("no content", b"HTTP/1.1 204 No Content\r\n\r\n".to_vec(), false),
-        ("JSON that is cut", json(&common::ASSIGNED[..100]), false),
-        (
-            "a body that is not UTF-8",
-            b"HTTP/1.1 200 OK\r\nContent-Length: 14\r\n\r\n{\"status\":\"\xff\"}"[..].to_vec(),
-            true,
-        ),
-        ("JSON 60,000 levels deep", json(&deep), false),
         ("a length that promises too much", b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n{}".to_vec(), true),
         ("a length that is no number", b"HTTP/1.1 200 OK\r\nContent-Length: ten\r\n\r\n{}".to_vec(), true),
         ("a body without end", [b"HTTP/1.1 200 OK\r\n\r\n".to_vec(), vec![b' '; 400_000]].concat(), true),
@@ -76,13 +93,8 @@ fn misbehaviours() -> Vec<(&'static str, Vec<u8>, bool)> {
         ("headers without end", [b"HTTP/1.1 200 OK\r\n".to_vec(), b"X-A: b\r\n".repeat(20_000)].concat(), true),
         ("no HTTP at all", b"220 mail.example ESMTP\r\n".to_vec(), true),
         ("nothing at all", Vec::new(), true),
-        ("a redirect", http("307 Temporary Redirect", "Location: https://evil.example/\r\n", "").into_bytes(), false),
-        ("a gateway's 502", http("502 Bad Gateway", "Content-Type: text/html\r\n", "<html>").into_bytes(), false),
-        ("a portal's 403", http("403 Forbidden", "", "blocked by policy").into_bytes(), false),
-        ("nulls everywhere", json(r#"{"operationId":null,"status":null,"registrationState":null}"#), false),
-        ("a status and nothing else", json(r#"{"status":"assigned"}"#), false),
-        ("an operation ID that is none", json(r#"{"operationId":"..","status":"assigning"}"#), false),
-    ]
+    ];
+    carried.chain(of_http).collect()
 }
 
 #[test]
@@ -104,6 +116,67 @@ fn whatever_comes_instead_of_an_answer_is_survived_and_the_device_is_assigned_af
             "{name}"
         );
     }
+}
+
+/// What the first answer is over MQTT, the table's or an assignment.
+#[cfg(feature = "mqtt")]
+fn mqtt_peer_saying(status: u16, body: Vec<u8>, always: bool) -> Peer {
+    let number = std::sync::atomic::AtomicUsize::new(0);
+    mqtt_peer::answering(move |publish| {
+        let first = number.fetch_add(1, std::sync::atomic::Ordering::SeqCst) == 0;
+        if first || always {
+            mqtt_peer::answer(publish, status, "", body.clone())
+        } else {
+            mqtt_peer::assigned(publish)
+        }
+    })
+}
+
+#[cfg(feature = "mqtt")]
+fn register_over_mqtt(peer: &Peer, deadline: Duration) -> Result<Assignment, Error> {
+    let client = ProvisioningClient::builder(scope(), id("dev-01"), key()).endpoint(peer.endpoint()).deadline(deadline);
+    client.build_with(mqtt_peer::transport(peer), Virtual(Duration::ZERO)).register()
+}
+
+#[cfg(feature = "mqtt")]
+#[test]
+fn what_an_answer_says_wrong_is_survived_over_mqtt_as_it_is_over_https() {
+    for (name, status, _, body) in bodies() {
+        let peer = mqtt_peer_saying(status, body.clone(), false);
+        let assignment = register_over_mqtt(&peer, seconds(900)).unwrap_or_else(|error| panic!("{name}: {error:?}"));
+        assert_eq!((assignment.hub().as_str(), assignment.requests()), ("my-hub.azure-devices.net", 2), "{name}");
+        let peer = mqtt_peer_saying(status, body, true);
+        let error = register_over_mqtt(&peer, seconds(30)).expect_err(name);
+        assert!(error.is_transient() && error.retry_after().is_some(), "{name}: {error:?}");
+        let Error::DeadlineExceeded(error) = &error else { panic!("{name}: {error:?}") };
+        assert!(error.last().is_some(), "{name}");
+    }
+}
+
+#[cfg(feature = "mqtt")]
+#[test]
+fn an_assignment_that_cannot_be_used_is_final_over_mqtt_too() {
+    for hub in ["https://evil.example/x", "a.example\\r\\nHost: b", ""] {
+        let body = common::ASSIGNED.replace("my-hub.azure-devices.net", hub);
+        let peer = mqtt_peer_saying(200, body.into_bytes(), true);
+        let error = register_over_mqtt(&peer, seconds(900)).expect_err(hub);
+        let Error::UnexpectedAnswer(answer) = &error else { panic!("{hub}: {error:?}") };
+        assert_eq!((answer.field(), error.is_transient(), peer.requests().len()), (Some("assignedHub"), false, 1));
+    }
+}
+
+#[cfg(feature = "mqtt")]
+#[test]
+fn an_operation_id_with_a_topic_in_it_stays_in_its_place() {
+    let number = std::sync::atomic::AtomicUsize::new(0);
+    let peer = mqtt_peer::answering(move |publish| match number.fetch_add(1, std::sync::atomic::Ordering::SeqCst) {
+        0 => mqtt_peer::answer(publish, 202, "", r#"{"operationId":"../+/#&$rid=9\r\n","status":"assigning"}"#),
+        _ => mqtt_peer::assigned(publish),
+    });
+    register_over_mqtt(&peer, seconds(60)).expect("assigned");
+    let topic =
+        "$dps/registrations/GET/iotdps-get-operationstatus/?$rid=2&operationId=..%2F%2B%2F%23%26%24rid%3D9%0D%0A ";
+    assert_eq!(peer.requests()[1], topic);
 }
 
 /// What the service means, and a device cannot use.

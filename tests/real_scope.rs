@@ -9,6 +9,17 @@ use azure_iot_dps::{DeviceKey, Endpoint, Event, IdScope, ProvisioningClient, Reg
 #[test]
 #[ignore = "needs a real scope: PROVISIONING_IDSCOPE, PROVISIONING_REGISTRATION_ID, PROVISIONING_SYMMETRIC_KEY"]
 fn a_device_registers_with_a_real_scope() {
+    register_over(azure_iot_dps::HttpsTransport::new());
+}
+
+#[cfg(feature = "mqtt")]
+#[test]
+#[ignore = "needs a real scope: PROVISIONING_IDSCOPE, PROVISIONING_REGISTRATION_ID, PROVISIONING_SYMMETRIC_KEY"]
+fn a_device_registers_with_a_real_scope_over_mqtt() {
+    register_over(azure_iot_dps::MqttTransport::new());
+}
+
+fn register_over(transport: impl azure_iot_dps::Transport + Send + 'static) {
     let required = |name: &str| env::var(name).unwrap_or_else(|_| panic!("{name} is not set"));
     let registration_id = RegistrationId::new(required("PROVISIONING_REGISTRATION_ID")).expect("a registration ID");
     let mut client = ProvisioningClient::builder(
@@ -18,6 +29,7 @@ fn a_device_registers_with_a_real_scope() {
     )
     .endpoint(env::var("PROVISIONING_HOST").map_or(Endpoint::GLOBAL, |host| host.parse().expect("a host")))
     .deadline(Duration::from_secs(120))
+    .transport(transport)
     .observer(|event: Event| println!("{event:?}"))
     .build();
     let assignment = client.register().expect("assigned");

@@ -12,7 +12,7 @@ use std::time::Duration;
 use azure_iot_dps::hub::HubCredentials;
 use azure_iot_dps::identity::DeviceId;
 use azure_iot_dps::simulator::{Record, Simulator, SimulatorServer};
-use azure_iot_dps::{Clock, MqttTransport, ProvisioningClient, Roots, SystemClock};
+use azure_iot_dps::{Clock, MqttTransport, ProvisioningClient, ProvisioningClientBuilder, Roots, SystemClock};
 use bytes::BytesMut;
 use common::{id, seconds};
 use rumqttc::mqttbytes::QoS;
@@ -32,12 +32,15 @@ fn port(server: &SimulatorServer) -> u16 {
 }
 
 fn client(sim: &Simulator, server: &SimulatorServer, name: &str) -> ProvisioningClient {
+    builder(sim, server, name).build()
+}
+
+fn builder(sim: &Simulator, server: &SimulatorServer, name: &str) -> ProvisioningClientBuilder {
     let key = sim.device_key(&id(name)).expect("a key");
     let roots = Roots::pem(server.ca_pem().as_bytes()).expect("PEM");
     ProvisioningClient::builder(sim.id_scope(), id(name), key)
         .endpoint(server.mqtt_endpoint().expect("serves MQTT"))
         .transport(MqttTransport::builder().roots(roots).build())
-        .build()
 }
 
 /// A connection of TLS, and the packets on it.
@@ -179,4 +182,20 @@ fn bytes_that_are_no_mqtt_and_packets_beyond_the_bound_end_the_connection_and_no
         assert!(raw.receive().is_none(), "{bytes:?}");
     }
     client(&sim, &server, "dev-01").register().expect("assigned");
+}
+
+#[test]
+fn a_signing_request_and_a_payload_of_90_kb_go_over_mqtt_and_the_chain_comes_back() {
+    let (sim, server) = service();
+    let mut params = rcgen::CertificateParams::default();
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    params.distinguished_name.push(rcgen::DnType::CommonName, "dev-01");
+    let key = rcgen::KeyPair::generate().expect("a key");
+    let csr = params.serialize_request(&key).expect("a request");
+    let client = builder(&sim, &server, "dev-01").certificate_signing_request(csr.der()).expect("DER");
+    let assignment = client.payload(&"x".repeat(90 * 1024)).expect("JSON").build().register().expect("assigned");
+    let ca = CertificateDer::from_pem_slice(server.ca_pem().as_bytes()).expect("PEM");
+    let chain: Vec<&[u8]> = assignment.certificates().collect();
+    assert_eq!((chain.len(), chain[1]), (2, &*ca));
+    assert!(chain[0].windows(6).any(|window| window == b"dev-01"));
 }

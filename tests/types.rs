@@ -48,6 +48,10 @@ fn one_derivation_serves_many_threads() {
 #[test]
 fn a_registration_can_wait_in_a_future_that_moves_between_threads() {
     is_send::<Registration<'static>>();
+    is_send::<azure_iot_dps::transport::mqtt::Exchange>();
+    is_send::<HttpsTransport>();
+    #[cfg(feature = "mqtt")]
+    is_send::<azure_iot_dps::MqttTransport>();
     is_send::<ProvisioningClient>();
     is_send::<Attestation>();
     is_send::<Session>();

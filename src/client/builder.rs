@@ -130,7 +130,7 @@ impl ProvisioningClientBuilder {
         Self { settings: self.settings.clock_correction(clock_correction), ..self }
     }
 
-    /// What the device calls itself in the `User-Agent` header. Default nothing.
+    /// What the device calls itself in the `User-Agent` header, or over MQTT in the user name. Default nothing.
     #[must_use]
     pub fn product(self, product: &Product) -> Self {
         Self { settings: self.settings.product(product), ..self }

@@ -52,7 +52,7 @@ impl Endpoint {
         &self.host
     }
 
-    /// The TCP port; `None` means the protocol's default, 443 for HTTPS.
+    /// The TCP port; `None` means the protocol's default, 443 for HTTPS and 8883 for MQTT.
     #[must_use]
     pub fn port(&self) -> Option<u16> {
         self.port.map(NonZeroU16::get)

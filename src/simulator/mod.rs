@@ -51,9 +51,14 @@
 //! service's limits, and how often a device is told to wait. Where the service is said to check something, it checks: the
 //! token over its text as sent, its expiry, its resource, either key.
 //!
+//! # Over MQTT
+//!
+//! [`Simulator::mqtt_transport`] asks the same service over MQTT, and [`Simulator::mqtt`] is one connection as bytes in and bytes out, to
+//! the service or to its hub: to test firmware's own MQTT stack without a socket. It is no broker.
+//!
 //! # As a server
 //!
-//! With the feature `simulator-server`, `Simulator::serve` puts the same service behind TLS on loopback. The example
+//! With the feature `simulator-server`, `Simulator::serve` puts the same service behind TLS on loopback, over HTTPS and over MQTT. The example
 //! `dps_simulator` is that as a program; [`other_languages`] tells how to test a client in any language against it.
 
 mod allocation;

@@ -17,13 +17,24 @@ use crate::transport::mqtt::Exchange;
 /// [`Simulator::mqtt`].
 ///
 /// ```
-/// # use azure_iot_dps::simulator::Simulator;
-/// # use core::time::Duration;
+/// use azure_iot_dps::simulator::Simulator;
+/// use core::time::Duration;
+///
+/// const CONNECT: &[u8] = b"\x10\x3c\x00\x04MQTT\x04\x82\x00\xe6\x00\x03dev\
+///     \x00\x2b0ne00002193/registrations/dev/api-version=1";
+/// const CONNACK: &[u8] = b"\x20\x02\x00\x00";
+/// const PINGREQ: &[u8] = b"\xc0\x00";
+/// const PINGRESP: &[u8] = b"\xd0\x00";
+///
 /// let sim = Simulator::builder().build();
 /// let mut connection = sim.mqtt();
-/// connection.write(b"\x10\x3d\x00\x04MQTT\x04\x82\x00\xe6\x00\x03dev\x00\x2c0ne00002193/registrations/dev/api-version=x");
-/// # connection.write(&[0; 0]);
-/// assert_eq!(connection.read(Duration::from_secs(5)).as_deref(), None); // Not complete yet.
+/// let second = Duration::from_secs(1);
+/// connection.write(CONNECT);
+/// assert_eq!(connection.read(second).as_deref(), Some(CONNACK));
+/// connection.write(PINGREQ);
+/// assert_eq!(connection.read(second).as_deref(), Some(PINGRESP));
+/// assert_eq!(connection.read(second), None); // Nothing more comes, and the second has passed.
+/// # assert_eq!(sim.clock().elapsed(), second);
 /// ```
 pub struct SimulatorMqtt {
     simulator: Simulator,
