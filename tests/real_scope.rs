@@ -1,5 +1,6 @@
 //! A registration with a real DPS instance. Ignored unless asked for: see "Real scopes" in the README.
 #![cfg(feature = "https")]
+#![allow(clippy::expect_used, clippy::panic, reason = "a test may panic")]
 
 use std::env;
 use std::time::Duration;
