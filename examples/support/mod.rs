@@ -6,7 +6,6 @@ pub mod device;
 pub mod http;
 #[cfg(all(feature = "bundled-roots", feature = "https"))]
 pub mod hub;
-#[cfg(all(feature = "bundled-roots", feature = "https"))]
 pub mod progress;
 pub mod report;
 
