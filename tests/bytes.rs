@@ -127,7 +127,7 @@ fn a_registration_over_mqtt_sends_about_half_of_that() {
     let assignment = client.build_with(transport, Stopped).register().expect("assigned");
     assert_eq!((assignment.requests(), peer.handshakes().len()), (3, 1));
 
-    let (requests, answered) = (peer.bytes()[0], answered.load(Ordering::SeqCst));
+    let (requests, answered) = (peer.bytes(), answered.load(Ordering::SeqCst));
     let (sent, received) = (sent.load(Ordering::SeqCst), received.load(Ordering::SeqCst));
     println!("above TLS: {requests} bytes sent, {answered} received");
     println!("below TLS: {sent} bytes sent, {received} received");

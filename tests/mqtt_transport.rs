@@ -134,6 +134,8 @@ fn a_machine_that_answers_503_again_and_again_is_left() {
         assert_eq!(ask(&mut transport, &settings().endpoint(peer.endpoint())).expect("an answer"), 503);
         assert_eq!((peer.handshakes().len(), lookups.load(Ordering::SeqCst)), (connections, connections));
     }
+    // Those that are left are closed, though the handles of the transport could reach them.
+    peer.wait_for_ends(2);
 }
 
 #[test]

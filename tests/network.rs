@@ -312,6 +312,7 @@ fn a_machine_that_answers_503_again_and_again_is_left_for_the_one_that_took_its_
     let there = address(&troubled.endpoint());
     let client = client(&sim, roots(&both), at_first([Ok(vec![there])].into(), address(&server.endpoint())));
     client.build().register().expect("assigned");
+    troubled.wait_for_ends(1);
     // One blip costs neither the connection nor a lookup; the second answer of the kind does.
     assert_eq!((troubled.requests().len(), troubled.handshakes().len()), (2, 1));
 }

@@ -99,7 +99,7 @@ fn serve(stream: &mut Stream, log: &Mutex<Log>, handle: &Handler) {
                 let mut chunk = [0; 4096];
                 match stream.read(&mut chunk) {
                     Ok(length @ 1..) => {
-                        log.lock().expect("not poisoned").bytes[0] += length;
+                        log.lock().expect("not poisoned").bytes += length;
                         bytes.extend_from_slice(&chunk[..length]);
                     }
                     _ => return,

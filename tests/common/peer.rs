@@ -29,8 +29,10 @@ pub type Stream = StreamOwned<ServerConnection, TcpStream>;
 pub struct Log {
     pub requests: Vec<String>,
     pub handshakes: Vec<Option<HandshakeKind>>,
-    /// How many bytes came and went above TLS, where somebody counts.
-    pub bytes: [usize; 2],
+    /// How many bytes came above TLS, where the protocol is MQTT.
+    pub bytes: usize,
+    /// How many connections have ended.
+    pub ended: usize,
 }
 
 /// A peer on loopback with a certificate for `localhost`. It lives as long as the test does.
@@ -85,6 +87,7 @@ impl Peer {
                     stream.set_nodelay(true).expect("a socket");
                     let connection = ServerConnection::new(config).expect("a connection");
                     serve(&mut StreamOwned::new(connection, stream), &seen);
+                    seen.lock().expect("not poisoned").ended += 1;
                 });
             }
         });
@@ -119,9 +122,16 @@ impl Peer {
         self.log.lock().expect("not poisoned").requests.clone()
     }
 
-    /// How many bytes came and went above TLS, where the protocol is MQTT.
-    pub fn bytes(&self) -> [usize; 2] {
+    /// How many bytes came above TLS, where the protocol is MQTT.
+    pub fn bytes(&self) -> usize {
         self.log.lock().expect("not poisoned").bytes
+    }
+
+    /// Waits until so many connections have ended.
+    pub fn wait_for_ends(&self, ended: usize) {
+        while self.log.lock().expect("not poisoned").ended < ended {
+            std::thread::yield_now();
+        }
     }
 
     /// How each connection came about.

@@ -109,16 +109,11 @@ impl Connector {
         until: Instant,
     ) -> Result<TlsStream, TransportError> {
         let proxy = self.proxy.as_deref().filter(|proxy| proxy.is_for(host, port));
-        match proxy {
-            None => {
-                let (socket, _) = self.open(host, port, until)?;
-                self.shake_hands(host, Lower::Direct(socket))
-            }
-            Some(proxy) => {
-                let lower = self.open_through(proxy, host, port, until)?;
-                self.shake_hands(host, lower)
-            }
-        }
+        let lower = match proxy {
+            None => Lower::Direct(self.open(host, port, until)?),
+            Some(proxy) => self.open_through(proxy, host, port, until)?,
+        };
+        TlsStream::new(self.tls(host)?, lower).map_err(explain_io)
     }
 
     /// The next connection looks its name up again.
@@ -126,39 +121,32 @@ impl Connector {
         self.dns.forget();
     }
 
-    fn open(&self, host: &str, port: u16, until: Instant) -> Result<(Socket, Instant), TransportError> {
+    fn open(&self, host: &str, port: u16, until: Instant) -> Result<Socket, TransportError> {
         let addresses = self.dns.addresses(host, port, until.min(after(RESOLVE_LIMIT)))?;
         let until = until.min(after(CONNECT_LIMIT));
-        let tcp = connect_to_any(&addresses, until).map_err(explain_connect)?;
+        let tcp = Arc::new(connect_to_any(&addresses, until).map_err(explain_connect)?);
         self.control.opened(&tcp).map_err(explain_io)?;
         // Requests are small and are written as a whole.
         let _ = tcp.set_nodelay(true);
-        Ok((Socket::new(tcp, until), until))
+        Ok(Socket::new(tcp, until))
     }
 
-    /// Opens a tunnel. What goes wrong as far as the proxy is the proxy's.
+    /// Opens a tunnel. A proxy that cannot be reached is not mistaken for the service.
     fn open_through(&self, proxy: &Proxy, host: &str, port: u16, until: Instant) -> Result<Lower, TransportError> {
         let blame = |error: TransportError| match error.kind() {
             Kind::NameNotResolved | Kind::CannotConnect => error.with_kind(Kind::Proxy),
             _ => error,
         };
-        let (socket, _) = self.open(proxy.host(), proxy.port(), until).map_err(blame)?;
-        let mut lower = Lower::Direct(socket);
-        if proxy.is_https() {
-            let tls = self.tls(proxy.host())?;
-            let Lower::Direct(socket) = lower else { return Err(Kind::Proxy.into()) };
-            let mut stream = Box::new(StreamOwned::new(tls, socket));
-            while stream.conn.is_handshaking() {
-                stream.conn.complete_io(&mut stream.sock).map_err(explain_io)?;
-            }
-            lower = Lower::Proxy(stream);
-        }
+        let mut socket = self.open(proxy.host(), proxy.port(), until).map_err(blame)?;
+        let mut lower = if proxy.is_https() {
+            let mut tls = self.tls(proxy.host())?;
+            tls.complete_io(&mut socket).map_err(explain_io)?;
+            Lower::Proxy(Box::new(StreamOwned::new(tls, socket)))
+        } else {
+            Lower::Direct(socket)
+        };
         tunnel::open(&mut lower, proxy, host, port)?;
         Ok(lower)
-    }
-
-    fn shake_hands(&self, host: &str, lower: Lower) -> Result<TlsStream, TransportError> {
-        TlsStream::new(self.tls(host)?, lower).map_err(explain_io)
     }
 
     fn tls(&self, host: &str) -> Result<ClientConnection, TransportError> {

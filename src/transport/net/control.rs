@@ -1,6 +1,6 @@
 //! What the handles of a transport reach from other threads.
 
-use alloc::sync::Arc;
+use alloc::sync::{Arc, Weak};
 use core::fmt;
 use std::io;
 use std::net::{Shutdown, TcpStream};
@@ -18,13 +18,13 @@ struct State {
     generation: u64,
     /// The request under way was ended.
     ended: bool,
-    /// The connection that is open.
-    socket: Option<TcpStream>,
+    /// The connection that is open, as long as somebody holds it.
+    socket: Weak<TcpStream>,
 }
 
 impl Control {
     pub(super) fn new(roots: Roots) -> Self {
-        let state = State { roots, generation: 0, ended: false, socket: None };
+        let state = State { roots, generation: 0, ended: false, socket: Weak::new() };
         Self(Arc::new(Mutex::new(state)))
     }
 
@@ -53,13 +53,12 @@ impl Control {
     }
 
     /// Takes note of the connection that is open.
-    pub(super) fn opened(&self, socket: &TcpStream) -> io::Result<()> {
-        let socket = socket.try_clone()?;
+    pub(super) fn opened(&self, socket: &Arc<TcpStream>) -> io::Result<()> {
         let mut state = self.state();
         if state.ended {
             return Err(io::ErrorKind::ConnectionAborted.into());
         }
-        state.socket = Some(socket);
+        state.socket = Arc::downgrade(socket);
         Ok(())
     }
 
@@ -68,7 +67,7 @@ impl Control {
         let mut state = self.state();
         state.ended = true;
         state.generation = state.generation.wrapping_add(1);
-        if let Some(socket) = state.socket.take() {
+        if let Some(socket) = state.socket.upgrade() {
             // It may be closed already.
             let _ = socket.shutdown(Shutdown::Both);
         }

@@ -1,6 +1,7 @@
 //! A byte stream that keeps to a deadline: a socket, and TLS around it, through a proxy or not.
 
 use alloc::boxed::Box;
+use alloc::sync::Arc;
 use core::time::Duration;
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
@@ -17,12 +18,12 @@ const PROBE_LIMIT: Duration = Duration::from_secs(1);
 
 /// A socket that gives up when the time is up.
 pub(super) struct Socket {
-    tcp: TcpStream,
+    tcp: Arc<TcpStream>,
     until: Instant,
 }
 
 impl Socket {
-    pub(super) fn new(tcp: TcpStream, until: Instant) -> Self {
+    pub(super) fn new(tcp: Arc<TcpStream>, until: Instant) -> Self {
         Self { tcp, until }
     }
 
@@ -43,14 +44,14 @@ fn timed_out<T>(result: io::Result<T>) -> io::Result<T> {
 impl Read for Socket {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.tcp.set_read_timeout(self.left()?)?;
-        timed_out(self.tcp.read(buffer))
+        timed_out((&*self.tcp).read(buffer))
     }
 }
 
 impl Write for Socket {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.tcp.set_write_timeout(self.left()?)?;
-        timed_out(self.tcp.write(bytes))
+        timed_out((&*self.tcp).write(bytes))
     }
 
     fn flush(&mut self) -> io::Result<()> {
