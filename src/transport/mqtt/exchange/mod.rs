@@ -1,4 +1,4 @@
-//! One MQTT connection, without its bytes' way: bytes in, bytes out, time as an argument.
+//! One MQTT connection as bytes in and bytes out, with time as an argument.
 
 mod incoming;
 
@@ -240,8 +240,9 @@ impl Exchange {
     /// Returns when to call [`tick`](Self::tick) next; `None` where nothing is to be done.
     #[must_use]
     pub fn next_tick(&self) -> Option<Duration> {
-        let ping = || self.last_written.filter(|_| self.is_open()).map(|last| last.saturating_add(PING_INTERVAL));
-        self.ping_sent.map(|sent| sent.saturating_add(PING_LIMIT)).or_else(ping)
+        let ping = || self.last_written.map(|last| last.saturating_add(PING_INTERVAL));
+        let due = self.ping_sent.map(|sent| sent.saturating_add(PING_LIMIT)).or_else(ping);
+        due.filter(|_| self.is_open())
     }
 
     /// Takes leave of the service: write [`output`](Self::output), then close the stream.
