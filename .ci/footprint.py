@@ -117,7 +117,7 @@ with tempfile.TemporaryDirectory() as folder:
             log = []
             for line in simulator.stdout:
                 log.append(line)
-                if line.startswith("listening"):
+                if line.startswith("listening on https"):
                     break
             key = next(line.split("key ")[1].strip() for line in log if line.startswith("device my-device"))
             relay = Relay(int(log[-1].rsplit(":", 1)[1]))

@@ -80,7 +80,7 @@ fn boot(device: &Device, arguments: &Arguments) -> Result<()> {
         eprintln!("{} connects to {}", assignment.device_id(), assignment.hub());
         // Without a clock the hub answers 401, and the service that is asked then tells the time.
         let time = assignment.time_at(clock.now()).unwrap_or(UnixTime::EPOCH);
-        let mut credentials = HubCredentials::new(&assignment, &device.key)?;
+        let mut credentials = HubCredentials::new(&assignment, device.key()?)?;
         // Here firmware would hand `credentials.mqtt(time)?` to its MQTT client; this sends one message over HTTPS.
         let hub = Hub::new(&credentials, gateway, &device.roots);
         watchdog.feed();

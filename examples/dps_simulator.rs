@@ -45,6 +45,22 @@ struct Arguments {
     /// An individual enrollment with its primary key in base64; may be repeated
     #[arg(long, value_name = "REGISTRATION_ID=KEY")]
     individual: Vec<String>,
+    /// An enrollment group of devices whose certificates this authority issued, PEM; may be repeated
+    #[cfg(feature = "x509")]
+    #[arg(long, value_name = "NAME=FILE")]
+    x509_group: Vec<String>,
+    /// An individual enrollment with the device's certificate, PEM; may be repeated
+    #[cfg(feature = "x509")]
+    #[arg(long, value_name = "REGISTRATION_ID=FILE")]
+    x509_individual: Vec<String>,
+    /// Make a root, an intermediate and certificates of devices in this folder, and enroll a group of that root
+    #[cfg(feature = "x509")]
+    #[arg(long, value_name = "FOLDER")]
+    demo_certificates: Option<PathBuf>,
+    /// A device that --demo-certificates makes a certificate for; may be repeated [default: my-device]
+    #[cfg(feature = "x509")]
+    #[arg(long, value_name = "REGISTRATION_ID", requires = "demo_certificates")]
+    demo_device: Vec<RegistrationId>,
     /// A linked hub; may be repeated [default: this server]
     #[arg(long, value_name = "HOST")]
     hub: Vec<HostName>,
@@ -83,7 +99,7 @@ fn run(arguments: &Arguments) -> Result<()> {
         fs::write(file, server.ca_pem()).map_err(|error| format!("{}: {error}", file.display()))?;
     }
     print(&format!("ID scope {}\n", sim.id_scope()))?;
-    if arguments.group.is_empty() && arguments.individual.is_empty() {
+    if is_demo(arguments) {
         let registration_id = RegistrationId::new("my-device")?;
         let key = sim.device_key(&registration_id).ok_or("the demo group has no key")?;
         print(&format!("group demo, key {}\n", Simulator::demo_group_key()))?;
@@ -98,6 +114,48 @@ fn run(arguments: &Arguments) -> Result<()> {
             print(&line(&record))?;
         }
     }
+}
+
+fn pair(text: &str) -> Result<(String, String)> {
+    match text.split_once('=') {
+        Some((name, value)) => Ok((name.to_owned(), value.to_owned())),
+        None => Err(format!("{text}: not a name, \"=\" and what belongs to it").into()),
+    }
+}
+
+/// Enrollments with certificates.
+#[cfg(feature = "x509")]
+fn x509(arguments: &Arguments, mut builder: SimulatorBuilder) -> Result<SimulatorBuilder> {
+    let read = |file: &str| fs::read(file).map_err(|error| format!("{file}: {error}"));
+    for text in &arguments.x509_group {
+        let (name, file) = pair(text)?;
+        builder = builder.group(EnrollmentGroup::x509(&name, &read(&file)?)?);
+    }
+    for text in &arguments.x509_individual {
+        let (name, file) = pair(text)?;
+        builder = builder.individual(IndividualEnrollment::x509(RegistrationId::new(name)?, &read(&file)?)?);
+    }
+    if let Some(folder) = &arguments.demo_certificates {
+        let devices = match &arguments.demo_device[..] {
+            [] => vec![RegistrationId::new("my-device")?],
+            devices => devices.to_vec(),
+        };
+        let root = support::demo_certificates::make(folder, &devices)?;
+        builder = builder.group(EnrollmentGroup::x509("demo-x509", root.as_bytes())?);
+    }
+    Ok(builder)
+}
+
+/// Whether no enrollment is given, so that the simulator makes up one.
+fn is_demo(arguments: &Arguments) -> bool {
+    #[cfg(feature = "x509")]
+    if !(arguments.x509_group.is_empty()
+        && arguments.x509_individual.is_empty()
+        && arguments.demo_certificates.is_none())
+    {
+        return false;
+    }
+    arguments.group.is_empty() && arguments.individual.is_empty()
 }
 
 /// Listens, without MQTT where nobody asked for it by an address and another program has the port.
@@ -166,10 +224,6 @@ const FAILED: &str = r#"{"operationId":"5.0","status":"failed","registrationStat
     {"status":"failed","errorCode":400207,"errorMessage":"As --fault has it."}}"#;
 
 fn simulator(arguments: &Arguments) -> Result<Simulator> {
-    let pair = |text: &'_ str| match text.split_once('=') {
-        Some((name, key)) => Ok((name.to_owned(), key.to_owned())),
-        None => Err(format!("{text}: not a name, \"=\" and a key")),
-    };
     let mut builder = Simulator::builder()
         .id_scope(arguments.id_scope.clone())
         .retry_after(Duration::from_secs(arguments.retry_after))
@@ -178,6 +232,10 @@ fn simulator(arguments: &Arguments) -> Result<Simulator> {
             Some(registrations) => Limits::NONE.registrations_per_minute(registrations),
             None => Limits::NONE,
         });
+    #[cfg(feature = "x509")]
+    {
+        builder = x509(arguments, builder)?;
+    }
     if arguments.echo_payload {
         builder = builder.allocation(echo_payload);
     }

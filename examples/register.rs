@@ -56,7 +56,7 @@ fn provision(arguments: &Arguments) -> Result<String> {
     let result = client.build().register();
     if let Err(error) = &result
         && error.status() == Some(401)
-        && device.key.len() == 64
+        && device.key().is_ok_and(|key| key.len() == 64)
     {
         eprintln!(
             "hint: this key has 64 bytes. If it is an enrollment group's, the device's must be derived from it first."

@@ -349,7 +349,7 @@ fn what_this_crate_says_of_a_hub_lets_a_device_in() {
     let mut credentials = HubCredentials::new(&assignment, key).expect("a key");
     let login = credentials.mqtt(sim.clock().now().unix.expect("a clock")).expect("signs");
     let mut client = Client::new(&sim);
-    let code = client.connect(login.client_id(), login.user_name(), login.password(), 60);
+    let code = client.connect(login.client_id(), login.user_name(), login.password().expect("a token"), 60);
     assert_eq!(code, ConnectReturnCode::Success);
 }
 

@@ -72,7 +72,7 @@ impl Raw {
         let mut credentials = HubCredentials::new(&assignment, key).expect("a key");
         let login = credentials.mqtt(SystemClock::new().now().unix.expect("a clock")).expect("signs");
         let mut connect = Connect::new(login.client_id());
-        connect.set_login(login.user_name(), login.password());
+        connect.set_login(login.user_name(), login.password().expect("a token"));
         let mut raw = Self::connect(server);
         raw.send(Packet::Connect(connect));
         assert!(matches!(raw.receive(), Some(Packet::ConnAck(ack)) if ack.code == ConnectReturnCode::Success));

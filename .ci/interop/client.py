@@ -1,18 +1,21 @@
 """The tutorial's last steps with the official Python client, over MQTT: register, then ten messages to the hub.
 
-Arguments: registration ID, key, and a payload as JSON or nothing. Prints one line of JSON. The certificate authority comes from the
-variable SSL_CERT_FILE, which Python's TLS reads; the client has no setting for the port, which is 8883.
+Arguments: registration ID, key, a payload as JSON or nothing, and in the place of the key, files with a certificate chain and its private
+key. Prints one line of JSON. The certificate authority comes from the variable SSL_CERT_FILE, which Python's TLS reads; the client has no setting for the port, which is 8883.
 """
 
 import json
 import sys
 
-from azure.iot.device import IoTHubDeviceClient, ProvisioningDeviceClient
+from azure.iot.device import X509, IoTHubDeviceClient, ProvisioningDeviceClient
 
-registration_id, key, payload = sys.argv[1:4]
-client = ProvisioningDeviceClient.create_from_symmetric_key(
-    provisioning_host="localhost", registration_id=registration_id, id_scope="0ne00002193", symmetric_key=key
-)
+registration_id, key, payload, *files = sys.argv[1:]
+names = {"provisioning_host": "localhost", "registration_id": registration_id, "id_scope": "0ne00002193"}
+x509 = X509(*files) if files else None
+if x509:
+    client = ProvisioningDeviceClient.create_from_x509_certificate(**names, x509=x509)
+else:
+    client = ProvisioningDeviceClient.create_from_symmetric_key(**names, symmetric_key=key)
 if payload:
     client.provisioning_payload = json.loads(payload)
 try:
@@ -23,9 +26,11 @@ except Exception as error:  # Its classes are the client's own business: the wor
 
 state = result.registration_state
 if result.status == "assigned":
-    hub = IoTHubDeviceClient.create_from_symmetric_key(
-        symmetric_key=key, hostname=state.assigned_hub, device_id=state.device_id
-    )
+    names = {"hostname": state.assigned_hub, "device_id": state.device_id}
+    if x509:
+        hub = IoTHubDeviceClient.create_from_x509_certificate(**names, x509=x509)
+    else:
+        hub = IoTHubDeviceClient.create_from_symmetric_key(**names, symmetric_key=key)
     hub.connect()
     for number in range(10):
         hub.send_message(f"message {number}")

@@ -18,6 +18,7 @@ TARGET = Path(os.environ.get("CARGO_TARGET_DIR", HERE / "../../target")).resolve
 ROOM = TARGET / "interop"
 SKIPPED = 77
 MODULES = ROOM / "node_modules"
+CERTIFICATES = ROOM / "certificates"
 PYTHON = ROOM / "venv/bin/python"
 
 # Of each case: the device's payload, what goes wrong with its requests, one after the other (`slow:0` is nothing), and the error that
@@ -29,6 +30,8 @@ CASES = {
     "throttled at first": {"faults": ["429"]},
     "throttled poll": {"faults": ["slow:0", "429"]},
     "registration fails": {"faults": ["slow:0", "failed"], "error": "400207"},
+    "certificate": {"certificate": "chain"},
+    "no intermediate": {"certificate": "leaf", "error": "401"},
 }
 CLIENTS = {
     # It does not tell the error code of a registration that failed.
@@ -68,6 +71,17 @@ def device(client, case):
     return f"{client}-{case}".replace(", ", "-").replace(" ", "-")
 
 
+def certificate(name, what):
+    """The file with a device's chain, or with its leaf alone."""
+    chain = CERTIFICATES / f"{name}-chain.pem"
+    if what == "chain":
+        return chain
+    end = "-----END CERTIFICATE-----\n"
+    leaf = CERTIFICATES / f"{name}-leaf.pem"
+    leaf.write_text(chain.read_text().split(end)[0] + end)
+    return leaf
+
+
 class Simulator:
     """The program, in the background."""
 
@@ -76,8 +90,12 @@ class Simulator:
         self.log = ROOM / "simulator.log"
         command = [TARGET / "debug/examples/dps_simulator", "--listen", "127.0.0.1:0", "--mqtt-listen", "127.0.0.1:8883"]
         command += ["--assigning-polls", "2", "--retry-after", "1", "--echo-payload", "--ca-out", self.ca]
+        self.group_key = base64.b64encode(bytes(range(64))).decode()
+        command += ["--group", f"keys={self.group_key}", "--demo-certificates", CERTIFICATES]
         for client in CLIENTS:
             for case, what in CASES.items():
+                if "certificate" in what:
+                    command += ["--demo-device", device(client, case)]
                 for fault in what.get("faults", []):
                     command += ["--fault", f"{device(client, case)}={fault}"]
         self.process = subprocess.Popen(command, stdout=self.log.open("w"))
@@ -86,7 +104,6 @@ class Simulator:
                 sys.exit("the simulator has ended")
             time.sleep(0.05)
         self.port = ready[0].rsplit(":", 1)[1].strip()
-        self.group_key = next(line.split("key ")[1].strip() for line in self.lines() if line.startswith("group "))
 
     def lines(self):
         return self.log.read_text().splitlines()
@@ -108,6 +125,8 @@ def run(simulator, client, case):
         "HTTPS_PORT": simulator.port,
     }
     command = [*CLIENTS[client]["command"], name, key, payload]
+    if "certificate" in what:
+        command += [certificate(name, what["certificate"]), CERTIFICATES / f"{name}-key.pem"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
         outcome = json.loads(done.stdout.strip().splitlines()[-1])

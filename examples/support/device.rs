@@ -4,6 +4,8 @@ use std::any::Any;
 use std::error::Error;
 use std::path::{Path, PathBuf};
 
+#[cfg(feature = "x509")]
+use azure_iot_dps::attestation::ClientCertificate;
 use azure_iot_dps::transport::RootsError;
 use azure_iot_dps::{
     DeviceKey, Endpoint, HttpsTransport, IdScope, ProvisioningClient, ProvisioningClientBuilder, Proxy, RegistrationId,
@@ -28,6 +30,13 @@ pub struct DeviceArguments {
     /// A file with the device's key in base64 [otherwise: the variable `PROVISIONING_SYMMETRIC_KEY`]
     #[arg(long, value_name = "FILE")]
     key_file: Option<PathBuf>,
+    /// A file with the device's certificate and its chain, PEM, in the place of a key [variables: `CERTIFICATE_FILE`,
+    /// `X509_CERT_FILE`]
+    #[arg(long, value_name = "FILE")]
+    certificate: Option<PathBuf>,
+    /// A file with the certificate's private key, PEM [variables: `KEY_FILE`, `X509_KEY_FILE`] [default: that of the certificate]
+    #[arg(long, value_name = "FILE")]
+    private_key: Option<PathBuf>,
     /// A file with certificate authorities to trust in addition, PEM or DER [variable: `PROVISIONING_CA_CERT`]
     #[arg(long, value_name = "FILE")]
     ca_cert: Option<PathBuf>,
@@ -41,6 +50,13 @@ pub enum TransportKind {
     Mqtt,
 }
 
+/// What a device proves itself with.
+pub enum Identity {
+    Key(DeviceKey),
+    #[cfg(feature = "x509")]
+    Certificate(ClientCertificate),
+}
+
 /// A device and the service that it asks.
 pub struct Device {
     /// Where the service answers, over HTTPS.
@@ -49,7 +65,7 @@ pub struct Device {
     mqtt_endpoint: Option<Endpoint>,
     pub id_scope: IdScope,
     pub registration_id: RegistrationId,
-    pub key: DeviceKey,
+    pub identity: Identity,
     /// The bundled certificate authorities, and those of a file.
     pub roots: Roots,
     /// The simulated hub, if this is a simulated device.
@@ -71,10 +87,34 @@ impl DeviceArguments {
         let id_scope = given(&self.id_scope, "PROVISIONING_IDSCOPE")?;
         let registration_id = given(&self.registration_id, "PROVISIONING_REGISTRATION_ID")?;
         let key = key_text(self.key_file.as_deref(), KEY_VARIABLE)?;
+        let file = |argument: &Option<PathBuf>, names: [&str; 2]| match argument {
+            Some(file) => Ok(Some(file.clone())),
+            None => Ok(variable(names[0])?.or(variable(names[1])?).map(PathBuf::from)),
+        };
+        let certificate: Result<_> = file(&self.certificate, ["CERTIFICATE_FILE", "X509_CERT_FILE"]);
+        let private_key: Result<_> = file(&self.private_key, ["KEY_FILE", "X509_KEY_FILE"]);
+        let (certificate, private_key) = (certificate?, private_key?);
         let ca_cert = match &self.ca_cert {
             Some(file) => Some(file.clone()),
             None => variable("PROVISIONING_CA_CERT")?.map(PathBuf::from),
         };
+        let roots = || ca_cert.as_deref().map_or(Ok(Roots::bundled()), roots);
+        if let Some(certificate) = certificate {
+            let Some(id_scope) = id_scope else {
+                return Err(not_set(["PROVISIONING_IDSCOPE (or --id-scope)"].into_iter()));
+            };
+            let (identity, own_id) = by_certificate(&certificate, private_key.as_deref())?;
+            return Ok(Device {
+                endpoint: host.as_deref().map_or(Ok(Endpoint::GLOBAL), str::parse)?,
+                id_scope: IdScope::new(id_scope)?,
+                registration_id: registration_id.map_or(Ok(own_id), RegistrationId::new)?,
+                identity,
+                roots: roots()?,
+                mqtt_endpoint: None,
+                hub_endpoint: None,
+                _service: None,
+            });
+        }
         let missing = [
             (id_scope.is_none(), "PROVISIONING_IDSCOPE (or --id-scope)"),
             (registration_id.is_none(), "PROVISIONING_REGISTRATION_ID (or --registration-id)"),
@@ -90,8 +130,8 @@ impl DeviceArguments {
             endpoint: host.as_deref().map_or(Ok(Endpoint::GLOBAL), str::parse)?,
             id_scope: IdScope::new(id_scope)?,
             registration_id: RegistrationId::new(registration_id)?,
-            key: DeviceKey::from_base64(&key)?,
-            roots: ca_cert.as_deref().map_or(Ok(Roots::bundled()), roots)?,
+            identity: Identity::Key(DeviceKey::from_base64(&key)?),
+            roots: roots()?,
             mqtt_endpoint: None,
             hub_endpoint: None,
             _service: None,
@@ -117,18 +157,50 @@ impl Device {
     pub fn client_over(&self, transport: TransportKind) -> Result<ProvisioningClientBuilder> {
         let proxy = if self.is_simulated() { None } else { Proxy::from_environment()? };
         let (id_scope, registration_id) = (self.id_scope.clone(), self.registration_id.clone());
-        let client = ProvisioningClient::builder(id_scope, registration_id, self.key.clone());
+        let client = match &self.identity {
+            Identity::Key(key) => ProvisioningClient::builder(id_scope, registration_id, key.clone()),
+            #[cfg(feature = "x509")]
+            Identity::Certificate(certificate) => {
+                certificate.check(&registration_id)?;
+                ProvisioningClient::builder_with_certificate(id_scope, certificate)?
+            }
+        };
         let client = client.endpoint(self.endpoint_over(transport).clone());
         let roots = self.roots.clone();
         match transport {
-            TransportKind::Https => Ok(client.transport(HttpsTransport::builder().roots(roots).proxy(proxy).build())),
+            TransportKind::Https => {
+                let builder = HttpsTransport::builder().roots(roots).proxy(proxy);
+                #[cfg(feature = "x509")]
+                let builder = builder.certificate(self.certificate().cloned());
+                Ok(client.transport(builder.build()))
+            }
             #[cfg(feature = "mqtt")]
             TransportKind::Mqtt => {
                 use azure_iot_dps::MqttTransport;
-                Ok(client.transport(MqttTransport::builder().roots(roots).proxy(proxy).build()))
+                let builder = MqttTransport::builder().roots(roots).proxy(proxy);
+                #[cfg(feature = "x509")]
+                let builder = builder.certificate(self.certificate().cloned());
+                Ok(client.transport(builder.build()))
             }
             #[cfg(not(feature = "mqtt"))]
             TransportKind::Mqtt => Err("--transport mqtt: this program was built without `--features mqtt`".into()),
+        }
+    }
+
+    /// The device's key, for an example that needs one.
+    pub fn key(&self) -> Result<&DeviceKey> {
+        match &self.identity {
+            Identity::Key(key) => Ok(key),
+            #[cfg(feature = "x509")]
+            Identity::Certificate(_) => Err("this example wants a symmetric key, not a certificate".into()),
+        }
+    }
+
+    #[cfg(feature = "x509")]
+    fn certificate(&self) -> Option<&ClientCertificate> {
+        match &self.identity {
+            Identity::Certificate(certificate) => Some(certificate),
+            Identity::Key(_) => None,
         }
     }
 
@@ -145,6 +217,19 @@ fn roots(file: &Path) -> Result<Roots> {
         // The others do not name the file.
         Err(error) => Err(format!("{}: {}", file.display(), sentence(&error)).into()),
     }
+}
+
+/// A device with a certificate, whose common name is the registration ID.
+#[cfg(feature = "x509")]
+fn by_certificate(chain: &Path, private_key: Option<&Path>) -> Result<(Identity, RegistrationId)> {
+    let certificate = ClientCertificate::files(chain, private_key.unwrap_or(chain))?;
+    let registration_id = certificate.registration_id()?;
+    Ok((Identity::Certificate(certificate), registration_id))
+}
+
+#[cfg(not(feature = "x509"))]
+fn by_certificate(_: &Path, _: Option<&Path>) -> Result<(Identity, RegistrationId)> {
+    Err("a certificate: this program was built without `--features x509`".into())
 }
 
 fn not_set<'a>(names: impl Iterator<Item = &'a str>) -> Box<dyn Error> {
@@ -164,7 +249,7 @@ fn simulated_device() -> Result<Device> {
     Ok(Device {
         endpoint: server.endpoint(),
         id_scope: sim.id_scope(),
-        key: sim.device_key(&registration_id).ok_or("the simulator has no key for the device")?,
+        identity: Identity::Key(sim.device_key(&registration_id).ok_or("the simulator has no key for the device")?),
         registration_id,
         roots: Roots::pem(server.ca_pem().as_bytes())?,
         mqtt_endpoint: server.mqtt_endpoint(),

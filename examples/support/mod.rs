@@ -1,6 +1,7 @@
 //! What the examples share: where keys and devices come from, and how errors and progress are told.
 #![allow(dead_code, unreachable_pub, reason = "each example uses a part")]
 
+pub mod demo_certificates;
 #[cfg(all(feature = "bundled-roots", feature = "https"))]
 pub mod device;
 pub mod http;

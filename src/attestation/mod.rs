@@ -3,8 +3,18 @@
 //! An enrollment with symmetric keys has two of them, so that one can be rolled while the other is in use ([`KeySlot`]).
 //! A device may hold one or both. Source: Microsoft, "Symmetric key attestation" and "X.509 certificate attestation".
 
+#[cfg(feature = "x509")]
+mod certificate;
+
 use alloc::boxed::Box;
 use core::fmt;
+
+#[cfg(all(feature = "x509", feature = "simulator"))]
+pub(crate) use certificate::certificates_from_pem;
+#[cfg(feature = "x509")]
+pub use certificate::{
+    CertificateError, CertificateNote, CertificateSigner, ClientCertificate, KeyAlgorithm, SignatureScheme,
+};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};

@@ -9,6 +9,8 @@ use serde::Serialize;
 
 use crate::assignment::PayloadError;
 use crate::attestation::Attestation;
+#[cfg(feature = "x509")]
+use crate::attestation::{CertificateError, ClientCertificate};
 use crate::client::provisioning::{ClientHooks, ProvisioningClient};
 use crate::identity::{Endpoint, IdScope, Product, RegistrationId};
 use crate::registration::{Event, RegistrationSettings, RetryPolicy, Session, Wait};
@@ -31,6 +33,8 @@ pub struct ProvisioningClientBuilder {
     transport: Option<Box<dyn Transport + Send>>,
     #[cfg(any(feature = "https", feature = "mqtt"))]
     clock: Option<Box<dyn Clock + Send>>,
+    #[cfg(feature = "x509")]
+    certificate: Option<ClientCertificate>,
 }
 
 impl ProvisioningClient {
@@ -59,7 +63,36 @@ impl ProvisioningClient {
             transport: None,
             #[cfg(any(feature = "https", feature = "mqtt"))]
             clock: None,
+            #[cfg(feature = "x509")]
+            certificate: None,
         }
+    }
+
+    /// Creates a client for the device of this certificate, with default settings, the default transport and the system's clock.
+    ///
+    /// # Errors
+    ///
+    /// The certificate's common name is no registration ID.
+    #[cfg(all(feature = "x509", any(feature = "https", feature = "mqtt")))]
+    pub fn with_certificate(id_scope: IdScope, certificate: &ClientCertificate) -> Result<Self, CertificateError> {
+        Ok(Self::builder_with_certificate(id_scope, certificate)?.build())
+    }
+
+    /// Creates a builder for the device of this certificate, whose common name is the registration ID.
+    ///
+    /// The default transport presents the certificate; another transport is given it by its own builder, or holds its own.
+    ///
+    /// # Errors
+    ///
+    /// The certificate's common name is no registration ID.
+    #[cfg(feature = "x509")]
+    pub fn builder_with_certificate(
+        id_scope: IdScope,
+        certificate: &ClientCertificate,
+    ) -> Result<ProvisioningClientBuilder, CertificateError> {
+        let registration_id = certificate.registration_id()?;
+        let builder = Self::builder(id_scope, registration_id, Attestation::X509);
+        Ok(ProvisioningClientBuilder { certificate: Some(certificate.clone()), ..builder })
     }
 }
 
@@ -173,7 +206,12 @@ impl ProvisioningClientBuilder {
     #[must_use]
     pub fn build(mut self) -> ProvisioningClient {
         let (transport, clock) = (self.transport.take(), self.clock.take());
-        let transport = transport.unwrap_or_else(|| Box::new(DefaultTransport::new()));
+        let transport = transport.unwrap_or_else(|| {
+            let builder = DefaultTransport::builder();
+            #[cfg(feature = "x509")]
+            let builder = builder.certificate(self.certificate.clone());
+            Box::new(builder.build())
+        });
         let clock = clock.unwrap_or_else(|| Box::new(crate::time::SystemClock::new()));
         self.build_with(transport, clock)
     }
@@ -193,6 +231,8 @@ impl ProvisioningClientBuilder {
             hooks: self.hooks,
             session: Session::default(),
             store_error: None,
+            #[cfg(feature = "x509")]
+            certificate: self.certificate,
         }
     }
 }

@@ -6,6 +6,8 @@ use core::mem;
 use core::ops::ControlFlow;
 
 use crate::assignment::Assignment;
+#[cfg(feature = "x509")]
+use crate::attestation::ClientCertificate;
 use crate::attestation::{Attestation, KeySlot};
 use crate::client::drive::{Hooks, drive};
 use crate::error::{Error, StoreError, TransportErrorKind};
@@ -42,6 +44,9 @@ pub struct ProvisioningClient {
     pub(super) hooks: ClientHooks,
     pub(super) session: Session,
     pub(super) store_error: Option<StoreError>,
+    /// To tell what may keep the service from taking it.
+    #[cfg(feature = "x509")]
+    pub(super) certificate: Option<ClientCertificate>,
 }
 
 /// The wait hook and the observer that the client was built with.
@@ -237,7 +242,12 @@ impl ProvisioningClient {
     }
 
     fn run(&mut self, status_lookup: bool) -> Result<Assignment, Error> {
-        let Self { settings, attestation, transport, clock, hooks, session, store_error: _ } = self;
+        #[cfg(feature = "x509")]
+        if let Some(certificate) = &self.certificate {
+            let notes = certificate.notes(self.clock.now().unix.filter(|unix| unix.is_plausible()));
+            notes.for_each(|note| self.tell(Event::CertificateNote { note }));
+        }
+        let Self { settings, attestation, transport, clock, hooks, session, .. } = self;
         session.use_keys(|| attestation.fingerprint());
         let mut registration = Registration::resume(settings, attestation.kind(), mem::take(session));
         if status_lookup {

@@ -104,7 +104,7 @@ impl Error {
     /// | --- | --- |
     /// | its deadline passed | what is left of the last wait |
     /// | 409 or 412 five times; error code 4002xx; a clock that is not set | 1 to 2 min, doubling, at most 1 h |
-    /// | 401 | 30 to 37.5 min, doubling, at most 4 h |
+    /// | 401, or a client certificate that was refused in the handshake | 30 to 37.5 min, doubling, at most 4 h |
     /// | any other refusal, `disabled`, an assignment that cannot be used | 60 to 75 min, doubling, at most 4 h |
     ///
     /// `failed` counts by its error code: 401002 as a 401. An earlier call waits, or fails at once if its deadline is too short.
@@ -117,6 +117,7 @@ impl Error {
             Self::Service(error) => error.retry_after(),
             Self::UnexpectedAnswer(error) => error.retry_after(),
             Self::TooEarly(error) => Some(error.retry_after()),
+            Self::Transport(error) => error.retry_after(),
             _ => None,
         }
     }
@@ -126,6 +127,7 @@ impl Error {
         match self {
             Self::Service(error) => Self::Service(error.with_retry_after(retry_after)),
             Self::UnexpectedAnswer(error) => Self::UnexpectedAnswer(error.with_retry_after(retry_after)),
+            Self::Transport(error) => Self::Transport(error.with_retry_after(retry_after)),
             other => other,
         }
     }

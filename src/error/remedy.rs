@@ -22,6 +22,10 @@ impl ServiceError {
                 "Enable the device's enrollment in the provisioning service."
             }
             None => "Look at the provisioning service's linked hubs and at its allocation policy, then register again.",
+            Some(401) if self.is_by_certificate() => {
+                "Check that the certificate's authority is verified in the enrollment, that its intermediates are sent \
+                 with it, and that its common name is the registration ID."
+            }
             Some(401) => {
                 "Check that the key is this device's own (for an enrollment group, the one derived for this registration \
                  ID), the ID scope, and the device's clock; a key that was rolled may be refused for half an hour."
@@ -69,6 +73,12 @@ impl TransportErrorKind {
             Self::ClockNotSet => "Set the device's clock: the server's certificate is not valid yet by it.",
             Self::ConnectionRefused => {
                 "Try again later; if it stays, check that the host is a DPS endpoint that speaks MQTT."
+            }
+            Self::CertificateRefused => {
+                "Check that the certificate's authority is verified in the enrollment, and that its intermediates are sent with it."
+            }
+            Self::WrongCertificate => {
+                "Use the certificate of this device, or the registration ID that is its common name."
             }
             Self::Proxy => "Check the proxy's address and credentials, and that it lets the device through.",
             Self::AnswerTooLarge => "Look for what answers in the service's place: its own answers are not that large.",

@@ -39,6 +39,8 @@ struct Inner {
     timestamp: Option<Box<str>>,
     retry_after: Option<Duration>,
     clock_fault: Option<ClockFault>,
+    /// The device proved its identity with a certificate.
+    by_certificate: bool,
 }
 
 /// The ways in which the device's clock can make the service refuse a token.
@@ -95,6 +97,7 @@ impl ServiceError {
             timestamp: text(body.timestamp_utc.as_ref()),
             retry_after: response.retry_after(),
             clock_fault: None,
+            by_certificate: false,
         };
         Self { inner: Box::new(inner) }
     }
@@ -171,6 +174,15 @@ impl ServiceError {
     #[must_use]
     pub fn clock_fault(&self) -> Option<ClockFault> {
         self.inner.clock_fault
+    }
+
+    pub(crate) fn is_by_certificate(&self) -> bool {
+        self.inner.by_certificate
+    }
+
+    pub(crate) fn by_certificate(mut self, by_certificate: bool) -> Self {
+        self.inner.by_certificate = by_certificate;
+        self
     }
 
     pub(crate) fn with_clock_fault(mut self, clock_fault: Option<ClockFault>) -> Self {

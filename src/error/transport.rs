@@ -2,6 +2,9 @@
 
 use alloc::boxed::Box;
 use core::fmt;
+use core::time::Duration;
+
+use crate::time::ceil_secs;
 
 /// What kept a complete answer from arriving.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -19,6 +22,11 @@ pub enum TransportErrorKind {
     CertificateNotTrusted,
     /// The peer's certificate is not valid yet: the device's clock is wrong.
     ClockNotSet,
+    /// The peer refused the client certificate in the handshake, or demands one. Final for the call; see
+    /// [`Error::retry_after`](crate::Error::retry_after).
+    CertificateRefused,
+    /// The client certificate is that of another device. Final.
+    WrongCertificate,
     /// The proxy refused or could not be reached.
     Proxy,
     /// The service refused the MQTT connection for another reason than the credentials: it is unavailable, for one.
@@ -27,7 +35,7 @@ pub enum TransportErrorKind {
     AnswerTooLarge,
     /// The answer broke off or does not follow the protocol.
     AnswerBroken,
-    /// The protocol has no such operation, as MQTT has no status lookup. The only kind that is final.
+    /// The protocol has no such operation, as MQTT has no status lookup. Final.
     Unsupported,
     /// Something else.
     Other,
@@ -37,7 +45,7 @@ impl TransportErrorKind {
     /// Whether the same request can succeed later. A registration tries again on what is transient.
     #[must_use]
     pub fn is_transient(self) -> bool {
-        self != Self::Unsupported
+        !matches!(self, Self::Unsupported | Self::CertificateRefused | Self::WrongCertificate)
     }
 }
 
@@ -50,6 +58,8 @@ impl fmt::Display for TransportErrorKind {
             Self::Tls => "TLS failed",
             Self::CertificateNotTrusted => "the server's certificate is not trusted",
             Self::ClockNotSet => "the server's certificate is not valid yet: the device's clock is wrong",
+            Self::CertificateRefused => "the server refused the client certificate, or demands one",
+            Self::WrongCertificate => "the client certificate is that of another device",
             Self::Proxy => "the proxy failed",
             Self::ConnectionRefused => "the service refused the MQTT connection",
             Self::AnswerTooLarge => "the answer is too large",
@@ -72,6 +82,8 @@ impl fmt::Display for TransportErrorKind {
 #[derive(Debug)]
 pub struct TransportError {
     kind: TransportErrorKind,
+    /// In seconds; 0 is none.
+    retry_after: u32,
     source: Option<Box<dyn core::error::Error + Send + Sync>>,
 }
 
@@ -79,7 +91,7 @@ impl TransportError {
     /// An error of this kind.
     #[must_use]
     pub fn new(kind: TransportErrorKind) -> Self {
-        Self { kind, source: None }
+        Self { kind, retry_after: 0, source: None }
     }
 
     /// Adds the cause: a driver's own error, or a text. It must not hold the request's token.
@@ -92,6 +104,21 @@ impl TransportError {
     #[cfg(any(feature = "https", feature = "mqtt"))]
     pub(crate) fn with_kind(self, kind: TransportErrorKind) -> Self {
         Self { kind, ..self }
+    }
+
+    /// Returns the cause alone.
+    #[cfg(all(feature = "x509", any(feature = "https", feature = "mqtt")))]
+    pub(crate) fn into_source(self) -> Option<Box<dyn core::error::Error + Send + Sync>> {
+        self.source
+    }
+
+    /// Sets the wait before the next call.
+    pub(crate) fn with_retry_after(self, retry_after: Duration) -> Self {
+        Self { retry_after: u32::try_from(ceil_secs(retry_after)).unwrap_or(u32::MAX), ..self }
+    }
+
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        (self.retry_after > 0).then(|| Duration::from_secs(self.retry_after.into()))
     }
 
     /// What kept the answer from arriving.

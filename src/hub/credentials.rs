@@ -7,15 +7,12 @@ use core::time::Duration;
 
 use crate::assignment::Assignment;
 use crate::attestation::KeySlot;
+use crate::hub::mqtt_login::MqttLogin;
 use crate::identity::{DeviceId, HubName};
 use crate::key::{DeviceKey, Signer, SignerError};
 use crate::sas::{DEFAULT_TOKEN_LIFETIME, Resource, SasToken, TokenCache};
 use crate::time::UnixTime;
 use crate::zeroizing;
-
-/// Source: Microsoft, "Communicate with an IoT hub using the MQTT protocol".
-const MQTT_PORT: u16 = 8883;
-const MQTT_API_VERSION: &str = "2021-04-12";
 
 /// The keys that were given cannot be those that let the device in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -27,6 +24,9 @@ pub enum CredentialsError {
     /// A certificate let the device in.
     #[error("the device was let in with a certificate, and has no symmetric key")]
     NoSymmetricKey,
+    /// A symmetric key let the device in.
+    #[error("the device was let in with a symmetric key, and has no certificate")]
+    NoCertificate,
 }
 
 /// What a device shows to the hub that it was assigned to, whatever client it uses there.
@@ -56,7 +56,7 @@ pub enum CredentialsError {
 ///     let mut credentials = HubCredentials::new(assignment, key)?;
 ///     let login = credentials.mqtt(now)?;
 ///     let mut options = MqttOptions::new(login.client_id(), login.host(), login.port());
-///     options.set_credentials(login.user_name(), login.password());
+///     options.set_credentials(login.user_name(), login.password().unwrap_or_default());
 ///     options.set_transport(Transport::tls_with_default_config()); // Or the password goes out in clear text.
 ///     Ok(options)
 /// }
@@ -143,11 +143,10 @@ impl<S: Signer> HubCredentials<S> {
     ///
     /// The signer failed; a [`DeviceKey`] never does.
     pub fn mqtt(&mut self, time: UnixTime) -> Result<MqttLogin<'_>, SignerError> {
-        let user_name = alloc::format!("{}/{}/?api-version={MQTT_API_VERSION}", self.hub, self.device_id);
         let Self { hub, device_id, signer, tokens } = self;
         let sign = |expires_at| SasToken::sign(Resource::device(hub, device_id), signer, expires_at);
         let password = tokens.token_at(time, sign)?.as_str();
-        Ok(MqttLogin { hub, device_id, user_name, password })
+        Ok(MqttLogin::new(hub, device_id, Some(password)))
     }
 }
 
@@ -185,59 +184,6 @@ impl<S> fmt::Debug for HubCredentials<S> {
             .field("hub", &self.hub)
             .field("device_id", &self.device_id)
             .field("tokens", &self.tokens)
-            .finish_non_exhaustive()
-    }
-}
-
-/// What an MQTT 3.1.1 client needs to connect to a hub over TLS. Made by [`HubCredentials::mqtt`].
-///
-/// Through a gateway, connect to that instead of [`host`](Self::host); the rest still names the hub.
-pub struct MqttLogin<'a> {
-    hub: &'a HubName,
-    device_id: &'a DeviceId,
-    user_name: String,
-    password: &'a str,
-}
-
-impl MqttLogin<'_> {
-    /// The host to connect to: the hub's, without a port and without trailing dots.
-    #[must_use]
-    pub fn host(&self) -> &str {
-        self.hub.host()
-    }
-
-    /// The port to connect to: 8883.
-    #[must_use]
-    pub fn port(&self) -> u16 {
-        MQTT_PORT
-    }
-
-    /// The client ID: the device ID.
-    #[must_use]
-    pub fn client_id(&self) -> &str {
-        self.device_id.as_str()
-    }
-
-    /// The user name, `{hub}/{deviceId}/?api-version=2021-04-12`.
-    #[must_use]
-    pub fn user_name(&self) -> &str {
-        &self.user_name
-    }
-
-    /// The password: the token, a secret.
-    #[must_use]
-    pub fn password(&self) -> &str {
-        self.password
-    }
-}
-
-impl fmt::Debug for MqttLogin<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MqttLogin")
-            .field("host", &self.host())
-            .field("client_id", self.device_id)
-            .field("user_name", &self.user_name)
-            .field("password", &format_args!("<hidden>"))
             .finish_non_exhaustive()
     }
 }

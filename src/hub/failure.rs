@@ -33,12 +33,16 @@ pub struct HubFailure {
 enum Kind {
     Http { status: u16, code: Option<u32> },
     Connack { code: u8 },
+    CertificateRefused,
     Unreachable,
 }
 
 impl HubFailure {
     /// The hub sent no complete answer.
     pub const UNREACHABLE: Self = Self::new(Kind::Unreachable);
+
+    /// The hub refused the client certificate in the TLS handshake. It counts as a 401.
+    pub const CERTIFICATE_REFUSED: Self = Self::new(Kind::CertificateRefused);
 
     const fn new(kind: Kind) -> Self {
         Self { kind, retry_after: None }
@@ -90,7 +94,9 @@ impl HubFailure {
             Kind::Http { status: 403, code: Some(code) } if LIMITS.iter().any(|(limit, _)| *limit == code) => {
                 Rule::Limit
             }
-            Kind::Http { status: 401 | 403 | 404, .. } | Kind::Connack { code: 4 | 5 } => Rule::Refused,
+            Kind::Http { status: 401 | 403 | 404, .. } | Kind::Connack { code: 4 | 5 } | Kind::CertificateRefused => {
+                Rule::Refused
+            }
             Kind::Http { .. } | Kind::Connack { .. } | Kind::Unreachable => Rule::NoSuccess,
         }
     }

@@ -42,7 +42,7 @@ pub enum Advice {
 /// | --- | --- | --- |
 /// | HTTP 403 with code 403002 (the day's quota of messages), 403004, 403006 (queues) or 403010 (tier) | wait: 1 to 2 min, doubling, at most 1 h | [hub errors]: a registration lifts no limit |
 /// | HTTP 401, 403 otherwise, 404: the device, its key or its hub is not what it was | ask the service, within the [fleet's spread](Self::fleet_spread) | [at scale] |
-/// | CONNACK 4, bad user name or password; 5, not authorized | ask the service, within the fleet's spread | [MQTT] |
+/// | CONNACK 4, bad user name or password; 5, not authorized; the client certificate refused | ask the service, within the fleet's spread | [MQTT] |
 /// | the same again after that | wait as after 429, and ask again after a minute, which doubles to an hour, until an hour passes without a refusal | ours: it did not help, and registrations are billed |
 /// | HTTP 429, throttled; 5xx; any other HTTP status | wait: [`RetryPolicy`], 1 to 5 s, doubling, at most 4 min | [at scale] |
 /// | CONNACK 3, server unavailable, and any other | wait as after 429 | [MQTT] |

@@ -55,6 +55,8 @@ pub(crate) struct RegistrationState<'a> {
     pub(crate) payload: Option<&'a RawValue>,
     #[serde(borrow, deserialize_with = "lenient_object", skip_serializing_if = "Option::is_none")]
     pub(crate) symmetric_key: Option<SymmetricKey<'a>>,
+    #[serde(borrow, deserialize_with = "lenient_object", skip_serializing_if = "Option::is_none")]
+    pub(crate) x509: Option<X509<'a>>,
     #[serde(deserialize_with = "error_code", skip_serializing_if = "Option::is_none")]
     pub(crate) error_code: Option<u32>,
     #[serde(borrow, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
@@ -87,6 +89,36 @@ fn parse<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Option<T> {
 pub(crate) struct SymmetricKey<'a> {
     #[serde(borrow, deserialize_with = "lenient")]
     pub(crate) enrollment_group_id: Option<Text<'a>>,
+}
+
+/// What the service tells about a certificate that let a device in.
+#[derive(Default, Deserialize, Serialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct X509<'a> {
+    #[serde(borrow, deserialize_with = "lenient_object", skip_serializing_if = "Option::is_none")]
+    pub(crate) certificate_info: Option<CertificateInfo<'a>>,
+    #[serde(borrow, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    pub(crate) enrollment_group_id: Option<Text<'a>>,
+}
+
+/// A certificate as the service describes it.
+#[derive(Default, Deserialize, Serialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct CertificateInfo<'a> {
+    #[serde(borrow, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    pub(crate) subject_name: Option<Text<'a>>,
+    #[serde(borrow, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    pub(crate) issuer_name: Option<Text<'a>>,
+    #[serde(borrow, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    pub(crate) serial_number: Option<Text<'a>>,
+    #[serde(borrow, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    pub(crate) sha1_thumbprint: Option<Text<'a>>,
+    #[serde(borrow, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    pub(crate) sha256_thumbprint: Option<Text<'a>>,
+    #[serde(borrow, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    pub(crate) not_before_utc: Option<Text<'a>>,
+    #[serde(borrow, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    pub(crate) not_after_utc: Option<Text<'a>>,
 }
 
 /// A field of another type than expected is as good as missing: a change at the service that does not matter to a device
@@ -232,6 +264,7 @@ mod tests {
             "errorMessage",
             "connectionProfile",
             "issuedCertificateChain",
+            "x509",
         ];
         let state = state.map(|name| alloc::format!(r#""{name}":"""#)).join(",");
         let json = alloc::format!(r#"{{{body},"registrationState":{{{state}}}}}"#);

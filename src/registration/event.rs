@@ -3,6 +3,8 @@
 use core::fmt;
 use core::time::Duration;
 
+#[cfg(feature = "x509")]
+use crate::attestation::CertificateNote;
 use crate::attestation::KeySlot;
 use crate::error::TransportErrorKind;
 use crate::time::{UnixTime, ceil_secs};
@@ -52,6 +54,12 @@ pub enum Event {
     ClockCorrected {
         /// The time that the service told.
         service_time: UnixTime,
+    },
+    /// Something about the client certificate may keep the service from taking it.
+    #[cfg(feature = "x509")]
+    CertificateNote {
+        /// What it is.
+        note: CertificateNote,
     },
     /// The service no longer knows the operation that was polled: the device registers anew.
     OperationLost,
@@ -133,6 +141,8 @@ impl fmt::Display for Event {
             Self::ClockCorrected { service_time } => {
                 write!(f, "the clock is wrong: the service says it is {service_time}")
             }
+            #[cfg(feature = "x509")]
+            Self::CertificateNote { note } => note.fmt(f),
             Self::OperationLost => f.write_str("the service has forgotten the registration"),
             Self::Assigned => f.write_str("assigned"),
             Self::Restored => f.write_str("assigned already, as stored"),

@@ -19,7 +19,8 @@
 //! | 3xx, 408, 429, 5xx in the service's error format | try again |
 //! | any other error in the service's format | final, paced by the hour |
 //! | all else: HTML, nothing, JSON that makes no sense | try again |
-//! | no answer, because the protocol has no such operation | final |
+//! | no answer, because the client certificate was refused in the handshake | final, paced by the half hour |
+//! | no answer, because the protocol has no such operation, or the certificate is another device's | final |
 //! | no answer for any other reason | try again |
 //!
 //! The service's error format is JSON with an `errorCode`, the header `x-ms-error-code`, or
@@ -31,7 +32,9 @@ use alloc::boxed::Box;
 
 use crate::assignment::{Assignment, Run, Unusable};
 use crate::attestation::{AttestationKind, KeySlot};
-use crate::error::{ClockFault, Error, ServiceError, ServiceErrorKind, TransportError, UnexpectedAnswer};
+use crate::error::{
+    ClockFault, Error, ServiceError, ServiceErrorKind, TransportError, TransportErrorKind, UnexpectedAnswer,
+};
 use crate::protocol::json::{Body, RegistrationState, Status};
 use crate::protocol::{Operation, Response};
 use crate::registration::attempts::Attempts;
@@ -68,6 +71,9 @@ pub(super) fn judge(sent: Sent<'_>, answer: Result<&Response<'_>, TransportError
         Err(error) if error.kind().is_transient() => {
             let reason = WaitReason::Unanswered { kind: error.kind() };
             Outcome::TryAgain(error.into(), reason)
+        }
+        Err(error) if error.kind() == TransportErrorKind::CertificateRefused => {
+            Outcome::Refused { error: Error::Transport(error), pace: Pace::Key }
         }
         Err(error) => Outcome::Final(Error::Transport(error)),
     }
@@ -196,6 +202,7 @@ impl Judge<'_, '_> {
     fn unauthorized(&self, body: &Body<'_>, error_code: Option<u32>) -> Outcome {
         let fault = self.clock_fault(self.service_time(body));
         let error = ServiceError::refused(self.response, body, error_code, self.secret()).with_clock_fault(fault);
+        let error = error.by_certificate(!self.known.kind.uses_tokens());
         match fault {
             Some(ClockFault::Wrong { service_time }) if self.known.settings.clock_correction => {
                 Outcome::ClockWrong { service_time, error }
@@ -233,7 +240,8 @@ impl Judge<'_, '_> {
 
     /// Creates the error of a registration that has ended.
     fn ended(&self, kind: ServiceErrorKind, body: &Body<'_>, state: Option<&RegistrationState<'_>>) -> ServiceError {
-        ServiceError::ended(kind, self.response, body, state, self.secret())
+        let error = ServiceError::ended(kind, self.response, body, state, self.secret());
+        error.by_certificate(!self.known.kind.uses_tokens())
     }
 
     fn unusable(&self, unusable: Unusable) -> Outcome {

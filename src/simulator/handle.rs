@@ -63,7 +63,7 @@ impl Simulator {
     /// A transport that asks this service without a network.
     #[must_use]
     pub fn transport(&self) -> SimulatorTransport {
-        SimulatorTransport(self.clone())
+        SimulatorTransport { sim: self.clone(), certificates: Vec::new() }
     }
 
     /// The clock of virtual time, which the service goes by too. Whoever sleeps on it moves it on.
@@ -97,7 +97,7 @@ impl Simulator {
         headers: &[(&str, &str)],
         body: &[u8],
     ) -> Option<Response<'static>> {
-        let request = HttpRequest { method, target, headers: headers.to_vec(), body };
+        let request = HttpRequest { method, target, headers: headers.to_vec(), body, certificates: &[] };
         match self.deliver(&request, self.unix()) {
             Delivery::Whole { reply, after, .. } => {
                 self.clock().advance(after.min(time_limit));
@@ -163,7 +163,19 @@ impl Simulator {
 
 /// Asks the simulator without a network. Made by [`Simulator::transport`].
 #[derive(Clone, Debug)]
-pub struct SimulatorTransport(Simulator);
+pub struct SimulatorTransport {
+    sim: Simulator,
+    certificates: Vec<Vec<u8>>,
+}
+
+#[cfg(feature = "x509")]
+impl SimulatorTransport {
+    /// Presents this certificate with every request.
+    #[must_use]
+    pub fn certificate(self, certificate: &crate::attestation::ClientCertificate) -> Self {
+        Self { certificates: certificate.chain().map(Vec::from).collect(), ..self }
+    }
+}
 
 impl Transport for SimulatorTransport {
     fn send<'b>(&'b mut self, request: &Request<'_>) -> Result<Response<'b>, TransportError> {
@@ -174,16 +186,17 @@ impl Transport for SimulatorTransport {
             target: &target,
             headers: head.headers().collect(),
             body: request.body().unwrap_or_default(),
+            certificates: &self.certificates,
         };
-        match self.0.deliver(&http, self.0.unix()) {
+        match self.sim.deliver(&http, self.sim.unix()) {
             Delivery::Whole { reply, after, .. } => {
-                self.0.clock().advance(after.min(request.time_limit()));
+                self.sim.clock().advance(after.min(request.time_limit()));
                 if after > request.time_limit() {
                     return Err(TransportErrorKind::TimedOut.into());
                 }
-                Ok(self.0.http_answer(reply).into_response())
+                Ok(self.sim.http_answer(reply).into_response())
             }
-            Delivery::OutOfOrder(reply) => Ok(self.0.http_answer(reply).into_response()),
+            Delivery::OutOfOrder(reply) => Ok(self.sim.http_answer(reply).into_response()),
             Delivery::Cut { .. } | Delivery::Garbage(_) | Delivery::Nothing => {
                 Err(TransportErrorKind::AnswerBroken.into())
             }

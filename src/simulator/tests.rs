@@ -35,7 +35,7 @@ fn ask(method: &str, target: &str, token: &str, body: &str) -> (u16, serde_json:
     let (sim, good) = service();
     let token = if token.is_empty() { &good } else { token };
     let headers = [("authorization", token), JSON].into();
-    let answer = answer(&sim, &HttpRequest { method, target, headers, body: body.as_bytes() });
+    let answer = answer(&sim, &HttpRequest { method, target, headers, body: body.as_bytes(), certificates: &[] });
     (answer.status, serde_json::from_slice(&answer.body).expect("JSON"))
 }
 
@@ -93,7 +93,13 @@ fn a_token_that_is_none_or_for_something_else_is_a_401() {
         let (status, body) = ask("PUT", REGISTER, &token, BODY);
         assert_eq!((status, &body["errorCode"]), (401, &401_002.into()), "{token}");
     }
-    let request = HttpRequest { method: "PUT", target: REGISTER, headers: [JSON].into(), body: BODY.as_bytes() };
+    let request = HttpRequest {
+        method: "PUT",
+        target: REGISTER,
+        headers: [JSON].into(),
+        body: BODY.as_bytes(),
+        certificates: &[],
+    };
     assert_eq!(answer(&sim, &request).status, 401);
 }
 
@@ -105,6 +111,7 @@ fn an_answer_carries_the_services_headers() {
         target: REGISTER,
         headers: [("Authorization", good.as_str()), JSON].into(),
         body: BODY.as_bytes(),
+        certificates: &[],
     };
     let answer = answer(&sim, &request);
     let value = |name: &str| answer.headers.iter().find(|(it, _)| *it == name).map(|(_, value)| value.as_str());
@@ -123,7 +130,11 @@ fn a_body_is_json_by_its_type_in_whatever_charset_or_it_is_a_415() {
     let status = |content_type: Option<&str>| {
         let mut headers = alloc::vec![("authorization", good.as_str())];
         headers.extend(content_type.map(|value| ("Content-Type", value)));
-        answer(&sim, &HttpRequest { method: "PUT", target: REGISTER, headers, body: BODY.as_bytes() }).status
+        answer(
+            &sim,
+            &HttpRequest { method: "PUT", target: REGISTER, headers, body: BODY.as_bytes(), certificates: &[] },
+        )
+        .status
     };
     for taken in ["application/json", "application/json; charset=utf-8", "Application/JSON ;charset=\"UTF-8\""] {
         assert_eq!(status(Some(taken)), 202, "{taken}");
@@ -132,7 +143,13 @@ fn a_body_is_json_by_its_type_in_whatever_charset_or_it_is_a_415() {
         assert_eq!(status(refused), 415, "{refused:?}");
     }
     let target = REGISTER.replace("register?", "operations/5.3?");
-    let poll = HttpRequest { method: "GET", target: &target, headers: [("authorization", &*good)].into(), body: b"" };
+    let poll = HttpRequest {
+        method: "GET",
+        target: &target,
+        headers: [("authorization", &*good)].into(),
+        body: b"",
+        certificates: &[],
+    };
     assert_eq!(answer(&sim, &poll).status, 404, "without a body there is no type to be had");
 }
 
@@ -161,7 +178,7 @@ fn a_poll_and_a_registration_are_answered_in_the_services_form() {
     let (sim, good) = service();
     let ask = |method: &str, target: &str, body: &str| {
         let headers = [("authorization", good.as_str()), JSON].into();
-        let answer = answer(&sim, &HttpRequest { method, target, headers, body: body.as_bytes() });
+        let answer = answer(&sim, &HttpRequest { method, target, headers, body: body.as_bytes(), certificates: &[] });
         let location = answer.headers.iter().find(|(it, _)| *it == "Location").map(|(_, value)| value.clone());
         let json: serde_json::Value = serde_json::from_slice(&answer.body).expect("JSON");
         (answer.status, location, json)
@@ -197,7 +214,7 @@ fn a_token_may_be_signed_for_the_resource_in_lower_case_as_identity_service_does
         let token = SasToken::sign(Resource::uri(&resource), &key, UnixTime::from_secs(u64::MAX)).expect("signs");
         let token = alloc::format!("{}&skn=registration", token.as_str());
         let headers = [("authorization", token.as_str()), JSON].into();
-        let request = HttpRequest { method: "PUT", target: &target, headers, body: BODY.as_bytes() };
+        let request = HttpRequest { method: "PUT", target: &target, headers, body: BODY.as_bytes(), certificates: &[] };
         let registered = answer(&sim, &request);
         assert_eq!(registered.status, status);
         if status == 202 {
@@ -212,13 +229,13 @@ fn status_at_the_hub(sim: &Simulator, registered: &HttpAnswer, token: &str, key:
     let target = alloc::format!("{}?api-version=2021-06-01", location.expect("a location"));
     for _ in 0..2 {
         let headers = [("authorization", token)].into();
-        answer(sim, &HttpRequest { method: "GET", target: &target, headers, body: b"" });
+        answer(sim, &HttpRequest { method: "GET", target: &target, headers, body: b"", certificates: &[] });
     }
     let resource = Resource::uri("simulated-hub.azure-devices.net/devices/Dev-01");
     let token = SasToken::sign(resource, key, UnixTime::from_secs(u64::MAX)).expect("signs");
     let headers = [("authorization", token.as_str())].into();
     let target = "/devices/Dev-01/messages/events?api-version=2020-03-13";
-    answer(sim, &HttpRequest { method: "POST", target, headers, body: b"{}" }).status
+    answer(sim, &HttpRequest { method: "POST", target, headers, body: b"{}", certificates: &[] }).status
 }
 
 fn group_key() -> DeviceKey {
@@ -231,15 +248,27 @@ fn what_is_kept_of_requests_that_are_refused_has_a_bound_in_bytes() {
     let body = "x".repeat(500_000);
     let headers = || [JSON].into();
     for _ in 0..100 {
-        answer(&sim, &HttpRequest { method: "PUT", target: REGISTER, headers: headers(), body: body.as_bytes() });
+        answer(
+            &sim,
+            &HttpRequest {
+                method: "PUT",
+                target: REGISTER,
+                headers: headers(),
+                body: body.as_bytes(),
+                certificates: &[],
+            },
+        );
     }
     assert_eq!(sim.records().len(), 8, "of half a megabyte each, in 4 MiB");
     let target = alloc::format!("/{}", "y".repeat(1_000_000));
     for _ in 0..100 {
-        answer(&sim, &HttpRequest { method: "PUT", target: &target, headers: headers(), body: b"" });
+        answer(&sim, &HttpRequest { method: "PUT", target: &target, headers: headers(), body: b"", certificates: &[] });
     }
     assert_eq!(sim.records().len(), 4, "names count, too");
     let huge = "z".repeat(20_000_000);
-    answer(&sim, &HttpRequest { method: "PUT", target: REGISTER, headers: headers(), body: huge.as_bytes() });
+    answer(
+        &sim,
+        &HttpRequest { method: "PUT", target: REGISTER, headers: headers(), body: huge.as_bytes(), certificates: &[] },
+    );
     assert_eq!(sim.records().len(), 1, "the last one is there in any case");
 }

@@ -48,14 +48,18 @@ impl Simulator {
     /// name says.
     #[must_use]
     pub fn mqtt(&self) -> SimulatorMqtt {
-        let (simulator, session) = (self.clone(), Session::new(self.unix()));
+        self.mqtt_with(Vec::new())
+    }
+
+    fn mqtt_with(&self, certificates: Vec<Vec<u8>>) -> SimulatorMqtt {
+        let (simulator, session) = (self.clone(), Session::new(certificates, self.unix()));
         SimulatorMqtt { simulator, session, actions: VecDeque::new(), closed: false }
     }
 
     /// A transport that asks this service over MQTT without a network.
     #[must_use]
     pub fn mqtt_transport(&self) -> SimulatorMqttTransport {
-        SimulatorMqttTransport { simulator: self.clone(), connection: None }
+        SimulatorMqttTransport { simulator: self.clone(), certificates: Vec::new(), connection: None }
     }
 }
 
@@ -120,7 +124,17 @@ impl fmt::Debug for SimulatorMqtt {
 #[derive(Debug)]
 pub struct SimulatorMqttTransport {
     simulator: Simulator,
+    certificates: Vec<Vec<u8>>,
     connection: Option<(SimulatorMqtt, Exchange)>,
+}
+
+#[cfg(feature = "x509")]
+impl SimulatorMqttTransport {
+    /// Presents this certificate when it connects.
+    #[must_use]
+    pub fn certificate(self, certificate: &crate::attestation::ClientCertificate) -> Self {
+        Self { certificates: certificate.chain().map(Vec::from).collect(), ..self }
+    }
 }
 
 impl Transport for SimulatorMqttTransport {
@@ -132,7 +146,7 @@ impl Transport for SimulatorMqttTransport {
                 exchange.send(request)?;
                 (stream, exchange)
             }
-            _ => (self.simulator.mqtt(), Exchange::new(request)?),
+            _ => (self.simulator.mqtt_with(self.certificates.clone()), Exchange::new(request)?),
         };
         loop {
             let output = exchange.output();

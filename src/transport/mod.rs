@@ -16,6 +16,8 @@ use core::fmt;
 pub use https::{HttpsTransport, HttpsTransportBuilder};
 #[cfg(feature = "mqtt")]
 pub use mqtt::{MqttTransport, MqttTransportBuilder};
+#[cfg(all(feature = "x509", any(feature = "https", feature = "mqtt")))]
+pub use net::CertificateHandle;
 #[cfg(any(feature = "https", feature = "mqtt"))]
 pub use net::{PemProblem, Proxy, ProxyError, Roots, RootsError, RootsHandle, ShutdownHandle};
 

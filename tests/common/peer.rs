@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use azure_iot_dps::HttpsTransport;
 use azure_iot_dps::{Endpoint, Roots};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
-use rustls::pki_types::PrivatePkcs8KeyDer;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{HandshakeKind, ServerConfig, ServerConnection, StreamOwned};
 
 /// One request, as it came.
@@ -61,6 +61,20 @@ impl Peer {
         change: impl FnOnce(&mut CertificateParams),
         serve: impl Fn(&mut Stream, &Mutex<Log>) + Send + Sync + 'static,
     ) -> Self {
+        let configure = |chain, key| {
+            let provider = Arc::new(rustls::crypto::ring::default_provider());
+            let builder = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+            builder.and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key)).expect("valid")
+        };
+        Self::serving_with(change, configure, serve)
+    }
+
+    /// The same with TLS that is set up like that.
+    pub fn serving_with(
+        change: impl FnOnce(&mut CertificateParams),
+        configure: impl FnOnce(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) -> ServerConfig,
+        serve: impl Fn(&mut Stream, &Mutex<Log>) + Send + Sync + 'static,
+    ) -> Self {
         let mut ca = CertificateParams::default();
         ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let ca_key = KeyPair::generate().expect("a key");
@@ -70,11 +84,7 @@ impl Peer {
         let leaf_key = KeyPair::generate().expect("a key");
         let certificate = leaf.signed_by(&leaf_key, &Issuer::new(ca, ca_key)).expect("a certificate");
         let key = PrivatePkcs8KeyDer::from(leaf_key.serialize_der()).into();
-        let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .and_then(|builder| builder.with_no_client_auth().with_single_cert(vec![certificate.der().clone()], key))
-            .expect("a configuration");
-        let config = Arc::new(config);
+        let config = Arc::new(configure(vec![certificate.der().clone()], key));
 
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = listener.local_addr().expect("an address").port();
@@ -153,7 +163,8 @@ pub fn http(status: &str, headers: &str, body: &str) -> String {
     format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n{headers}\r\n{body}", body.len())
 }
 
-fn serve(stream: &mut Stream, log: &Mutex<Log>, answer: &dyn Fn(&Exchange<'_>, &mut Stream) -> ControlFlow<()>) {
+/// Answers each request on a connection of HTTP.
+pub fn serve(stream: &mut Stream, log: &Mutex<Log>, answer: &dyn Fn(&Exchange<'_>, &mut Stream) -> ControlFlow<()>) {
     for on_connection in 0.. {
         let Some(text) = read_request(stream) else { return };
         let number = {

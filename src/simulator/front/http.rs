@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use crate::encoding::percent_decode;
 use crate::protocol::Response;
 use crate::simulator::journal::Asked;
-use crate::simulator::service::{Addressee, Answer, ErrorCode, Question, Unknown};
+use crate::simulator::service::{Addressee, Answer, Credentials, ErrorCode, Question, Unknown};
 use crate::simulator::state::Reply;
 use crate::time::{UnixTime, http_date};
 
@@ -22,6 +22,8 @@ pub(in crate::simulator) struct HttpRequest<'a> {
     pub(in crate::simulator) target: &'a str,
     pub(in crate::simulator) headers: Vec<(&'a str, &'a str)>,
     pub(in crate::simulator) body: &'a [u8],
+    /// The client certificate with its chain, as DER.
+    pub(in crate::simulator) certificates: &'a [Vec<u8>],
 }
 
 impl<'a> HttpRequest<'a> {
@@ -89,7 +91,8 @@ impl<'a> HttpRequest<'a> {
             Err(unknown) => (Asked::Other { text: format!("{} {}", self.method, self.target) }, Err(unknown)),
         };
         let (api_version, token) = (self.parameter("api-version"), self.header("authorization"));
-        (Question { asked, to, api_version, token, body: self.body, id_in_body: true }, known)
+        let credentials = Credentials { token, certificates: self.certificates };
+        (Question { asked, to, api_version, credentials, body: self.body, id_in_body: true }, known)
     }
 }
 

@@ -18,6 +18,8 @@ use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::PrivatePkcs8KeyDer;
 
 use crate::identity::{HostName, RegistrationId};
+#[cfg(feature = "x509")]
+use crate::simulator::server::optional_certificate::OptionalCertificate;
 use crate::simulator::service::Issuer;
 use crate::time::{Civil, UnixTime};
 
@@ -55,13 +57,17 @@ impl Credentials {
         leaf.extended_key_usages = [ExtendedKeyUsagePurpose::ServerAuth].into();
         let leaf_key = KeyPair::generate()?;
         let certificate = leaf.signed_by(&leaf_key, &ca)?;
-        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()?
-            .with_no_client_auth()
-            .with_single_cert(
-                [certificate.der().clone()].into(),
-                PrivatePkcs8KeyDer::from(leaf_key.serialize_der()).into(),
-            )?;
+        let provider = Arc::new(ring::default_provider());
+        let config =
+            ServerConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions()?;
+        #[cfg(feature = "x509")]
+        let config = config.with_client_cert_verifier(Arc::new(OptionalCertificate(provider)));
+        #[cfg(not(feature = "x509"))]
+        let config = config.with_no_client_auth();
+        let config = config.with_single_cert(
+            [certificate.der().clone()].into(),
+            PrivatePkcs8KeyDer::from(leaf_key.serialize_der()).into(),
+        )?;
 
         let (ca_pem, ca_der) = (ca_certificate.pem(), ca_certificate.der().clone());
         let issue = move |csr: &str, registration_id: &RegistrationId| {

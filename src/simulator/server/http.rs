@@ -1,5 +1,7 @@
 //! One connection over HTTP.
 
+use alloc::sync::Arc;
+use alloc::vec::Vec;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use http_body_util::{BodyExt, Full, Limited};
@@ -9,7 +11,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 
 use super::faulty_stream::{FaultyStream, FaultySwitch};
-use super::{Stopped, TlsStream};
+use super::{Stopped, TlsStream, certificates};
 use crate::simulator::front::http::{HttpAnswer, HttpRequest};
 use crate::simulator::handle::Simulator;
 use crate::simulator::state::Delivery;
@@ -19,8 +21,10 @@ const MAX_BODY: usize = 512 * 1024;
 
 /// Serves a connection until the client or the server has had enough.
 pub(super) async fn serve(simulator: Simulator, stream: TlsStream, mut stopped: Stopped) {
+    let certificates: Arc<[Vec<u8>]> = certificates(&stream).into();
     let (stream, faults) = FaultyStream::around(stream);
-    let service = service_fn(move |request| answer(simulator.clone(), faults.clone(), request));
+    let service =
+        service_fn(move |request| answer(simulator.clone(), Arc::clone(&certificates), faults.clone(), request));
     // Without a limit for the next head: a client may be told to come back in a minute, on the same connection.
     let connection = http1::Builder::new().header_read_timeout(None).serve_connection(TokioIo::new(stream), service);
     let mut connection = core::pin::pin!(connection);
@@ -40,6 +44,7 @@ struct ClosedOnPurpose;
 
 async fn answer(
     simulator: Simulator,
+    certificates: Arc<[Vec<u8>]>,
     faults: FaultySwitch,
     request: hyper::Request<Incoming>,
 ) -> Result<hyper::Response<Full<Bytes>>, ClosedOnPurpose> {
@@ -54,6 +59,7 @@ async fn answer(
         target: head.uri.path_and_query().map_or("", |target| target.as_str()),
         headers: headers.collect(),
         body: &body,
+        certificates: &certificates,
     };
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     match simulator.deliver(&request, now) {

@@ -5,10 +5,13 @@ mod certificates;
 mod faulty_stream;
 mod http;
 mod mqtt;
+#[cfg(feature = "x509")]
+mod optional_certificate;
 
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::fmt;
 use core::net::SocketAddr;
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -116,6 +119,12 @@ impl Drop for SimulatorServer {
 /// Changes when the server is dropped.
 type Stopped = watch::Receiver<()>;
 type TlsStream = tokio_rustls::server::TlsStream<TcpStream>;
+
+/// The certificate that a client presented, with its chain; none where it presented none.
+fn certificates(stream: &TlsStream) -> Vec<Vec<u8>> {
+    let presented = stream.get_ref().1.peer_certificates().unwrap_or_default();
+    presented.iter().map(|der| der.to_vec()).collect()
+}
 
 /// What is spoken on a port.
 #[derive(Clone, Copy, Debug)]

@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
-use super::{Stopped, TlsStream};
+use super::{Stopped, TlsStream, certificates};
 use crate::simulator::front::mqtt::{Action, Session};
 use crate::simulator::handle::Simulator;
 use crate::simulator::lock::lock;
@@ -27,8 +27,8 @@ pub(super) async fn serve(
     mut alarm: watch::Receiver<()>,
     mut stopped: Stopped,
 ) {
+    let mut session = Session::new(certificates(&stream), now());
     let mut connection = Connection { stream, pending: Vec::new(), buffer: alloc::vec![0; 4096] };
-    let mut session = Session::new(now());
     loop {
         let due = session.deadline().map_or(NEVER, |deadline| deadline.saturating_sub(now()));
         let bytes = tokio::select! {

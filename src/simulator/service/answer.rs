@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 
 use crate::simulator::hub_state::Message;
 use crate::simulator::ids::{etag, timestamp};
+use crate::simulator::service::description::CertificateDescription;
 use crate::simulator::service::device::{Device, Outcome};
 
 /// An answer: status, body, and what a front writes where its protocol has a place for it.
@@ -130,7 +131,17 @@ struct StateBody<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     symmetric_key: Option<SymmetricKeyBody<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    x509: Option<X509Body<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     issued_certificate_chain: Option<&'a [String]>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct X509Body<'a> {
+    certificate_info: &'a CertificateDescription,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    enrollment_group_id: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -188,6 +199,7 @@ fn status_text(outcome: &Outcome) -> &'static str {
 }
 
 fn state_of<'a>(device: &'a Device, outcome: &'a Outcome, api_version: &str) -> StateBody<'a> {
+    let (group, certificate) = (device.group.as_deref(), device.certificate.as_ref());
     let mut state = StateBody {
         registration_id: device.registration_id.as_str(),
         created_date_time_utc: Some(timestamp(device.created)),
@@ -201,7 +213,8 @@ fn state_of<'a>(device: &'a Device, outcome: &'a Outcome, api_version: &str) -> 
         etag: Some(etag(&[b"etag", device.operation_id.as_bytes()])),
         payload: device.payload.as_deref(),
         connection_profile: None,
-        symmetric_key: device.group.as_deref().map(|enrollment_group_id| SymmetricKeyBody { enrollment_group_id }),
+        symmetric_key: group.filter(|_| certificate.is_none()).map(|id| SymmetricKeyBody { enrollment_group_id: id }),
+        x509: certificate.map(|certificate_info| X509Body { certificate_info, enrollment_group_id: group }),
         issued_certificate_chain: device.certificates.as_deref(),
     };
     match outcome {

@@ -7,8 +7,11 @@ use core::time::Duration;
 use crate::identity::{DeviceId, RegistrationId};
 use crate::sas::SasToken;
 use crate::simulator::enrollment::{EnrollmentGroup, Terms};
-use crate::simulator::service::Service;
+#[cfg(feature = "x509")]
+use crate::simulator::service::Credentials;
 use crate::simulator::service::answer::{NOT_FOUND, Refused, UNAUTHORIZED};
+use crate::simulator::service::description::CertificateDescription;
+use crate::simulator::service::{Question, Service};
 use crate::time::UnixTime;
 
 /// Who asks, once it is clear, and what is arranged for them.
@@ -19,6 +22,8 @@ pub(super) struct Caller {
     pub(super) device_id: Option<DeviceId>,
     pub(super) group: Option<String>,
     pub(super) terms: Terms,
+    /// The certificate that let it in, as the service describes it.
+    pub(super) certificate: Option<CertificateDescription>,
 }
 
 impl Caller {
@@ -28,8 +33,24 @@ impl Caller {
 }
 
 impl Service {
-    /// The service's check: the token as sent, its resource, its expiry, and the keys of whoever may have this ID.
+    /// The service's check: by the client certificate, where there is one and no token, or else by the token.
     pub(super) fn authorize(
+        &self,
+        question: &Question<'_>,
+        registration_id: &RegistrationId,
+        now: Duration,
+    ) -> Result<Caller, Refused> {
+        #[cfg(feature = "x509")]
+        let Credentials { token, certificates } = question.credentials;
+        #[cfg(feature = "x509")]
+        if let (None, [leaf, issuers @ ..]) = (token, certificates) {
+            return self.authorize_certificate(leaf, issuers, registration_id, now);
+        }
+        self.authorize_token(question.credentials.token, registration_id, now)
+    }
+
+    /// The check of a token: as sent, its resource, its expiry, and the keys of whoever may have this ID.
+    fn authorize_token(
         &self,
         token: Option<&str>,
         registration_id: &RegistrationId,
@@ -53,9 +74,16 @@ impl Service {
                 return Err(wrong_key);
             }
             let (device_id, terms) = (individual.own_device_id().cloned(), individual.terms.clone());
-            return Ok(Caller { registration_id: registration_id.clone(), key, device_id, group: None, terms });
+            return Ok(Caller {
+                registration_id: registration_id.clone(),
+                key,
+                device_id,
+                group: None,
+                terms,
+                certificate: None,
+            });
         }
-        if self.settings.groups.is_empty() {
+        if !self.settings.groups.iter().any(EnrollmentGroup::has_keys) {
             return Err(Refused::new(NOT_FOUND, "No enrollment has this registration ID."));
         }
         // The key is derived from the ID as the device writes it; some write all that they sign in lower case.
@@ -63,7 +91,7 @@ impl Service {
         let signed = |group: &&EnrollmentGroup| spellings.iter().any(|spelling| group.signed(&token, spelling));
         let group = self.settings.groups.iter().find(signed).ok_or(wrong_key)?;
         let (group, terms) = (Some(group.name().to_owned()), group.terms.clone());
-        Ok(Caller { registration_id: registration_id.clone(), key, device_id: None, group, terms })
+        Ok(Caller { registration_id: registration_id.clone(), key, device_id: None, group, terms, certificate: None })
     }
 
     /// The registration ID as the token's resource writes it, if it is the path's but for case.

@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 
 use crate::identity::{DeviceId, HostName, RegistrationId};
 use crate::simulator::allocation::Failure;
+use crate::simulator::service::description::CertificateDescription;
 
 /// A device that has registered.
 #[derive(Debug)]
@@ -32,6 +33,8 @@ pub(in crate::simulator) struct Device {
     pub(in crate::simulator) group: Option<String>,
     pub(in crate::simulator) payload: Option<Box<RawValue>>,
     pub(in crate::simulator) certificates: Option<Vec<String>>,
+    /// The certificate that let it in.
+    pub(super) certificate: Option<CertificateDescription>,
     pub(in crate::simulator) first_hub: Option<HostName>,
 }
 

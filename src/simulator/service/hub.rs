@@ -12,7 +12,7 @@ use crate::sas::SasToken;
 use crate::simulator::hub_state::Mailboxes;
 use crate::simulator::journal::{Asked, Record};
 use crate::simulator::service::answer::{Answer, ErrorCode};
-use crate::simulator::service::{Question, Service, Unknown};
+use crate::simulator::service::{Credentials, Question, Service, Unknown};
 use crate::time::UnixTime;
 
 /// The largest message that a hub takes.
@@ -58,25 +58,31 @@ pub(super) fn refuse_unknown(unknown: Unknown) -> HubRefused {
 /// A device of the hub, or a module of one, that has proved who it is.
 pub(in crate::simulator) struct HubCaller {
     pub(in crate::simulator) device_id: DeviceId,
-    /// When its token expires.
-    pub(in crate::simulator) expires_at: UnixTime,
+    /// When its token expires; a certificate does not end a connection.
+    pub(in crate::simulator) expires_at: Option<UnixTime>,
 }
 
 impl Service {
-    /// The hub's check: the device, the token's resource, its expiry, and the keys of whoever has this ID.
+    /// The hub's check: the device, and its certificate or the token's resource, its expiry, and the keys of whoever has this ID.
     pub(in crate::simulator) fn authorize_to_hub(
         &self,
         device_id: &str,
         module_id: Option<&str>,
         hub: Option<&str>,
-        token: Option<&str>,
+        credentials: Credentials<'_>,
         now: Duration,
     ) -> Result<HubCaller, HubRefused> {
-        let token = token.and_then(|token| SasToken::parse(token).ok()).ok_or(UNAUTHORIZED)?;
         let mut known = self.devices().filter(|device| device.device_id.as_str() == device_id);
         let found = known.find_map(|device| Some((device, device.hub()?)));
         let found = found.filter(|(_, its)| hub.is_none_or(|hub| its.as_str().eq_ignore_ascii_case(hub)));
         let (device, hub) = found.ok_or(NOT_FOUND)?;
+        #[cfg(feature = "x509")]
+        if let (None, [leaf, issuers @ ..]) = (credentials.token, credentials.certificates) {
+            let caller = self.authorize_certificate(leaf, issuers, &device.registration_id, now);
+            caller.map_err(|_| UNAUTHORIZED)?;
+            return Ok(HubCaller { device_id: device.device_id.clone(), expires_at: None });
+        }
+        let token = credentials.token.and_then(|token| SasToken::parse(token).ok()).ok_or(UNAUTHORIZED)?;
         let mut resource = String::from(hub.as_str());
         resource.extend(["/devices/", device_id]);
         resource.extend(module_id.into_iter().flat_map(|module_id| ["/modules/", module_id]));
@@ -86,7 +92,7 @@ impl Service {
         if !good || !self.is_key_of(&device.registration_id, &token) {
             return Err(UNAUTHORIZED);
         }
-        Ok(HubCaller { device_id: device.device_id.clone(), expires_at: token.expires_at() })
+        Ok(HubCaller { device_id: device.device_id.clone(), expires_at: Some(token.expires_at()) })
     }
 
     pub(super) fn answer_as_hub(
@@ -106,7 +112,7 @@ impl Service {
             const MISSING: &str = "ErrorCode:InvalidProtocolVersion;The api-version is missing";
             return Err(error(400, "InvalidProtocolVersion", MISSING));
         }
-        let caller = self.authorize_to_hub(device_id, module_id, None, question.token, now)?;
+        let caller = self.authorize_to_hub(device_id, module_id, None, question.credentials, now)?;
         match &question.asked {
             Asked::ReceiveMessage { device_id } => Ok(match mailboxes.give(device_id, now) {
                 Some(message) => Answer { message: Some(message), ..Answer::empty(200) },

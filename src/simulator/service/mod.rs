@@ -2,6 +2,9 @@
 
 mod answer;
 mod authorize;
+#[cfg(feature = "x509")]
+mod certificate;
+mod description;
 mod device;
 mod hub;
 mod issuer;
@@ -10,6 +13,7 @@ mod register;
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::time::Duration;
 
 pub(super) use answer::{Answer, ErrorCode};
@@ -34,10 +38,19 @@ pub(super) struct Question<'a> {
     /// Whom it goes to.
     pub(super) to: Addressee<'a>,
     pub(super) api_version: Option<&'a str>,
-    pub(super) token: Option<&'a str>,
+    pub(super) credentials: Credentials<'a>,
     pub(super) body: &'a [u8],
     /// The body must tell the registration ID, as it must over HTTP.
     pub(super) id_in_body: bool,
+}
+
+/// What whoever asks proves its identity with.
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(not(feature = "x509"), allow(dead_code, reason = "nobody looks at certificates then"))]
+pub(super) struct Credentials<'a> {
+    pub(super) token: Option<&'a str>,
+    /// The client certificate with its chain, leaf first, as DER; none where none was presented.
+    pub(super) certificates: &'a [Vec<u8>],
 }
 
 #[derive(Clone, Debug)]
@@ -98,8 +111,8 @@ impl Service {
     pub(super) fn device_key(&self, registration_id: &RegistrationId) -> Option<DeviceKey> {
         let individual = self.settings.individuals.iter().find(|it| it.is_for(registration_id));
         match individual {
-            Some(individual) => Some(individual.device_key()),
-            None => Some(self.settings.groups.first()?.device_key(registration_id)),
+            Some(individual) => individual.device_key(),
+            None => self.settings.groups.iter().find_map(|group| group.device_key(registration_id)),
         }
     }
 
@@ -202,7 +215,7 @@ impl Service {
         };
         let registration_id = RegistrationId::new(registration_id.as_str())
             .map_err(|_| Refused::new(BAD_REQUEST, "The registration ID is not valid."))?;
-        let caller = self.authorize(question.token, &registration_id, now)?;
+        let caller = self.authorize(question, &registration_id, now)?;
         self.throttle(&question.asked, caller.key(), now)?;
         match &question.asked {
             Asked::Register { .. } => self.register(question, &caller, api_version, now),

@@ -119,6 +119,7 @@ impl Service {
             group: caller.group.clone(),
             payload,
             certificates,
+            certificate: caller.certificate.clone(),
         };
         let answer = if device.is_enabled() {
             answer::registering(&device, self.settings.retry_after)

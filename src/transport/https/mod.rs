@@ -81,6 +81,13 @@ impl HttpsTransport {
         self.connector.control.shutdown_handle()
     }
 
+    /// A handle that replaces the client certificate, from anywhere and as often as need be.
+    #[cfg(feature = "x509")]
+    #[must_use]
+    pub fn certificate_handle(&self) -> crate::transport::CertificateHandle {
+        self.connector.control.certificate_handle()
+    }
+
     /// A handle that replaces the roots, from anywhere and as often as need be.
     #[must_use]
     pub fn roots_handle(&self) -> RootsHandle {
@@ -180,10 +187,12 @@ impl fmt::Debug for HttpsTransport {
 
 impl Transport for HttpsTransport {
     fn send<'b>(&'b mut self, request: &Request<'_>) -> Result<Response<'b>, TransportError> {
+        #[cfg(feature = "x509")]
+        self.connector.check(request)?;
         let status = self.send_with_retry(request).map_err(|error| {
             // Wherever it went wrong, the address may be to blame.
             self.connector.forget_addresses();
-            failure::explain(error)
+            self.connector.with_suspicion(failure::explain(error))
         })?;
         let troubled = core::mem::replace(&mut self.troubled, status >= 500);
         if self.is_foreign(status) || (troubled && self.troubled) {

@@ -70,6 +70,13 @@ impl MqttTransport {
         self.connector.control.shutdown_handle()
     }
 
+    /// A handle that replaces the client certificate, from anywhere and as often as need be.
+    #[cfg(feature = "x509")]
+    #[must_use]
+    pub fn certificate_handle(&self) -> crate::transport::CertificateHandle {
+        self.connector.control.certificate_handle()
+    }
+
     /// A handle that replaces the roots, from anywhere and as often as need be.
     #[must_use]
     pub fn roots_handle(&self) -> RootsHandle {
@@ -129,8 +136,13 @@ impl fmt::Debug for MqttTransport {
 
 impl Transport for MqttTransport {
     fn send<'b>(&'b mut self, request: &Request<'_>) -> Result<Response<'b>, TransportError> {
-        // Wherever it goes wrong, the address may be to blame.
-        let answer = self.carry(request).inspect_err(|_| self.connector.forget_addresses())?;
+        #[cfg(feature = "x509")]
+        self.connector.check(request)?;
+        let answer = self.carry(request).map_err(|error| {
+            // Wherever it goes wrong, the address may be to blame.
+            self.connector.forget_addresses();
+            self.connector.with_suspicion(error)
+        })?;
         let troubled = core::mem::replace(&mut self.troubled, answer.status() >= 500);
         if troubled && self.troubled {
             self.connector.forget_addresses();

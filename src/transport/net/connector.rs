@@ -15,14 +15,18 @@ use std::time::Instant;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
 
-use super::control::Control;
+use super::control::{Control, Trust};
 use super::dns_cache::DnsCache;
 use super::failure::{explain_io, explain_tls};
 use super::proxy::Proxy;
 use super::roots::Roots;
 use super::stream::{Lower, Socket, TlsStream};
 use super::{CONNECT_LIMIT, RESOLVE_LIMIT, tls, tunnel};
+#[cfg(feature = "x509")]
+use crate::attestation::ClientCertificate;
 use crate::error::{TransportError, TransportErrorKind as Kind};
+#[cfg(feature = "x509")]
+use crate::protocol::Request;
 
 /// Connects a transport. Its clones share what they know.
 #[derive(Clone)]
@@ -43,14 +47,19 @@ struct Kept {
 /// What the builders of all transports choose.
 #[derive(Debug, Default)]
 pub(in crate::transport) struct NetBuilder {
-    roots: Roots,
+    trust: Trust,
     proxy: Option<Proxy>,
     dns: DnsCache,
 }
 
 impl NetBuilder {
     pub(in crate::transport) fn roots(self, roots: Roots) -> Self {
-        Self { roots, ..self }
+        Self { trust: Trust { roots, ..self.trust }, ..self }
+    }
+
+    #[cfg(feature = "x509")]
+    pub(in crate::transport) fn certificate(self, certificate: Option<ClientCertificate>) -> Self {
+        Self { trust: Trust { certificate, ..self.trust }, ..self }
     }
 
     pub(in crate::transport) fn proxy(self, proxy: Option<Proxy>) -> Self {
@@ -66,7 +75,7 @@ impl NetBuilder {
 
     pub(in crate::transport) fn build(self) -> Connector {
         let proxy = self.proxy.map(Arc::new);
-        Connector { control: Control::new(self.roots), dns: self.dns, proxy, config: Arc::default() }
+        Connector { control: Control::new(self.trust), dns: self.dns, proxy, config: Arc::default() }
     }
 }
 
@@ -77,6 +86,14 @@ macro_rules! net_settings {
         #[must_use]
         pub fn roots(self, roots: $crate::transport::Roots) -> Self {
             Self(self.0.roots(roots))
+        }
+
+        /// The certificate that proves the device's identity, for a client with
+        /// [`Attestation::X509`](crate::attestation::Attestation::X509). It is presented to a server that asks for it. Default none.
+        #[cfg(feature = "x509")]
+        #[must_use]
+        pub fn certificate(self, certificate: impl Into<Option<$crate::attestation::ClientCertificate>>) -> Self {
+            Self(self.0.certificate(certificate.into()))
         }
 
         /// Through which proxy to go. Default none, whatever the environment says.
@@ -114,6 +131,23 @@ impl Connector {
             Some(proxy) => self.open_through(proxy, host, port, until)?,
         };
         TlsStream::new(self.tls(host)?, lower).map_err(explain_io)
+    }
+
+    /// Checks that the certificate is that of the device that asks.
+    #[cfg(feature = "x509")]
+    pub(in crate::transport) fn check(&self, request: &Request<'_>) -> Result<(), TransportError> {
+        let certificate = self.control.certificate().filter(|_| request.token().is_none());
+        let checked = certificate.map_or(Ok(()), |certificate| certificate.check(request.registration_id()));
+        checked.map_err(|error| TransportError::new(Kind::WrongCertificate).with_source(error))
+    }
+
+    /// Adds to an error what the client certificate may have to do with it.
+    pub(in crate::transport) fn with_suspicion(&self, error: TransportError) -> TransportError {
+        #[cfg(feature = "x509")]
+        if error.kind() == Kind::AnswerBroken && self.control.certificate().is_some() {
+            return TransportError::new(Kind::AnswerBroken).with_source(Closed { source: error.into_source() });
+        }
+        error
     }
 
     /// The next connection looks its name up again.
@@ -157,12 +191,12 @@ impl Connector {
     }
 
     fn config(&self) -> Result<Arc<ClientConfig>, rustls::Error> {
-        let (generation, roots) = self.control.roots();
+        let (generation, trust) = self.control.trust();
         let mut kept = self.config.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(kept) = kept.as_ref().filter(|kept| kept.generation == generation) {
             return Ok(Arc::clone(&kept.config));
         }
-        let config = tls::configuration(&roots)?;
+        let config = tls::configuration(&trust)?;
         *kept = Some(Kept { generation, config: Arc::clone(&config) });
         Ok(config)
     }
@@ -201,4 +235,12 @@ fn connect_to_any(addresses: &[SocketAddr], until: Instant) -> io::Result<TcpStr
 /// Whatever keeps a connection from coming about, it did not.
 fn explain_connect(error: io::Error) -> TransportError {
     TransportError::new(Kind::CannotConnect).with_source(error)
+}
+
+/// A lost alert of TLS 1.3 looks like this, and so does a server that asks for the certificate in a second handshake.
+#[cfg(feature = "x509")]
+#[derive(Debug, thiserror::Error)]
+#[error("the server may refuse the client certificate, or ask for it by renegotiation, which is not supported")]
+struct Closed {
+    source: Option<Box<dyn core::error::Error + Send + Sync>>,
 }

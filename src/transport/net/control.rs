@@ -7,13 +7,23 @@ use std::net::{Shutdown, TcpStream};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::roots::Roots;
+#[cfg(feature = "x509")]
+use crate::attestation::ClientCertificate;
+
+/// Whom a transport trusts, and who it says it is.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Trust {
+    pub(super) roots: Roots,
+    #[cfg(feature = "x509")]
+    pub(super) certificate: Option<ClientCertificate>,
+}
 
 /// What a transport shares with its handles.
 #[derive(Clone)]
 pub(in crate::transport) struct Control(Arc<Mutex<State>>);
 
 struct State {
-    roots: Roots,
+    trust: Trust,
     /// Changes when a connection that was made before is not to be used any more.
     generation: u64,
     /// The request under way was ended.
@@ -23,8 +33,8 @@ struct State {
 }
 
 impl Control {
-    pub(super) fn new(roots: Roots) -> Self {
-        let state = State { roots, generation: 0, ended: false, socket: Weak::new() };
+    pub(super) fn new(trust: Trust) -> Self {
+        let state = State { trust, generation: 0, ended: false, socket: Weak::new() };
         Self(Arc::new(Mutex::new(state)))
     }
 
@@ -47,9 +57,15 @@ impl Control {
         self.state().generation
     }
 
-    pub(super) fn roots(&self) -> (u64, Roots) {
+    pub(super) fn trust(&self) -> (u64, Trust) {
         let state = self.state();
-        (state.generation, state.roots.clone())
+        (state.generation, state.trust.clone())
+    }
+
+    /// The certificate that proves the device's identity.
+    #[cfg(feature = "x509")]
+    pub(super) fn certificate(&self) -> Option<ClientCertificate> {
+        self.state().trust.certificate.clone()
     }
 
     /// Takes note of the connection that is open.
@@ -73,9 +89,9 @@ impl Control {
         }
     }
 
-    fn replace(&self, roots: Roots) {
+    fn replace(&self, change: impl FnOnce(&mut Trust)) {
         let mut state = self.state();
-        state.roots = roots;
+        change(&mut state.trust);
         state.generation = state.generation.wrapping_add(1);
     }
 
@@ -85,6 +101,11 @@ impl Control {
 
     pub(in crate::transport) fn roots_handle(&self) -> RootsHandle {
         RootsHandle(self.clone())
+    }
+
+    #[cfg(feature = "x509")]
+    pub(in crate::transport) fn certificate_handle(&self) -> CertificateHandle {
+        CertificateHandle(self.clone())
     }
 }
 
@@ -129,12 +150,33 @@ pub struct RootsHandle(Control);
 impl RootsHandle {
     /// From the next request on these are trusted and no others, on a new connection. A request under way is not disturbed.
     pub fn replace(&self, roots: Roots) {
-        self.0.replace(roots);
+        self.0.replace(|trust| trust.roots = roots);
     }
 }
 
 impl fmt::Debug for RootsHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("RootsHandle")
+    }
+}
+
+/// Replaces the client certificate of a transport while it is in use. Made by `certificate_handle` of `HttpsTransport` or
+/// `MqttTransport`.
+#[cfg(feature = "x509")]
+#[derive(Clone)]
+pub struct CertificateHandle(Control);
+
+#[cfg(feature = "x509")]
+impl CertificateHandle {
+    /// From the next request on this one is presented, on a new connection. A request under way is not disturbed.
+    pub fn replace(&self, certificate: ClientCertificate) {
+        self.0.replace(|trust| trust.certificate = Some(certificate));
+    }
+}
+
+#[cfg(feature = "x509")]
+impl fmt::Debug for CertificateHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CertificateHandle")
     }
 }

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use rustls::CertificateError;
+use rustls::{AlertDescription, CertificateError};
 
 use crate::error::{TransportError, TransportErrorKind as Kind};
 
@@ -45,8 +45,23 @@ fn kind_of_tls(error: &rustls::Error) -> Kind {
             CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. },
         ) => Kind::ClockNotSet,
         rustls::Error::InvalidCertificate(_) => Kind::CertificateNotTrusted,
+        rustls::Error::AlertReceived(alert) if is_about_certificate(*alert) => Kind::CertificateRefused,
         _ => Kind::Tls,
     }
+}
+
+/// Whether it is about the certificate of whoever receives it. Source: RFC 8446, section 6.2.
+fn is_about_certificate(alert: AlertDescription) -> bool {
+    matches!(
+        alert,
+        AlertDescription::BadCertificate
+            | AlertDescription::UnsupportedCertificate
+            | AlertDescription::CertificateRevoked
+            | AlertDescription::CertificateExpired
+            | AlertDescription::CertificateUnknown
+            | AlertDescription::UnknownCA
+            | AlertDescription::CertificateRequired
+    )
 }
 
 #[cfg(test)]

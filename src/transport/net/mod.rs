@@ -14,6 +14,8 @@ mod tls;
 mod tunnel;
 
 pub(super) use connector::{Connector, NetBuilder, after, net_settings};
+#[cfg(feature = "x509")]
+pub use control::CertificateHandle;
 pub use control::{RootsHandle, ShutdownHandle};
 pub(super) use failure::{explain_io, is_hang_up};
 pub use pem::PemProblem;

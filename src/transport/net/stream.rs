@@ -11,6 +11,7 @@ use rustls::{ClientConnection, StreamOwned};
 
 #[cfg(feature = "https")]
 use super::connector::after;
+use super::failure::is_hang_up;
 
 /// How long what came may take to be whole.
 #[cfg(feature = "https")]
@@ -106,8 +107,10 @@ pub(in crate::transport) struct TlsStream(StreamOwned<ClientConnection, Lower>);
 impl TlsStream {
     /// Shakes hands.
     pub(super) fn new(mut tls: ClientConnection, mut lower: Lower) -> io::Result<Self> {
-        tls.complete_io(&mut lower)?;
-        Ok(Self(StreamOwned::new(tls, lower)))
+        match tls.complete_io(&mut lower) {
+            Ok(_) => Ok(Self(StreamOwned::new(tls, lower))),
+            Err(error) => Err(last_word(&mut tls, &mut lower, error)),
+        }
     }
 
     /// Sets when reading and writing fail with [`io::ErrorKind::TimedOut`].
@@ -155,10 +158,26 @@ impl Read for TlsStream {
 
 impl Write for TlsStream {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.write(bytes)
+        let written = self.0.write(bytes);
+        written.map_err(|error| last_word(&mut self.0.conn, &mut self.0.sock, error))
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
+        let flushed = self.0.flush();
+        flushed.map_err(|error| last_word(&mut self.0.conn, &mut self.0.sock, error))
     }
+}
+
+/// Replaces the error of a write to a peer that is gone by the alert that it left behind, if it did: a client certificate is refused
+/// when the client has gone on to speak.
+fn last_word(tls: &mut ClientConnection, lower: &mut Lower, error: io::Error) -> io::Error {
+    if !is_hang_up(&error) {
+        return error;
+    }
+    while let Ok(1..) = tls.read_tls(lower) {
+        if let Err(alert) = tls.process_new_packets() {
+            return io::Error::new(io::ErrorKind::InvalidData, alert);
+        }
+    }
+    error
 }

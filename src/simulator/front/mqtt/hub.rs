@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::login::HubLogin;
-use super::{Action, End, acknowledgement, append, next_id, send};
+use super::{Action, End, Proof, acknowledgement, append, next_id, send};
 use crate::encoding::percent_encode;
 use crate::simulator::journal::Asked;
 use crate::simulator::service::{Addressee, Question};
@@ -24,8 +24,8 @@ const TWIN_ANSWERS: &str = "$iothub/twin/res/#";
 #[derive(Debug)]
 pub(super) struct HubSession {
     login: HubLogin,
-    token: Option<String>,
-    expires_at: Duration,
+    proof: Proof,
+    expires_at: Option<Duration>,
     /// Of this connection among those of the same client.
     number: u64,
     /// The QoS at which messages from the cloud are subscribed to.
@@ -37,12 +37,12 @@ pub(super) struct HubSession {
 }
 
 impl HubSession {
-    pub(super) fn new(login: HubLogin, token: Option<String>, expires_at: UnixTime, state: &mut State) -> Self {
+    pub(super) fn new(login: HubLogin, proof: Proof, expires_at: Option<UnixTime>, state: &mut State) -> Self {
         let number = state.mailboxes.connect(&login.client_id());
         Self {
             login,
-            token,
-            expires_at: Duration::from_secs(expires_at.as_secs()),
+            proof,
+            expires_at: expires_at.map(|time| Duration::from_secs(time.as_secs())),
             number,
             messages: None,
             twin: false,
@@ -52,7 +52,7 @@ impl HubSession {
     }
 
     /// When the hub ends the connection, for its token is no longer good.
-    pub(super) fn expires_at(&self) -> Duration {
+    pub(super) fn expires_at(&self) -> Option<Duration> {
         self.expires_at
     }
 
@@ -148,7 +148,7 @@ impl HubSession {
             to: Addressee::Hub { module_id: self.login.module_id.as_deref() },
             // A connection without one is taken, too.
             api_version: Some(self.login.api_version.as_deref().unwrap_or_default()),
-            token: self.token.as_deref(),
+            credentials: self.proof.credentials(),
             body: publish.payload,
             id_in_body: false,
         };

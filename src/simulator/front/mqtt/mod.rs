@@ -14,7 +14,7 @@ use login::Login;
 use provisioning::ProvisioningSession;
 
 use crate::simulator::journal::Asked;
-use crate::simulator::service::HubCaller;
+use crate::simulator::service::{Credentials, HubCaller};
 use crate::simulator::state::State;
 use crate::transport::mqtt::packet::{Connect, Frame, FromClient, FromServer, LEVEL, Publish};
 
@@ -39,6 +39,7 @@ pub(in crate::simulator) enum Action {
 #[derive(Debug)]
 pub(in crate::simulator) struct Session {
     role: Role,
+    certificates: Vec<Vec<u8>>,
     /// What came and is not a whole packet yet, and since when.
     input: Vec<u8>,
     begun: Option<Duration>,
@@ -58,13 +59,35 @@ enum Role {
     Over,
 }
 
+/// What a client proves its identity with, for as long as it is connected.
+#[derive(Debug)]
+struct Proof {
+    token: Option<String>,
+    certificates: Vec<Vec<u8>>,
+}
+
+impl Proof {
+    fn credentials(&self) -> Credentials<'_> {
+        Credentials { token: self.token.as_deref(), certificates: &self.certificates }
+    }
+}
+
 /// The connection is to be closed.
 struct End;
 
 impl Session {
-    pub(in crate::simulator) fn new(now: Duration) -> Self {
+    /// A connection on which this client certificate was presented, with its chain, or none.
+    pub(in crate::simulator) fn new(certificates: Vec<Vec<u8>>, now: Duration) -> Self {
         let (input, actions) = (Vec::new(), Vec::new());
-        Self { role: Role::Nobody, input, begun: None, heard: now, patience: Some(CONNECT_LIMIT), actions }
+        Self {
+            role: Role::Nobody,
+            certificates,
+            input,
+            begun: None,
+            heard: now,
+            patience: Some(CONNECT_LIMIT),
+            actions,
+        }
     }
 
     /// Takes what a client sent.
@@ -121,7 +144,7 @@ impl Session {
     pub(in crate::simulator) fn deadline(&self) -> Option<Duration> {
         let silent = self.patience.map(|patience| self.heard.saturating_add(patience));
         let packet = self.begun.map(|begun| begun.saturating_add(PACKET_LIMIT));
-        let token = if let Role::Hub(hub) = &self.role { Some(hub.expires_at()) } else { None };
+        let token = if let Role::Hub(hub) = &self.role { hub.expires_at() } else { None };
         [silent, packet, token].into_iter().flatten().min()
     }
 
@@ -171,7 +194,7 @@ impl Session {
     }
 
     fn connect(&mut self, state: &mut State, connect: &Connect<'_>, now: Duration) -> Result<(), End> {
-        let accepted = accept(state, connect, now);
+        let accepted = accept(state, connect, &mut self.certificates, now);
         let code = match &accepted {
             Ok(_) => 0,
             Err(code) => *code,
@@ -187,7 +210,12 @@ impl Session {
 }
 
 /// Lets a client in, or gives the return code that keeps it out.
-fn accept(state: &mut State, connect: &Connect<'_>, now: Duration) -> Result<Role, u8> {
+fn accept(
+    state: &mut State,
+    connect: &Connect<'_>,
+    certificates: &mut Vec<Vec<u8>>,
+    now: Duration,
+) -> Result<Role, u8> {
     const WRONG_LEVEL: u8 = 1;
     const WRONG_CLIENT_ID: u8 = 2;
     const NOT_AUTHORIZED: u8 = 5;
@@ -201,19 +229,27 @@ fn accept(state: &mut State, connect: &Connect<'_>, now: Duration) -> Result<Rol
     if connect.client_id != login.client_id() {
         return Err(WRONG_CLIENT_ID);
     }
-    let token = connect.password.and_then(|password| core::str::from_utf8(password).ok()).map(String::from);
+    // An empty password is none.
+    let password = connect.password.filter(|password| !password.is_empty());
+    let token = password.and_then(|password| core::str::from_utf8(password).ok()).map(String::from);
+    let proof = Proof { token, certificates: core::mem::take(certificates) };
     match login {
         // The service looks at the token when it is asked something.
-        Login::Provisioning(login) => Ok(Role::Provisioning(ProvisioningSession::new(login, token))),
+        Login::Provisioning(login) => Ok(Role::Provisioning(ProvisioningSession::new(login, proof))),
         Login::Hub(login) => {
             let asked = Asked::Connect { device_id: login.device_id.clone() };
             let module_id = login.module_id.as_deref();
-            let caller =
-                state.service().authorize_to_hub(&login.device_id, module_id, Some(&login.hub), token.as_deref(), now);
+            let caller = state.service().authorize_to_hub(
+                &login.device_id,
+                module_id,
+                Some(&login.hub),
+                proof.credentials(),
+                now,
+            );
             let status = caller.as_ref().map_or_else(|answer| answer.status, |_| 200);
             state.note(asked, &[], Some(status), now);
             let HubCaller { expires_at, .. } = caller.map_err(|_| NOT_AUTHORIZED)?;
-            Ok(Role::Hub(HubSession::new(login, token, expires_at, state)))
+            Ok(Role::Hub(HubSession::new(login, proof, expires_at, state)))
         }
     }
 }

@@ -1,12 +1,12 @@
 //! A device that talks to the provisioning service over MQTT.
 
 use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::ToString;
 use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::login::{ProvisioningLogin, decode};
-use super::{Action, End, acknowledgement, append, next_id};
+use super::{Action, End, Proof, acknowledgement, append, next_id};
 use crate::protocol::mqtt::ANSWERS;
 use crate::simulator::journal::Asked;
 use crate::simulator::service::{Addressee, Question};
@@ -16,14 +16,14 @@ use crate::transport::mqtt::packet::{FromServer, Publish};
 #[derive(Debug)]
 pub(super) struct ProvisioningSession {
     login: ProvisioningLogin,
-    token: Option<String>,
+    proof: Proof,
     subscribed: bool,
     last_id: u16,
 }
 
 impl ProvisioningSession {
-    pub(super) fn new(login: ProvisioningLogin, token: Option<String>) -> Self {
-        Self { login, token, subscribed: false, last_id: 0 }
+    pub(super) fn new(login: ProvisioningLogin, proof: Proof) -> Self {
+        Self { login, proof, subscribed: false, last_id: 0 }
     }
 
     pub(super) fn subscribe(&mut self, filter: &str) -> bool {
@@ -49,7 +49,7 @@ impl ProvisioningSession {
             asked,
             to: Addressee::Service { id_scope: &self.login.id_scope },
             api_version: self.login.api_version.as_deref(),
-            token: self.token.as_deref(),
+            credentials: self.proof.credentials(),
             body: publish.payload,
             id_in_body: false,
         };

@@ -3,18 +3,22 @@
 //! An [`Assignment`] comes from a registration, from a status lookup, or from a store
 //! ([`AssignmentStore`](crate::hub::AssignmentStore)).
 
+mod certificate_info;
+mod payload;
+
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
 
+pub use certificate_info::CertificateInfo;
+pub use payload::{JsonError, PayloadError};
 use serde::Deserialize;
-use serde_json::error::Category;
 
 use crate::attestation::KeySlot;
 use crate::encoding::{base64_decode, base64_encode};
 use crate::identity::{DeviceId, HubName, NameError, RegistrationId};
-use crate::protocol::json::{RegistrationState, SymmetricKey, Text};
+use crate::protocol::json::{RegistrationState, SymmetricKey, Text, X509};
 use crate::time::{ClockCorrection, Now, UnixTime};
 
 /// A device's assignment to an IoT hub.
@@ -28,6 +32,7 @@ pub struct Assignment {
     updated_at: Option<Box<str>>,
     etag: Option<Box<str>>,
     enrollment_group_id: Option<Box<str>>,
+    certificate_info: Option<Box<CertificateInfo>>,
     payload: Option<Box<str>>,
     connection_profile: ConnectionProfile,
     certificates: Vec<Box<[u8]>>,
@@ -70,6 +75,9 @@ impl Assignment {
         let certificates = chain.map(|der| base64_decode(&der.0).map(Vec::into_boxed_slice));
         let certificates: Option<Vec<_>> = certificates.collect();
         let profile = state.connection_profile.as_ref();
+        let x509 = state.x509.as_ref();
+        let of_certificate = x509.map(|x509| &x509.enrollment_group_id);
+        let group = state.symmetric_key.as_ref().map(|key| &key.enrollment_group_id).or(of_certificate);
         Ok(Self {
             hub: HubName::new(&*hub.0).map_err(|error| name("assignedHub", error))?,
             device_id: DeviceId::assigned(&device_id.0).map_err(|error| name("deviceId", error))?,
@@ -78,7 +86,11 @@ impl Assignment {
             created_at: text(&state.created_date_time_utc),
             updated_at: text(&state.last_updated_date_time_utc),
             etag: text(&state.etag),
-            enrollment_group_id: state.symmetric_key.as_ref().and_then(|key| text(&key.enrollment_group_id)),
+            enrollment_group_id: group.and_then(text),
+            certificate_info: x509
+                .and_then(|x509| x509.certificate_info.as_ref())
+                .map(CertificateInfo::from_json)
+                .map(Box::new),
             payload: state.payload.map(|json| json.get().into()),
             connection_profile: profile
                 .map_or(ConnectionProfile::Classic, |text| ConnectionProfile::from_json(&text.0)),
@@ -91,6 +103,7 @@ impl Assignment {
     pub(crate) fn to_json(&self) -> RegistrationState<'_> {
         let text = |text| Text(Cow::Borrowed(text));
         let certificates = self.certificates.iter().map(|der| Text(base64_encode(der).into()));
+        let (group, of_certificate) = (self.enrollment_group_id(), self.certificate_info.as_deref());
         RegistrationState {
             assigned_hub: Some(text(self.hub.as_str())),
             device_id: Some(text(self.device_id.as_str())),
@@ -101,7 +114,14 @@ impl Assignment {
             etag: self.etag().map(text),
             // It was JSON when it came.
             payload: self.payload_json().and_then(|json| serde_json::from_str(json).ok()),
-            symmetric_key: self.enrollment_group_id().map(|id| SymmetricKey { enrollment_group_id: Some(text(id)) }),
+            symmetric_key: group
+                .as_ref()
+                .filter(|_| of_certificate.is_none())
+                .map(|_| SymmetricKey { enrollment_group_id: self.enrollment_group_id().map(text) }),
+            x509: of_certificate.map(|info| X509 {
+                certificate_info: Some(info.to_json()),
+                enrollment_group_id: self.enrollment_group_id().map(text),
+            }),
             error_code: None,
             error_message: None,
             connection_profile: match &self.connection_profile {
@@ -158,6 +178,12 @@ impl Assignment {
     #[must_use]
     pub fn enrollment_group_id(&self) -> Option<&str> {
         self.enrollment_group_id.as_deref()
+    }
+
+    /// The certificate that let the device in, where one did and the service tells.
+    #[must_use]
+    pub fn certificate_info(&self) -> Option<&CertificateInfo> {
+        self.certificate_info.as_deref()
     }
 
     /// What a custom allocation policy had to tell the device, as any type; `None` where it had nothing to tell.
@@ -317,71 +343,3 @@ impl fmt::Display for ConnectionProfile {
         f.pad(self.as_str())
     }
 }
-
-/// A payload could not be sent, or is not of the type that was asked for.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum PayloadError {
-    /// The value cannot be written as JSON.
-    #[error("the payload cannot be written as JSON")]
-    Serialize(#[source] JsonError),
-    /// The text is not JSON.
-    #[error("the payload is not JSON")]
-    Syntax(#[source] JsonError),
-    /// The payload is JSON, but not of the type that was asked for.
-    #[error("the payload is not of the type that was asked for")]
-    Type(#[source] JsonError),
-    /// The register request would be larger than the service takes.
-    #[error("with this payload the register request has {length} bytes; the service takes {limit}")]
-    TooLarge {
-        /// The length of the request's body in bytes.
-        length: usize,
-        /// The most bytes that the service takes.
-        limit: usize,
-    },
-}
-
-/// Describes an error in a piece of JSON by its kind and its position.
-///
-/// It holds nothing of the JSON itself, which may be a secret.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct JsonError {
-    problem: &'static str,
-    line: usize,
-    column: usize,
-}
-
-impl JsonError {
-    /// Keeps the kind and the position of serde's error, and drops its text.
-    pub(crate) fn new(error: &serde_json::Error) -> Self {
-        let problem = match error.classify() {
-            Category::Syntax => "not JSON",
-            Category::Eof => "JSON that is cut off",
-            Category::Data if error.line() > 0 => "a value of another type, or a field that is missing or not known",
-            Category::Data | Category::Io => "a value that its own type does not write as JSON",
-        };
-        Self { problem, line: error.line(), column: error.column() }
-    }
-
-    /// Returns the line, counted from 1; 0 where a value could not be written as JSON.
-    #[must_use]
-    pub fn line(&self) -> usize {
-        self.line
-    }
-
-    /// Returns the column, counted from 1; 0 where a value could not be written as JSON.
-    #[must_use]
-    pub fn column(&self) -> usize {
-        self.column
-    }
-}
-
-impl fmt::Display for JsonError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { problem, line, column } = self;
-        f.write_str(problem)?;
-        if *line > 0 { write!(f, " at line {line}, column {column}") } else { Ok(()) }
-    }
-}
-
-impl core::error::Error for JsonError {}

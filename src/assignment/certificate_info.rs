@@ -1,0 +1,90 @@
+//! What the service tells about the certificate that let a device in.
+
+use alloc::borrow::Cow;
+use alloc::boxed::Box;
+
+use crate::protocol::json::{self, Text};
+
+/// The certificate that let a device in, as the service describes it. Every field may be missing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CertificateInfo {
+    subject_name: Option<Box<str>>,
+    issuer_name: Option<Box<str>>,
+    serial_number: Option<Box<str>>,
+    sha1_thumbprint: Option<Box<str>>,
+    sha256_thumbprint: Option<Box<str>>,
+    not_before: Option<Box<str>>,
+    not_after: Option<Box<str>>,
+}
+
+impl CertificateInfo {
+    pub(super) fn from_json(info: &json::CertificateInfo<'_>) -> Self {
+        let text = |field: &Option<Text<'_>>| field.as_ref().map(|text| Box::from(&*text.0));
+        Self {
+            subject_name: text(&info.subject_name),
+            issuer_name: text(&info.issuer_name),
+            serial_number: text(&info.serial_number),
+            sha1_thumbprint: text(&info.sha1_thumbprint),
+            sha256_thumbprint: text(&info.sha256_thumbprint),
+            not_before: text(&info.not_before_utc),
+            not_after: text(&info.not_after_utc),
+        }
+    }
+
+    pub(super) fn to_json(&self) -> json::CertificateInfo<'_> {
+        fn text(field: Option<&str>) -> Option<Text<'_>> {
+            field.map(|text| Text(Cow::Borrowed(text)))
+        }
+        json::CertificateInfo {
+            subject_name: text(self.subject_name()),
+            issuer_name: text(self.issuer_name()),
+            serial_number: text(self.serial_number()),
+            sha1_thumbprint: text(self.sha1_thumbprint()),
+            sha256_thumbprint: text(self.sha256_thumbprint()),
+            not_before_utc: text(self.not_before()),
+            not_after_utc: text(self.not_after()),
+        }
+    }
+
+    /// The name of the device's certificate, `CN=my-device`.
+    #[must_use]
+    pub fn subject_name(&self) -> Option<&str> {
+        self.subject_name.as_deref()
+    }
+
+    /// The name of its issuer.
+    #[must_use]
+    pub fn issuer_name(&self) -> Option<&str> {
+        self.issuer_name.as_deref()
+    }
+
+    /// The serial number, in hexadecimal digits.
+    #[must_use]
+    pub fn serial_number(&self) -> Option<&str> {
+        self.serial_number.as_deref()
+    }
+
+    /// The SHA-1 hash of the certificate, in hexadecimal digits.
+    #[must_use]
+    pub fn sha1_thumbprint(&self) -> Option<&str> {
+        self.sha1_thumbprint.as_deref()
+    }
+
+    /// The SHA-256 hash of the certificate, in hexadecimal digits.
+    #[must_use]
+    pub fn sha256_thumbprint(&self) -> Option<&str> {
+        self.sha256_thumbprint.as_deref()
+    }
+
+    /// When it becomes valid, as the service writes it.
+    #[must_use]
+    pub fn not_before(&self) -> Option<&str> {
+        self.not_before.as_deref()
+    }
+
+    /// When it expires, as the service writes it.
+    #[must_use]
+    pub fn not_after(&self) -> Option<&str> {
+        self.not_after.as_deref()
+    }
+}

@@ -1,0 +1,73 @@
+//! What goes wrong with payloads.
+
+use core::fmt;
+
+use serde_json::error::Category;
+
+/// A payload could not be sent, or is not of the type that was asked for.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PayloadError {
+    /// The value cannot be written as JSON.
+    #[error("the payload cannot be written as JSON")]
+    Serialize(#[source] JsonError),
+    /// The text is not JSON.
+    #[error("the payload is not JSON")]
+    Syntax(#[source] JsonError),
+    /// The payload is JSON, but not of the type that was asked for.
+    #[error("the payload is not of the type that was asked for")]
+    Type(#[source] JsonError),
+    /// The register request would be larger than the service takes.
+    #[error("with this payload the register request has {length} bytes; the service takes {limit}")]
+    TooLarge {
+        /// The length of the request's body in bytes.
+        length: usize,
+        /// The most bytes that the service takes.
+        limit: usize,
+    },
+}
+
+/// Describes an error in a piece of JSON by its kind and its position.
+///
+/// It holds nothing of the JSON itself, which may be a secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JsonError {
+    problem: &'static str,
+    line: usize,
+    column: usize,
+}
+
+impl JsonError {
+    /// Keeps the kind and the position of serde's error, and drops its text.
+    pub(crate) fn new(error: &serde_json::Error) -> Self {
+        let problem = match error.classify() {
+            Category::Syntax => "not JSON",
+            Category::Eof => "JSON that is cut off",
+            Category::Data if error.line() > 0 => "a value of another type, or a field that is missing or not known",
+            Category::Data | Category::Io => "a value that its own type does not write as JSON",
+        };
+        Self { problem, line: error.line(), column: error.column() }
+    }
+
+    /// Returns the line, counted from 1; 0 where a value could not be written as JSON.
+    #[must_use]
+    pub fn line(&self) -> usize {
+        self.line
+    }
+
+    /// Returns the column, counted from 1; 0 where a value could not be written as JSON.
+    #[must_use]
+    pub fn column(&self) -> usize {
+        self.column
+    }
+}
+
+impl fmt::Display for JsonError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { problem, line, column } = self;
+        f.write_str(problem)?;
+        if *line > 0 { write!(f, " at line {line}, column {column}") } else { Ok(()) }
+    }
+}
+
+impl core::error::Error for JsonError {}

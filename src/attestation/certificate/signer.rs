@@ -1,0 +1,134 @@
+//! A private key that never leaves its chip.
+
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::fmt;
+
+use rustls::SignatureAlgorithm;
+use rustls::sign::{Signer, SigningKey};
+
+use crate::key::SignerError;
+
+/// The kind of a certificate's key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum KeyAlgorithm {
+    /// ECDSA on a NIST curve.
+    Ecdsa,
+    /// Ed25519.
+    Ed25519,
+    /// RSA.
+    Rsa,
+}
+
+/// How TLS has a handshake signed. Source: RFC 8446, section 4.2.3.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SignatureScheme {
+    /// ECDSA on P-256 with SHA-256.
+    EcdsaP256Sha256,
+    /// ECDSA on P-384 with SHA-384.
+    EcdsaP384Sha384,
+    /// Ed25519.
+    Ed25519,
+    /// RSA-PSS with SHA-256.
+    RsaPssSha256,
+    /// RSA-PSS with SHA-384.
+    RsaPssSha384,
+    /// RSA-PSS with SHA-512.
+    RsaPssSha512,
+    /// RSA PKCS #1 v1.5 with SHA-256, for TLS 1.2 only.
+    RsaPkcs1Sha256,
+    /// RSA PKCS #1 v1.5 with SHA-384, for TLS 1.2 only.
+    RsaPkcs1Sha384,
+    /// RSA PKCS #1 v1.5 with SHA-512, for TLS 1.2 only.
+    RsaPkcs1Sha512,
+}
+
+/// Signs the TLS handshake in the place of a private key: a PKCS #11 token, a TPM, a secure element.
+///
+/// It works with `HttpsTransport` and with `MqttTransport`.
+pub trait CertificateSigner: Send + Sync {
+    /// The kind of the key.
+    fn algorithm(&self) -> KeyAlgorithm;
+
+    /// The schemes that it can sign with, the best first.
+    fn schemes(&self) -> &[SignatureScheme];
+
+    /// Signs a message, which is not hashed yet. An ECDSA signature is in DER.
+    ///
+    /// # Errors
+    ///
+    /// The chip failed. The handshake fails then, and is tried again.
+    fn sign(&self, scheme: SignatureScheme, message: &[u8]) -> Result<Vec<u8>, SignerError>;
+}
+
+impl SignatureScheme {
+    fn to_rustls(self) -> rustls::SignatureScheme {
+        match self {
+            Self::EcdsaP256Sha256 => rustls::SignatureScheme::ECDSA_NISTP256_SHA256,
+            Self::EcdsaP384Sha384 => rustls::SignatureScheme::ECDSA_NISTP384_SHA384,
+            Self::Ed25519 => rustls::SignatureScheme::ED25519,
+            Self::RsaPssSha256 => rustls::SignatureScheme::RSA_PSS_SHA256,
+            Self::RsaPssSha384 => rustls::SignatureScheme::RSA_PSS_SHA384,
+            Self::RsaPssSha512 => rustls::SignatureScheme::RSA_PSS_SHA512,
+            Self::RsaPkcs1Sha256 => rustls::SignatureScheme::RSA_PKCS1_SHA256,
+            Self::RsaPkcs1Sha384 => rustls::SignatureScheme::RSA_PKCS1_SHA384,
+            Self::RsaPkcs1Sha512 => rustls::SignatureScheme::RSA_PKCS1_SHA512,
+        }
+    }
+}
+
+/// The signer as the TLS library has it.
+pub(super) struct Hook(Arc<dyn CertificateSigner>);
+
+impl Hook {
+    pub(super) fn new(signer: impl CertificateSigner + 'static) -> Self {
+        Self(Arc::new(signer))
+    }
+}
+
+impl SigningKey for Hook {
+    fn choose_scheme(&self, offered: &[rustls::SignatureScheme]) -> Option<Box<dyn Signer>> {
+        let scheme = self.0.schemes().iter().find(|scheme| offered.contains(&scheme.to_rustls()))?;
+        Some(Box::new(Chosen { signer: Arc::clone(&self.0), scheme: *scheme }))
+    }
+
+    fn algorithm(&self) -> SignatureAlgorithm {
+        match self.0.algorithm() {
+            KeyAlgorithm::Ecdsa => SignatureAlgorithm::ECDSA,
+            KeyAlgorithm::Ed25519 => SignatureAlgorithm::ED25519,
+            KeyAlgorithm::Rsa => SignatureAlgorithm::RSA,
+        }
+    }
+}
+
+impl fmt::Debug for Hook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CertificateSigner")
+    }
+}
+
+/// The signer with the scheme that both sides know.
+struct Chosen {
+    signer: Arc<dyn CertificateSigner>,
+    scheme: SignatureScheme,
+}
+
+impl Signer for Chosen {
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rustls::Error> {
+        let signature = self.signer.sign(self.scheme, message);
+        signature.map_err(|error| rustls::Error::Other(rustls::OtherError(Arc::new(error))))
+    }
+
+    fn scheme(&self) -> rustls::SignatureScheme {
+        self.scheme.to_rustls()
+    }
+}
+
+impl fmt::Debug for Chosen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "CertificateSigner({:?})", self.scheme)
+    }
+}

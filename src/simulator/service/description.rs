@@ -1,0 +1,18 @@
+//! What the service tells of a certificate.
+
+use alloc::string::String;
+
+use serde::Serialize;
+
+/// A certificate as the service describes it.
+#[derive(Clone, Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct CertificateDescription {
+    pub(super) subject_name: String,
+    pub(super) sha256_thumbprint: String,
+    pub(super) issuer_name: String,
+    pub(super) not_before_utc: String,
+    pub(super) not_after_utc: String,
+    pub(super) serial_number: String,
+    pub(super) version: u8,
+}
