@@ -42,7 +42,9 @@ fn rows(heading: &str) -> Vec<&'static str> {
 fn every_feature_is_in_the_table_and_no_other() {
     let (_, features) = MANIFEST.split_once("[features]\n").expect("features");
     let (features, _) = features.split_once("\n[").expect("their end");
-    let is_name = |name: &&str| !name.is_empty() && name.chars().all(|c| c.is_ascii_lowercase() || c == '-');
+    let is_name = |name: &&str| {
+        !name.is_empty() && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+    };
     let mut declared: Vec<&str> =
         features.lines().filter_map(|line| line.split_once(" = ")).map(|it| it.0).filter(is_name).collect();
     declared.retain(|name| *name != "default");

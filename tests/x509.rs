@@ -53,7 +53,28 @@ fn kind(result: Result<ClientCertificate, CertificateError>) -> CertificateError
     result.expect_err("it is wrong")
 }
 
+/// Certificates and keys that were made with OpenSSL, good for a hundred years.
+macro_rules! rsa {
+    ($name:literal) => {
+        include_bytes!(concat!("data/rsa/", $name))
+    };
+}
+
 // Reading
+
+#[test]
+fn keys_in_pkcs_8_pkcs_1_and_sec_1_are_read_with_rsa_of_both_lengths() {
+    for (chain, key, name) in [
+        (&rsa!("dev-rsa-2048.pem")[..], &rsa!("dev-rsa-2048.key")[..], "dev-rsa-2048"),
+        (rsa!("dev-rsa-2048.pem"), rsa!("dev-rsa-2048.pkcs1.key"), "dev-rsa-2048"),
+        (rsa!("dev-rsa-4096.pem"), rsa!("dev-rsa-4096.key"), "dev-rsa-4096"),
+        (rsa!("dev-ec.pem"), rsa!("dev-ec.sec1.key"), "dev-ec"),
+    ] {
+        assert_eq!(ClientCertificate::pem(chain, key).expect("reads").common_name(), name);
+    }
+    let mixed = ClientCertificate::pem(rsa!("dev-rsa-2048.pem"), rsa!("dev-rsa-4096.key"));
+    assert!(matches!(mixed, Err(CertificateError::KeyMismatch)));
+}
 
 #[test]
 fn a_chain_and_its_key_are_read_from_one_text_two_texts_two_files_or_der() {
@@ -387,6 +408,33 @@ fn a_certificate_is_presented_over_tls_by_both_transports_beside_devices_with_ke
     }
 }
 
+#[test]
+fn rsa_and_ecdsa_with_no_one_and_two_intermediates_are_taken_in_tls_1_2_and_1_3() {
+    static ONE_EACH: [&[&rustls::SupportedProtocolVersion]; 2] =
+        [&[&rustls::version::TLS12], &[&rustls::version::TLS13]];
+    let root = Authority::root("root");
+    let outer = root.intermediate("outer");
+    let inner = outer.intermediate("inner");
+    let rsa_root = Authority::of_pem(std::str::from_utf8(rsa!("root.pem")).expect("PEM"));
+    let read = |chain: &[u8], key: &[u8]| ClientCertificate::pem(chain, key).expect("reads");
+    let cases = [
+        (&root, certificate(&root.device("dev-01"), &[])),
+        (&root, certificate(&outer.device("dev-01"), &[&outer])),
+        (&root, certificate(&inner.device("dev-01"), &[&inner, &outer])),
+        (&rsa_root, read(rsa!("dev-rsa-2048.pem"), rsa!("dev-rsa-2048.key"))),
+        (&rsa_root, read(rsa!("dev-rsa-4096.pem"), rsa!("dev-rsa-4096.key"))),
+    ];
+    for versions in ONE_EACH {
+        for (authority, certificate) in &cases {
+            let peer = demanding(authority, versions);
+            let transport = HttpsTransport::builder().roots(peer.roots()).certificate(certificate.clone()).build();
+            let client = ProvisioningClient::builder_with_certificate(scope(), certificate).expect("valid");
+            let client = client.endpoint(peer.endpoint()).deadline(seconds(10)).transport(transport);
+            client.build().register().unwrap_or_else(|error| panic!("{certificate:?}: {error:?}"));
+        }
+    }
+}
+
 /// A key in a chip, which signs and is not given out.
 struct Chip(ring::signature::EcdsaKeyPair, Arc<Mutex<u32>>);
 
@@ -421,6 +469,51 @@ fn a_key_that_stays_in_its_chip_signs_for_both_transports() {
     site.over_https(&certificate).expect("assigned");
     site.over_mqtt(&certificate).expect("assigned");
     assert_eq!(*signed.lock().expect("not poisoned"), 2);
+}
+
+#[test]
+fn a_signing_request_is_made_by_a_chip_and_what_is_issued_for_it_is_a_client_certificate() {
+    use ring::signature::KeyPair;
+
+    let site = site();
+    let random = ring::rand::SystemRandom::new();
+    let algorithm = &ring::signature::ECDSA_P256_SHA256_ASN1_SIGNING;
+    let pkcs8 = ring::signature::EcdsaKeyPair::generate_pkcs8(algorithm, &random).expect("a key");
+    let chip = || {
+        let key = ring::signature::EcdsaKeyPair::from_pkcs8(algorithm, pkcs8.as_ref(), &random).expect("a key");
+        Chip(key, Arc::default())
+    };
+    let public_key = chip().0.public_key().as_ref().try_into().expect("a point");
+    let csr = ClientCertificate::signing_request(&id("dev-02"), &public_key, &chip()).expect("signs");
+    let read = rcgen::CertificateSigningRequestParams::from_der(&csr.clone().into()).expect("is signed by its key");
+    let name = read.params.distinguished_name.get(&rcgen::DnType::CommonName);
+    assert!(matches!(name, Some(rcgen::DnValue::Utf8String(name)) if name == "dev-02"), "{name:?}");
+    verify_with_openssl(&csr);
+
+    let key = site.sim.device_key(&id("dev-02")).expect("a key");
+    let transport = HttpsTransport::builder().roots(site.roots()).build();
+    let client = ProvisioningClient::builder(site.sim.id_scope(), id("dev-02"), key).endpoint(site.server.endpoint());
+    let client = client.certificate_signing_request(&csr).expect("DER").transport(transport);
+    let assignment = client.build().register().expect("assigned");
+    let issued = ClientCertificate::der_with_signer(assignment.certificates(), chip()).expect("a chain");
+    assert_eq!((issued.common_name(), issued.chain().len()), ("dev-02", 2));
+    ClientCertificate::der(assignment.certificates(), pkcs8.as_ref()).expect("a chain and its key");
+}
+
+/// Where there is such a program.
+fn verify_with_openssl(csr: &[u8]) {
+    let file = common::folder("x509_csr").join("csr.der");
+    std::fs::write(&file, csr).expect("writes");
+    let mut command = std::process::Command::new("openssl");
+    let command = command.args(["req", "-inform", "DER", "-verify", "-noout", "-subject", "-in"]).arg(&file);
+    match command.output() {
+        Ok(output) => {
+            let text =
+                format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+            assert!(output.status.success() && text.contains("verify OK") && text.contains("dev-02"), "{text}");
+        }
+        Err(error) => println!("there is no openssl: {error}"),
+    }
 }
 
 #[test]

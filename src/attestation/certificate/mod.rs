@@ -2,6 +2,7 @@
 
 mod chain;
 mod error;
+mod request;
 mod signer;
 
 use alloc::borrow::ToOwned;
@@ -93,7 +94,25 @@ impl ClientCertificate {
     ///
     /// There is no certificate, or one that cannot be read, or the chain is not one.
     pub fn with_signer(chain: &[u8], signer: impl CertificateSigner + 'static) -> Result<Self, CertificateError> {
-        let chain = certificates(chain)?;
+        Self::signed_by(certificates(chain)?, signer)
+    }
+
+    /// Takes the same as DER: what the service issued for a signing request, for one.
+    ///
+    /// # Errors
+    ///
+    /// As [`with_signer`](Self::with_signer).
+    pub fn der_with_signer<'c>(
+        chain: impl IntoIterator<Item = &'c [u8]>,
+        signer: impl CertificateSigner + 'static,
+    ) -> Result<Self, CertificateError> {
+        Self::signed_by(chain.into_iter().map(|der| CertificateDer::from(der.to_vec())).collect(), signer)
+    }
+
+    fn signed_by(
+        chain: Vec<CertificateDer<'static>>,
+        signer: impl CertificateSigner + 'static,
+    ) -> Result<Self, CertificateError> {
         let leaf = Arc::new(Leaf::of(&chain)?);
         let certified_key = Arc::new(CertifiedKey::new(chain, Arc::new(Hook::new(signer))));
         Ok(Self { certified_key, leaf })
