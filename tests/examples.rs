@@ -2,6 +2,9 @@
 #![cfg(all(feature = "bundled-roots", feature = "https"))]
 #![allow(clippy::expect_used, clippy::panic, reason = "a test may panic")]
 
+#[cfg(feature = "x509")]
+#[path = "common/certificates.rs"]
+mod certificates;
 mod common;
 #[path = "../examples/support/http.rs"]
 #[allow(unreachable_pub, reason = "an example's")]
@@ -186,6 +189,49 @@ fn register_over_mqtt_has_the_same_events_and_the_same_result() {
     let ran = run_with("mqtt_client", &[], &[], "");
     assert_eq!(ran.out, "mqtt-device is assigned to simulated-hub.azure-devices.net\n", "{ran:?}");
     assert!(ran.code == Some(0) && ran.err.contains("assigning, next poll in 1 s"), "{ran:?}");
+}
+
+#[cfg(all(feature = "simulator-server", feature = "x509"))]
+#[test]
+fn register_proves_itself_with_a_certificate_and_says_what_is_wrong_with_one() {
+    let root = certificates::Authority::root("root");
+    let issuer = root.intermediate("intermediate");
+    let device = issuer.device("dev-01");
+    let group = azure_iot_dps::simulator::EnrollmentGroup::x509("line-7", root.pem.as_bytes()).expect("PEM");
+    let sim =
+        azure_iot_dps::simulator::Simulator::builder().group(group).retry_after(std::time::Duration::ZERO).build();
+    let server = sim.serve().expect("serves");
+    let folder = folder("register_x509");
+    let write = |name: &str, text: &str| {
+        let file = folder.join(name);
+        fs::write(&file, text).expect("writes");
+        file.to_str().expect("text").to_owned()
+    };
+    let (ca, key) = (write("ca.pem", server.ca_pem()), write("key.pem", &device.key_pem));
+    let (chain, leaf) = (write("chain.pem", &(device.pem.clone() + &issuer.pem)), write("leaf.pem", &device.pem));
+    let host = server.endpoint().to_string();
+    let service = [
+        ("PROVISIONING_HOST", host.as_str()),
+        ("PROVISIONING_IDSCOPE", "0ne00002193"),
+        ("PROVISIONING_CA_CERT", ca.as_str()),
+    ];
+    let by_variables = |cert, key_name| [&service[..], &[(cert, chain.as_str()), (key_name, key.as_str())]].concat();
+    for variables in [by_variables("CERTIFICATE_FILE", "KEY_FILE"), by_variables("X509_CERT_FILE", "X509_KEY_FILE")] {
+        let ran = run_with("register", &[], &variables, "");
+        assert!(ran.code == Some(0) && ran.out.contains("device ID:    dev-01"), "{ran:?}");
+    }
+    let run = |arguments: &[&str]| run_with("register", arguments, &service, "");
+    let ran = run(&["--certificate", &leaf, "--private-key", &key]);
+    assert!(ran.err.contains("the service will need it") && ran.err.contains("CA certificate not found"), "{ran:?}");
+    let ran = run(&["--certificate", &chain, "--private-key", &key, "--registration-id", "dev-02"]);
+    assert!(
+        ran.code == Some(1) && ran.err.contains(r#"that of "dev-01", and the registration ID is "dev-02""#),
+        "{ran:?}"
+    );
+    let ran = run(&["--certificate", &chain]);
+    assert!(ran.code == Some(1) && ran.err.contains("no private key"), "{ran:?}");
+    let ran = run(&["--certificate", "/nowhere/chain.pem"]);
+    assert!(ran.code == Some(1) && ran.err.contains("/nowhere/chain.pem"), "{ran:?}");
 }
 
 #[test]

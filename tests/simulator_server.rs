@@ -685,6 +685,12 @@ fn the_program_takes_enrollments_and_hubs_and_ends_at_once_on_an_interrupt() {
         &["--fault", "dev-01=429*x"],
         &["--fault", "dev-01=connack:256"],
         &["--fault", "a b=429"],
+        #[cfg(feature = "x509")]
+        &["--x509-group", "line"],
+        #[cfg(feature = "x509")]
+        &["--x509-group", "line=/nowhere/root.pem"],
+        #[cfg(feature = "x509")]
+        &["--x509-individual", "dev-01=Cargo.toml"],
     ] {
         let output = Command::new(example("dps_simulator")).args(wrong).output().expect("runs");
         assert_eq!((output.status.code(), output.stdout.is_empty()), (Some(1), true), "{wrong:?}");

@@ -2,3 +2,5 @@
 
 #[doc = include_str!("firmware.md")]
 pub mod firmware {}
+#[doc = include_str!("x509.md")]
+pub mod x509 {}

@@ -48,7 +48,8 @@
 //! # What the service is set to
 //!
 //! [`SimulatorBuilder`] takes enrollment groups and individual enrollments, linked hubs and a custom allocation policy, the
-//! service's limits, and how often a device is told to wait. Where the service is said to check something, it checks: the
+//! service's limits, and how often a device is told to wait; with the feature `x509` enrollments by certificate, too. Where the service
+//! is said to check something, it checks: the
 //! token over its text as sent, its expiry, its resource, either key.
 //!
 //! # Over MQTT
