@@ -435,6 +435,17 @@ fn rsa_and_ecdsa_with_no_one_and_two_intermediates_are_taken_in_tls_1_2_and_1_3(
     }
 }
 
+#[test]
+fn a_self_signed_certificate_that_openssl_makes_is_taken_over_tls_by_its_individual_enrollment() {
+    let individual = IndividualEnrollment::x509(id("dev-ec"), rsa!("dev-ec.pem")).expect("PEM");
+    let sim = Simulator::builder().individual(individual).assigning_polls(0).retry_after(seconds(0)).build();
+    let server = sim.serve().expect("serves");
+    let site = Site { sim, server, root: Authority::root("unused") };
+    let certificate = ClientCertificate::pem(rsa!("dev-ec.pem"), rsa!("dev-ec.sec1.key")).expect("reads");
+    site.over_https(&certificate).expect("assigned");
+    site.over_mqtt(&certificate).expect("assigned");
+}
+
 /// A key in a chip, which signs and is not given out.
 struct Chip(ring::signature::EcdsaKeyPair, Arc<Mutex<u32>>);
 

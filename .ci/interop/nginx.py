@@ -1,4 +1,5 @@
-"""Holds the client against nginx, which demands client certificates in TLS 1.2 and in TLS 1.3.
+"""Holds the client against nginx, which demands client certificates in TLS 1.2 and in TLS 1.3: ECDSA and RSA, with no, one and two
+intermediates.
 
 Ends with 0 where every case is right, with 1 where one is not, and with 77 where nginx or openssl cannot be had.
 """
@@ -16,6 +17,7 @@ TARGET = Path(os.environ.get("CARGO_TARGET_DIR", Path(__file__).parent / "../../
 EXAMPLES = TARGET / "debug/examples"
 SKIPPED = 77
 PORT = 18443
+KINDS = ("ECDSA", "RSA-2048", "RSA-4096")
 ASSIGNED = {
     "operationId": "5.1", "status": "assigned",
     "registrationState": {"status": "assigned", "assignedHub": "hub.example", "deviceId": "dev-01"},
@@ -29,7 +31,7 @@ http {{
     server {{
         listen 127.0.0.1:{port} ssl;
         ssl_certificate {folder}/server.pem; ssl_certificate_key {folder}/server.key;
-        ssl_protocols {protocol}; ssl_client_certificate {folder}/devices/root.pem;
+        ssl_protocols {protocol}; ssl_client_certificate {folder}/roots.pem;
         ssl_verify_client on; ssl_verify_depth 3;
         location / {{ if ($http_authorization) {{ return 400; }} return 200 '{body}'; }}
     }}
@@ -48,35 +50,51 @@ def find_nginx():
     return shutil.which("nginx", path=path)
 
 
+def openssl(*arguments):
+    subprocess.run(["openssl", *map(str, arguments)], check=True, capture_output=True)
+
+
 def make_server_certificate(folder):
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost", "-addext",
-         "subjectAltName=DNS:localhost", "-keyout", folder / "ca.key", "-out", folder / "ca.pem"],
-        check=True, capture_output=True)
-    subprocess.run(
-        ["openssl", "req", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost", "-keyout", folder / "server.key",
-         "-out", folder / "server.csr"], check=True, capture_output=True)
+    openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost", "-addext",
+            "subjectAltName=DNS:localhost", "-keyout", folder / "ca.key", "-out", folder / "ca.pem")
+    openssl("req", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost", "-keyout", folder / "server.key", "-out",
+            folder / "server.csr")
     (folder / "extensions").write_text("subjectAltName=DNS:localhost\nextendedKeyUsage=serverAuth\n")
-    subprocess.run(
-        ["openssl", "x509", "-req", "-in", folder / "server.csr", "-CA", folder / "ca.pem", "-CAkey", folder / "ca.key",
-         "-days", "2", "-extfile", folder / "extensions", "-out", folder / "server.pem"], check=True, capture_output=True)
+    openssl("x509", "-req", "-in", folder / "server.csr", "-CA", folder / "ca.pem", "-CAkey", folder / "ca.key", "-days", "2",
+            "-extfile", folder / "extensions", "-out", folder / "server.pem")
 
 
-def make_device_certificates(folder):
-    """The simulator makes them; it need not go on running."""
-    command = [EXAMPLES / "dps_simulator", "--listen", "127.0.0.1:0", "--mqtt-listen", "127.0.0.1:0"]
-    command += ["--demo-certificates", folder, "--demo-device", "dev-01"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as simulator:
-        for line in simulator.stdout:
-            if line.startswith("listening on https"):
-                break
-        simulator.terminate()
+def make_key(file, kind):
+    if kind == "ECDSA":
+        openssl("ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", file)
+    else:
+        openssl("genrsa", "-out", file, kind.removeprefix("RSA-"))
+
+
+def make_chain(folder, kind, intermediates):
+    """A root, so many intermediates, and a device of this kind; its chain lacks the root."""
+    folder.mkdir()
+    authority = "keyUsage=critical,keyCertSign\nbasicConstraints=critical,CA:TRUE\n"
+    (folder / "authority").write_text(authority)
+    (folder / "device").write_text("extendedKeyUsage=clientAuth\nbasicConstraints=CA:FALSE\n")
+    names = ["root", *(f"intermediate-{number}" for number in range(intermediates)), "dev-01"]
+    for name in names:
+        make_key(folder / f"{name}.key", kind)
+        openssl("req", "-new", "-key", folder / f"{name}.key", "-subj", f"/CN={name}", "-out", folder / f"{name}.csr")
+    for number, name in enumerate(names):
+        issuer = names[max(number - 1, 0)]
+        signing = ["-signkey", folder / "root.key"] if number == 0 else ["-CA", folder / f"{issuer}.pem", "-CAkey", folder / f"{issuer}.key"]
+        extensions = folder / ("device" if name == "dev-01" else "authority")
+        openssl("x509", "-req", "-in", folder / f"{name}.csr", *signing, "-set_serial", number + 1, "-days", "2", "-extfile",
+                extensions, "-out", folder / f"{name}.pem")
+    chain = "".join((folder / f"{name}.pem").read_text() for name in reversed(names[1:]))
+    (folder / "chain.pem").write_text(chain)
 
 
 def register(folder, devices):
     environment = {**os.environ, "PROVISIONING_HOST": f"localhost:{PORT}", "PROVISIONING_IDSCOPE": "0ne00002193"}
     command = [EXAMPLES / "register", "--json", "--deadline", "5", "--ca-cert", folder / "ca.pem"]
-    command += ["--certificate", devices / "dev-01-chain.pem", "--private-key", devices / "dev-01-key.pem"]
+    command += ["--certificate", devices / "chain.pem", "--private-key", devices / "dev-01.key"]
     return subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment)
 
 
@@ -89,8 +107,13 @@ def main():
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         make_server_certificate(folder)
-        make_device_certificates(folder / "devices")
-        make_device_certificates(folder / "strangers")
+        chains = {f"{kind}, {depth} intermediates": folder / f"{kind}-{depth}" for kind in KINDS for depth in range(3)}
+        for kind in KINDS:
+            for depth in range(3):
+                make_chain(folder / f"{kind}-{depth}", kind, depth)
+        make_chain(folder / "stranger", "ECDSA", 1)
+        roots = "".join((chain / "root.pem").read_text() for chain in chains.values())
+        (folder / "roots.pem").write_text(roots)
         for protocol in ("TLSv1.2", "TLSv1.3"):
             configuration = folder / "nginx.conf"
             configuration.write_text(
@@ -98,16 +121,17 @@ def main():
             with subprocess.Popen([nginx, "-c", configuration, "-e", folder / "error.log"], stderr=subprocess.PIPE) as server:
                 try:
                     time.sleep(1)
-                    good = register(folder, folder / "devices")
-                    stranger = register(folder, folder / "strangers")
+                    for case, chain in chains.items():
+                        ran = register(folder, chain)
+                        right = ran.returncode == 0 and json.loads(ran.stdout)["assignedHub"] == "hub.example"
+                        print(f"{protocol}, {case}: {'right' if right else 'wrong'}")
+                        problems += [] if right else [ran.stderr]
+                    ran = register(folder, folder / "stranger")
+                    right = ran.returncode != 0 and "hub.example" not in ran.stdout
+                    print(f"{protocol}, a stranger: {'right' if right else 'wrong'}")
+                    problems += [] if right else [ran.stderr]
                 finally:
                     server.terminate()
-            right = good.returncode == 0 and json.loads(good.stdout)["assignedHub"] == "hub.example"
-            print(f"{protocol}, its certificate: {'right' if right else 'wrong'}")
-            problems += [] if right else [good.stderr]
-            right = stranger.returncode != 0 and "hub.example" not in stranger.stdout
-            print(f"{protocol}, a stranger's:    {'right' if right else 'wrong'}")
-            problems += [] if right else [stranger.stderr]
     print("\n".join(problems))
     sys.exit(bool(problems))
 

@@ -16,13 +16,13 @@ use std::path::Path;
 
 use chain::Leaf;
 pub use error::{CertificateError, CertificateNote};
-use rustls::crypto::ring::default_provider;
+use rustls::crypto::ring::sign::any_supported_type;
 use rustls::pki_types::pem::{PemObject, SectionKind};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 use signer::Hook;
 pub use signer::{CertificateSigner, KeyAlgorithm, SignatureScheme};
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
 use crate::identity::RegistrationId;
 use crate::time::UnixTime;
@@ -35,8 +35,8 @@ const MAX_FILE: u64 = 256 * 1024;
 /// The chain goes as far as the certificate authority that the enrollment knows, which may be left out. An intermediate that is left
 /// out is the most frequent mistake: the service cannot find it elsewhere.
 ///
-/// The registration ID is the leaf's common name. Clones share the certificate. What was read of a key is wiped; the copy that the
-/// crypto library signs with (ring's) is not wiped when it is dropped.
+/// The registration ID is the leaf's common name. Clones share the certificate. What is read and decoded of a key here is wiped; the
+/// scratch memory of the PEM reader, and the copy that the crypto library signs with (ring's), are not.
 ///
 /// ```no_run
 /// use azure_iot_dps::attestation::ClientCertificate;
@@ -63,7 +63,13 @@ impl ClientCertificate {
     /// Either is missing or cannot be read, the key is encrypted or belongs to another certificate, or the chain is not one. The error
     /// holds nothing of the key.
     pub fn pem(chain: &[u8], private_key: &[u8]) -> Result<Self, CertificateError> {
-        Self::new(certificates(chain)?, read_key(private_key)?)
+        let (kind, key) = read_key(private_key)?;
+        let key = match kind {
+            SectionKind::EcPrivateKey => PrivateKeyDer::Sec1(key.as_slice().into()),
+            SectionKind::RsaPrivateKey => PrivateKeyDer::Pkcs1(key.as_slice().into()),
+            _ => PrivateKeyDer::Pkcs8(key.as_slice().into()),
+        };
+        Self::new(certificates(chain)?, &key)
     }
 
     /// Reads the same from files: one for both, or one for each.
@@ -82,8 +88,8 @@ impl ClientCertificate {
     /// As [`pem`](Self::pem).
     pub fn der<'c>(chain: impl IntoIterator<Item = &'c [u8]>, private_key: &[u8]) -> Result<Self, CertificateError> {
         let chain = chain.into_iter().map(|der| CertificateDer::from(der.to_vec())).collect();
-        let key = PrivateKeyDer::try_from(private_key.to_vec()).map_err(|_| CertificateError::Key)?;
-        Self::new(chain, key)
+        let key = PrivateKeyDer::try_from(private_key).map_err(|_| CertificateError::Key)?;
+        Self::new(chain, &key)
     }
 
     /// Takes a chain, leaf first, as PEM, whose private key is in a chip: the signer signs.
@@ -118,9 +124,9 @@ impl ClientCertificate {
         Ok(Self { certified_key, leaf })
     }
 
-    fn new(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> Result<Self, CertificateError> {
+    fn new(chain: Vec<CertificateDer<'static>>, key: &PrivateKeyDer<'_>) -> Result<Self, CertificateError> {
         let leaf = Arc::new(Leaf::of(&chain)?);
-        let key = default_provider().key_provider.load_private_key(key).map_err(|_| CertificateError::Key)?;
+        let key = any_supported_type(key).map_err(|_| CertificateError::Key)?;
         let certified_key = CertifiedKey::new(chain, key);
         match certified_key.keys_match() {
             Ok(()) | Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::Unknown)) => {}
@@ -210,7 +216,7 @@ fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, CertificateE
     read.map_err(|_| CertificateError::Pem)
 }
 
-fn read_key(pem: &[u8]) -> Result<PrivateKeyDer<'static>, CertificateError> {
+fn read_key(pem: &[u8]) -> Result<(SectionKind, Zeroizing<Vec<u8>>), CertificateError> {
     // A block of PKCS #8, or a header of the old form.
     let is_encrypted = ["ENCRYPTED PRIVATE KEY", "4,ENCRYPTED"]
         .iter()
@@ -219,12 +225,10 @@ fn read_key(pem: &[u8]) -> Result<PrivateKeyDer<'static>, CertificateError> {
         return Err(CertificateError::EncryptedKey);
     }
     for section in <(SectionKind, Vec<u8>)>::pem_slice_iter(pem) {
-        let (kind, mut der) = section.map_err(|_| CertificateError::Pem)?;
-        match kind {
-            SectionKind::PrivateKey => return Ok(PrivateKeyDer::Pkcs8(der.into())),
-            SectionKind::EcPrivateKey => return Ok(PrivateKeyDer::Sec1(der.into())),
-            SectionKind::RsaPrivateKey => return Ok(PrivateKeyDer::Pkcs1(der.into())),
-            _ => der.zeroize(),
+        let (kind, der) = section.map_err(|_| CertificateError::Pem)?;
+        let der = Zeroizing::new(der);
+        if matches!(kind, SectionKind::PrivateKey | SectionKind::EcPrivateKey | SectionKind::RsaPrivateKey) {
+            return Ok((kind, der));
         }
     }
     Err(CertificateError::NoKey)

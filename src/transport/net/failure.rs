@@ -83,6 +83,27 @@ mod tests {
     }
 
     #[test]
+    fn an_alert_about_the_certificate_is_told_apart_from_any_other() {
+        let kind = |alert| explain_tls(rustls::Error::AlertReceived(alert)).kind();
+        for alert in [
+            AlertDescription::BadCertificate,
+            AlertDescription::UnsupportedCertificate,
+            AlertDescription::CertificateRevoked,
+            AlertDescription::CertificateExpired,
+            AlertDescription::CertificateUnknown,
+            AlertDescription::UnknownCA,
+            AlertDescription::CertificateRequired,
+        ] {
+            assert_eq!(kind(alert), Kind::CertificateRefused, "{alert:?}");
+        }
+        for alert in
+            [AlertDescription::HandshakeFailure, AlertDescription::ProtocolVersion, AlertDescription::InternalError]
+        {
+            assert_eq!(kind(alert), Kind::Tls, "{alert:?}");
+        }
+    }
+
+    #[test]
     fn a_certificate_from_the_future_means_that_the_clock_is_wrong() {
         let kind = |error: rustls::Error| {
             let wrapped = explain_io(io::Error::new(io::ErrorKind::InvalidData, error.clone())).kind();
