@@ -34,7 +34,8 @@ pub struct DeviceArguments {
     /// `X509_CERT_FILE`]
     #[arg(long, value_name = "FILE")]
     certificate: Option<PathBuf>,
-    /// A file with the certificate's private key, PEM [variables: `KEY_FILE`, `X509_KEY_FILE`] [default: that of the certificate]
+    /// A file with the certificate's private key, PEM [variables: `KEY_FILE`, `X509_KEY_FILE`] [default: the file
+    /// of the certificate]
     #[arg(long, value_name = "FILE")]
     private_key: Option<PathBuf>,
     /// A file with certificate authorities to trust in addition, PEM or DER [variable: `PROVISIONING_CA_CERT`]
@@ -188,6 +189,7 @@ impl Device {
     }
 
     /// The device's key, for an example that needs one.
+    #[cfg_attr(not(feature = "x509"), allow(clippy::unnecessary_wraps, reason = "only a certificate has none"))]
     pub fn key(&self) -> Result<&DeviceKey> {
         match &self.identity {
             Identity::Key(key) => Ok(key),

@@ -189,11 +189,7 @@ impl Transport for HttpsTransport {
     fn send<'b>(&'b mut self, request: &Request<'_>) -> Result<Response<'b>, TransportError> {
         #[cfg(feature = "x509")]
         self.connector.check(request)?;
-        let status = self.send_with_retry(request).map_err(|error| {
-            // Wherever it went wrong, the address may be to blame.
-            self.connector.forget_addresses();
-            self.connector.with_suspicion(failure::explain(error))
-        })?;
+        let status = self.send_with_retry(request).map_err(|error| self.connector.failed(failure::explain(error)))?;
         let troubled = core::mem::replace(&mut self.troubled, status >= 500);
         if self.is_foreign(status) || (troubled && self.troubled) {
             // A gateway or a captive portal, or a machine that is not well: the next request is to find the service, should it

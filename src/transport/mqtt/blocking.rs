@@ -138,11 +138,7 @@ impl Transport for MqttTransport {
     fn send<'b>(&'b mut self, request: &Request<'_>) -> Result<Response<'b>, TransportError> {
         #[cfg(feature = "x509")]
         self.connector.check(request)?;
-        let answer = self.carry(request).map_err(|error| {
-            // Wherever it goes wrong, the address may be to blame.
-            self.connector.forget_addresses();
-            self.connector.with_suspicion(error)
-        })?;
+        let answer = self.carry(request).map_err(|error| self.connector.failed(error))?;
         let troubled = core::mem::replace(&mut self.troubled, answer.status() >= 500);
         if troubled && self.troubled {
             self.connector.forget_addresses();

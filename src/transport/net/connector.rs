@@ -53,13 +53,15 @@ pub(in crate::transport) struct NetBuilder {
 }
 
 impl NetBuilder {
-    pub(in crate::transport) fn roots(self, roots: Roots) -> Self {
-        Self { trust: Trust { roots, ..self.trust }, ..self }
+    pub(in crate::transport) fn roots(mut self, roots: Roots) -> Self {
+        self.trust.roots = roots;
+        self
     }
 
     #[cfg(feature = "x509")]
-    pub(in crate::transport) fn certificate(self, certificate: Option<ClientCertificate>) -> Self {
-        Self { trust: Trust { certificate, ..self.trust }, ..self }
+    pub(in crate::transport) fn certificate(mut self, certificate: Option<ClientCertificate>) -> Self {
+        self.trust.certificate = certificate;
+        self
     }
 
     pub(in crate::transport) fn proxy(self, proxy: Option<Proxy>) -> Self {
@@ -141,8 +143,9 @@ impl Connector {
         checked.map_err(|error| TransportError::new(Kind::WrongCertificate).with_source(error))
     }
 
-    /// Adds to an error what the client certificate may have to do with it.
-    pub(in crate::transport) fn with_suspicion(&self, error: TransportError) -> TransportError {
+    /// A failed exchange: the address may be to blame, wherever it failed, or the client certificate.
+    pub(in crate::transport) fn failed(&self, error: TransportError) -> TransportError {
+        self.forget_addresses();
         #[cfg(feature = "x509")]
         if error.kind() == Kind::AnswerBroken && self.control.certificate().is_some() {
             return TransportError::new(Kind::AnswerBroken).with_source(Closed { source: error.into_source() });
