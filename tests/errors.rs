@@ -22,7 +22,7 @@ fn status(status: u16) -> Error {
     error([refused(status, u32::from(status) * 1000)])
 }
 
-const KINDS: [Kind; 11] = [
+const KINDS: [Kind; 12] = [
     Kind::NameNotResolved,
     Kind::CannotConnect,
     Kind::TimedOut,
@@ -30,6 +30,7 @@ const KINDS: [Kind; 11] = [
     Kind::CertificateNotTrusted,
     Kind::ClockNotSet,
     Kind::Proxy,
+    Kind::ProxyRefused,
     Kind::AnswerTooLarge,
     Kind::AnswerBroken,
     Kind::Unsupported,

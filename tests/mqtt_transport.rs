@@ -17,11 +17,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use azure_iot_dps::attestation::AttestationKind;
 use azure_iot_dps::error::{TransportError, TransportErrorKind as Kind};
-use azure_iot_dps::registration::{Registration, RegistrationSettings, Step};
+use azure_iot_dps::registration::RegistrationSettings;
 use azure_iot_dps::{Assignment, Error, MqttTransport, ProvisioningClient, Proxy, Transport};
-use common::{Virtual, id, key, scope, seconds, settings};
+use common::{Virtual, ask, id, key, scope, seconds, settings};
 use mqtt_peer::{Arrived, answer, answering, assigned, mqtt_peer, transport};
 use peer::{Peer, Stream, say};
 use rumqttc::mqttbytes::v4::{Packet, Publish};
@@ -29,15 +28,6 @@ use rumqttc::mqttbytes::v4::{Packet, Publish};
 fn register_over(peer: &Peer, transport: impl Transport + Send + 'static) -> Result<Assignment, Error> {
     let client = ProvisioningClient::builder(scope(), id("dev-01"), key()).endpoint(peer.endpoint());
     client.build_with(transport, Virtual::default()).register()
-}
-
-/// The status of the answer to one request to this peer.
-fn ask(transport: &mut dyn Transport, settings: &RegistrationSettings) -> Result<u16, TransportError> {
-    let mut registration = Registration::new(settings, AttestationKind::SymmetricKey);
-    let Ok(Step::Send(request)) = common::step(&mut registration, &key(), common::at(0)) else {
-        panic!("the first step sends")
-    };
-    transport.send(&request).map(|answer| answer.status())
 }
 
 /// Says `assigning` twice, with these seconds to wait, and then `assigned`.
@@ -278,7 +268,10 @@ fn a_proxy_that_refuses_or_is_not_there_is_blamed_and_one_that_drips_does_not_ou
     let (port, _) = proxy::proxy("HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n");
     let error = ask_through(port);
     let source = std::error::Error::source(&error).map(ToString::to_string);
-    assert_eq!((error.kind(), source.as_deref()), (Kind::Proxy, Some("the proxy answered 407")));
+    assert_eq!(
+        (error.kind(), source.as_deref()),
+        (Kind::ProxyRefused, Some("the proxy wants a user name and password (407)"))
+    );
     let closed = TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr()).expect("an address").port();
     assert_eq!(ask_through(closed).kind(), Kind::Proxy);
 

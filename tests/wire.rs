@@ -249,7 +249,7 @@ fn a_proxy_that_wants_another_password_is_told_apart() {
     let proxy = Proxy::new(&format!("http://127.0.0.1:{port}")).expect("valid");
     let mut transport = HttpsTransport::builder().proxy(proxy).build();
     let error = send(&mut transport, "localhost:1".parse().expect("valid")).expect_err("refused");
-    assert_eq!(error.kind(), Kind::Proxy, "{error:?}");
+    assert_eq!(error.kind(), Kind::ProxyRefused, "{error:?}");
 }
 
 #[test]

@@ -103,7 +103,7 @@ impl Error {
     /// | the registration ended because | retry after |
     /// | --- | --- |
     /// | its deadline passed | what is left of the last wait |
-    /// | 409 or 412 five times; error code 4002xx; a clock that is not set | 1 to 2 min, doubling, at most 1 h |
+    /// | 409 or 412 five times; error code 4002xx; a clock that is not set; a proxy that refuses | 1 to 2 min, doubling, at most 1 h |
     /// | 401, or a client certificate that was refused in the handshake | 30 to 37.5 min, doubling, at most 4 h |
     /// | any other refusal, `disabled`, an assignment that cannot be used | 60 to 75 min, doubling, at most 4 h |
     ///

@@ -80,7 +80,10 @@ impl TransportErrorKind {
             Self::WrongCertificate => {
                 "Use the certificate of this device, or the registration ID that is its common name."
             }
-            Self::Proxy => "Check the proxy's address and credentials, and that it lets the device through.",
+            Self::Proxy => "Check the proxy's address, and that it reaches the service.",
+            Self::ProxyRefused => {
+                "Check the proxy's user name and password, and that it lets the device connect to this host and port."
+            }
             Self::AnswerTooLarge => "Look for what answers in the service's place: its own answers are not that large.",
             Self::AnswerBroken => "Check the network, and that the endpoint is that of a provisioning service.",
             Self::Unsupported => "Use a transport whose protocol has this operation, such as HTTPS.",

@@ -27,8 +27,11 @@ pub enum TransportErrorKind {
     CertificateRefused,
     /// The client certificate is that of another device. Final.
     WrongCertificate,
-    /// The proxy refused or could not be reached.
+    /// The proxy could not be reached, or could not reach the service.
     Proxy,
+    /// The proxy refused to connect the device to the service, or its user name and password. Final for the call; see
+    /// [`Error::retry_after`](crate::Error::retry_after).
+    ProxyRefused,
     /// The service refused the MQTT connection for another reason than the credentials: it is unavailable, for one.
     ConnectionRefused,
     /// The answer is larger than the transport takes.
@@ -45,7 +48,7 @@ impl TransportErrorKind {
     /// Whether the same request can succeed later. A registration tries again on what is transient.
     #[must_use]
     pub fn is_transient(self) -> bool {
-        !matches!(self, Self::Unsupported | Self::CertificateRefused | Self::WrongCertificate)
+        !matches!(self, Self::Unsupported | Self::CertificateRefused | Self::WrongCertificate | Self::ProxyRefused)
     }
 }
 
@@ -61,6 +64,7 @@ impl fmt::Display for TransportErrorKind {
             Self::CertificateRefused => "the server refused the client certificate, or demands one",
             Self::WrongCertificate => "the client certificate is that of another device",
             Self::Proxy => "the proxy failed",
+            Self::ProxyRefused => "the proxy refused the connection",
             Self::ConnectionRefused => "the service refused the MQTT connection",
             Self::AnswerTooLarge => "the answer is too large",
             Self::AnswerBroken => "the answer broke off or does not follow the protocol",

@@ -72,10 +72,15 @@ pub(super) fn judge(sent: Sent<'_>, answer: Result<&Response<'_>, TransportError
             let reason = WaitReason::Unanswered { kind: error.kind() };
             Outcome::TryAgain(error.into(), reason)
         }
-        Err(error) if error.kind() == TransportErrorKind::CertificateRefused => {
-            Outcome::Refused { error: Error::Transport(error), pace: Pace::Key }
-        }
-        Err(error) => Outcome::Final(Error::Transport(error)),
+        Err(error) => match error.kind() {
+            TransportErrorKind::CertificateRefused => {
+                Outcome::Refused { error: Error::Transport(error), pace: Pace::Key }
+            }
+            TransportErrorKind::ProxyRefused => {
+                Outcome::Refused { error: Error::Transport(error), pace: Pace::Minutes }
+            }
+            _ => Outcome::Final(Error::Transport(error)),
+        },
     }
 }
 

@@ -3,6 +3,7 @@
     dead_code,
     unreachable_pub,
     clippy::expect_used,
+    clippy::panic,
     clippy::unchecked_time_subtraction,
     clippy::unnecessary_wraps,
     reason = "each suite uses a part, a test may panic, and a script is made of results"
@@ -18,7 +19,7 @@ use azure_iot_dps::key::{Signer, SignerError};
 use azure_iot_dps::protocol::Response;
 use azure_iot_dps::registration::{Registration, RegistrationSettings, Session, Step};
 use azure_iot_dps::time::{Clock, Now, UnixTime};
-use azure_iot_dps::{Assignment, DeviceKey, Error, Event, IdScope, RegistrationId};
+use azure_iot_dps::{Assignment, DeviceKey, Error, Event, IdScope, RegistrationId, Transport};
 use sha2::{Digest, Sha256};
 
 pub const KEY: &str = "miuSB501eJKWtdSGawOlw0wbqw7z4flDPUIeAsCTiWs=";
@@ -165,6 +166,13 @@ pub fn step_with<'r>(
         registration.signed(signature);
     }
     registration.step(now)
+}
+
+/// The status of the answer to the first request of a registration.
+pub fn ask(transport: &mut dyn Transport, settings: &RegistrationSettings) -> Result<u16, TransportError> {
+    let mut registration = Registration::new(settings, AttestationKind::SymmetricKey);
+    let Ok(Step::Send(request)) = step(&mut registration, &key(), at(0)) else { panic!("the first step sends") };
+    transport.send(&request).map(|answer| answer.status())
 }
 
 /// All events that are pending.

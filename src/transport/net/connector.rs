@@ -170,14 +170,15 @@ impl Connector {
 
     /// Opens a tunnel. A proxy that cannot be reached is not mistaken for the service.
     fn open_through(&self, proxy: &Proxy, host: &str, port: u16, until: Instant) -> Result<Lower, TransportError> {
+        // The time may be up on the way to the service, and a clock that is wrong is the device's own fault.
         let blame = |error: TransportError| match error.kind() {
-            Kind::NameNotResolved | Kind::CannotConnect => error.with_kind(Kind::Proxy),
-            _ => error,
+            Kind::TimedOut | Kind::ClockNotSet => error,
+            _ => error.with_kind(Kind::Proxy),
         };
         let mut socket = self.open(proxy.host(), proxy.port(), until).map_err(blame)?;
         let mut lower = if proxy.is_https() {
-            let mut tls = self.tls(proxy.host())?;
-            tls.complete_io(&mut socket).map_err(explain_io)?;
+            let mut tls = self.tls(proxy.host()).map_err(blame)?;
+            tls.complete_io(&mut socket).map_err(|error| blame(explain_io(error)))?;
             Lower::Proxy(Box::new(StreamOwned::new(tls, socket)))
         } else {
             Lower::Direct(socket)

@@ -1,9 +1,11 @@
 //! Through which proxy to go.
 
 use alloc::boxed::Box;
+use alloc::format;
 use alloc::string::String;
 use core::fmt;
 
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use url::Url;
 
 use super::no_proxy::NoProxy;
@@ -18,14 +20,16 @@ pub struct Proxy {
     is_https: bool,
     host: Box<str>,
     port: u16,
-    /// User name and password.
-    credentials: Option<(Box<str>, Box<str>)>,
+    credentials: Option<Credentials>,
     exempt: NoProxy,
 }
 
 impl Proxy {
-    /// From a URL: `http://proxy.example:3128`, with a name and password `http://name:password@proxy.example:3128`,
-    /// which are percent-encoded if they hold `:`, `@` or the like. `https://` reaches the proxy itself through TLS.
+    /// Parses a URL: `http://proxy.example:3128`, with a user name and password `http://name:password@proxy.example:3128`.
+    ///
+    /// `https://` reaches the proxy itself through TLS. The last `@` ends the password and the first `:` the name, so all characters
+    /// may stand there as they are, but for a `%` before two hexadecimal digits: that is decoded. A name cannot hold a colon
+    /// (RFC 7617, section 2).
     ///
     /// # Errors
     ///
@@ -35,7 +39,15 @@ impl Proxy {
     }
 
     fn parse(url: &str, exempt: NoProxy) -> Result<Self, ProxyError> {
-        let url = Url::parse(url).map_err(|error| ProxyError::Url(Box::new(error)))?;
+        // A proxy has no path, so the last `@` ends the credentials, whatever they hold.
+        let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+        let (credentials, authority) = match rest.rsplit_once('@') {
+            Some((credentials, authority)) => (Credentials::parse(credentials)?, authority),
+            None => (None, rest),
+        };
+        let separator = if scheme.is_empty() { "" } else { "://" };
+        let bare = [scheme, separator, authority].concat();
+        let url = Url::parse(&bare).map_err(|error| ProxyError::Url(Box::new(error)))?;
         let is_https = match url.scheme() {
             "http" => false,
             "https" => true,
@@ -45,17 +57,16 @@ impl Proxy {
         if !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some() {
             return Err(ProxyError::Path);
         }
-        let credentials = match (url.username(), url.password()) {
-            ("", Some(_)) => return Err(ProxyError::Credentials),
-            ("", None) => None,
-            (name, password) => Some((decode(name)?, decode(password.unwrap_or_default())?)),
-        };
         let port = url.port_or_known_default().ok_or(ProxyError::Host)?;
         Ok(Self { is_https, host: host.into(), port, credentials, exempt })
     }
 
-    /// From the variables `HTTPS_PROXY` or else `ALL_PROXY`, in upper or lower case, minding `NO_PROXY`; `None` where neither
-    /// is set. A proxy without a scheme is an `http://` one.
+    /// Reads the variables `https_proxy` or else `all_proxy`, minding `no_proxy`; `None` where neither is set.
+    ///
+    /// As with curl, each may be written in capitals, which counts where the other is not set, and a proxy without a scheme is an
+    /// `http://` one. `no_proxy` lists, between commas or spaces, domains (with all below them), addresses and networks
+    /// (`192.168.0.0/16`) that are reached without the proxy; `*` is every host. A domain with a port, `example.net:8883`, counts
+    /// for that port alone, which curl does not know.
     ///
     /// Right for a tool that somebody starts, wrong for a device: there, a stray variable must not redirect a fleet.
     ///
@@ -65,15 +76,27 @@ impl Proxy {
     pub fn from_environment() -> Result<Option<Self>, ProxyError> {
         let variable =
             |names: &[&str]| names.iter().find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
-        let Some(text) = variable(&["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"]) else { return Ok(None) };
-        let url = if text.contains("://") { text } else { alloc::format!("http://{text}") };
-        let exempt = variable(&["NO_PROXY", "no_proxy"]).as_deref().map(NoProxy::parse).unwrap_or_default();
+        let Some(text) = variable(&["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"]) else { return Ok(None) };
+        let url = if text.contains("://") { text } else { format!("http://{text}") };
+        let exempt = variable(&["no_proxy", "NO_PROXY"]).as_deref().map(NoProxy::parse).unwrap_or_default();
         Self::parse(&url, exempt).map(Some)
     }
 
-    /// Whether connections to this host go through the proxy.
-    pub(super) fn is_for(&self, host: &str, port: u16) -> bool {
+    /// Whether connections to this host and port go through the proxy: they do unless `no_proxy` exempts them.
+    #[must_use]
+    pub fn is_for(&self, host: &str, port: u16) -> bool {
         !self.exempt.contains(host, port)
+    }
+
+    /// Returns the URL, to hand to another client, such as that of the hub. It is a secret if the proxy has a password.
+    #[must_use]
+    pub fn to_url(&self) -> String {
+        let scheme = if self.is_https { "https" } else { "http" };
+        let credentials = self.credentials.as_ref().map_or_else(String::new, |credentials| {
+            let encode = |text| utf8_percent_encode(text, NON_ALPHANUMERIC);
+            format!("{}:{}@", encode(&credentials.name), encode(&credentials.password))
+        });
+        format!("{scheme}://{credentials}{}:{}", self.host, self.port)
     }
 
     pub(super) fn is_https(&self) -> bool {
@@ -90,8 +113,26 @@ impl Proxy {
 
     /// User name and password as the scheme `Basic` has them (RFC 7617).
     pub(super) fn basic_credentials(&self) -> Option<String> {
-        let (name, password) = self.credentials.as_ref()?;
-        Some(base64_encode([name, ":", password].concat().as_bytes()))
+        let credentials = self.credentials.as_ref()?;
+        Some(base64_encode([&*credentials.name, ":", &*credentials.password].concat().as_bytes()))
+    }
+}
+
+/// What a proxy lets a device through for.
+#[derive(Clone)]
+struct Credentials {
+    name: Box<str>,
+    password: Box<str>,
+}
+
+impl Credentials {
+    fn parse(text: &str) -> Result<Option<Self>, ProxyError> {
+        if text.is_empty() {
+            return Ok(None);
+        }
+        let (name, password) = text.split_once(':').unwrap_or((text, ""));
+        let (name, password) = (decode(name)?, decode(password)?);
+        if name.contains(':') { Err(ProxyError::Credentials) } else { Ok(Some(Self { name, password })) }
     }
 }
 
@@ -122,7 +163,7 @@ pub enum ProxyError {
     /// A path, query or fragment, which means nothing to a proxy.
     #[error("the proxy's URL has a path, a query or a fragment")]
     Path,
-    /// The user name or the password is not percent-encoded UTF-8, or there is a password without a name.
+    /// The user name or the password is not percent-encoded UTF-8, or the name holds a colon.
     #[error("the proxy's user name and password are not valid")]
     Credentials,
 }
@@ -130,13 +171,43 @@ pub enum ProxyError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloc::format;
 
     #[test]
     fn a_proxy_keeps_its_credentials_to_itself() {
         let proxy = Proxy::new("http://ada:s%40cret@proxy.example:3128").expect("valid");
         assert_eq!(proxy.basic_credentials().as_deref(), Some("YWRhOnNAY3JldA=="));
         assert_eq!(format!("{proxy:?}"), "Proxy(proxy.example:3128)");
+    }
+
+    #[test]
+    fn a_proxys_name_and_password_hold_any_character_encoded_or_not() {
+        // What curl 7.88 sends; it refuses the ones that hold `@`, `/`, `#`, `?` or a space as they are.
+        for (credentials, expected) in [
+            ("u:p@s@s", "u:p@s@s"),
+            ("u:p/s#s?s", "u:p/s#s?s"),
+            ("u:p:ss", "u:p:ss"),
+            ("u:100%", "u:100%"),
+            ("u:p%41%2f%25", "u:pA/%"),
+            ("u:p s\\s", "u:p s\\s"),
+            ("u:p\u{e4}%c3%a4", "u:p\u{e4}\u{e4}"),
+            ("u", "u:"),
+            ("u:", "u:"),
+            (":p", ":p"),
+        ] {
+            let proxy = Proxy::new(&format!("http://{credentials}@proxy.example:3128")).expect(credentials);
+            assert_eq!(proxy.basic_credentials(), Some(base64_encode(expected.as_bytes())), "{credentials}");
+            assert_eq!((proxy.host(), proxy.port()), ("proxy.example", 3128));
+        }
+        // Every printable character, as it is and encoded.
+        for character in ' '..='~' {
+            for written in [format!("{character}"), format!("%{:02x}", u32::from(character))] {
+                let proxy = Proxy::new(&format!("http://u:x{written}.x@proxy.example")).expect(&written);
+                assert_eq!(proxy.basic_credentials(), Some(base64_encode(format!("u:x{character}.x").as_bytes())));
+                let again = Proxy::new(&proxy.to_url()).expect(&written);
+                assert_eq!((again.basic_credentials(), again.port()), (proxy.basic_credentials(), 80));
+            }
+        }
+        assert_eq!(Proxy::new("http://@proxy.example").expect("valid").basic_credentials(), None);
     }
 
     #[test]
@@ -152,9 +223,9 @@ mod tests {
             ("proxy s3cret", "Url"),
             ("socks5://s3cret@proxy.example", "Scheme"),
             ("http://s3cret:s3cret@", "Url"),
+            ("http://s3cret%3As3cret:s3cret@proxy.example", "Credentials"),
             ("http://proxy.example/s3cret", "Path"),
             ("http://proxy.example?s3cret", "Path"),
-            ("http://:s3cret@proxy.example", "Credentials"),
             ("http://ada:s3cret%ff@proxy.example", "Credentials"),
         ] {
             let error = format!("{:?}", Proxy::new(url).expect_err(url));

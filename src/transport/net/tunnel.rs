@@ -1,6 +1,7 @@
 //! A tunnel through an HTTP proxy. Source: RFC 9110, section 9.3.6 (`CONNECT`).
 
 use alloc::format;
+use alloc::string::String;
 use alloc::vec::Vec;
 use std::io::{self, Read, Write};
 
@@ -28,15 +29,31 @@ pub(super) fn open(
         io::ErrorKind::TimedOut => explain_io(error),
         _ => TransportError::new(Kind::Proxy).with_source(error),
     })?;
-    match status(&head) {
-        Some(200..=299) => Ok(()),
-        Some(status) => Err(refused(format!("the proxy answered {status}"))),
-        None => Err(refused("the proxy does not answer in HTTP".into())),
-    }
+    let (kind, why) = match status(&head) {
+        Some(200..=299) => return Ok(()),
+        Some(407) if !takes_basic(&head) => (
+            Kind::ProxyRefused,
+            "the proxy wants another authentication than Basic, the one that is supported (407)".into(),
+        ),
+        Some(407) if proxy.basic_credentials().is_some() => {
+            (Kind::ProxyRefused, "the proxy refuses the user name and password (407)".into())
+        }
+        Some(407) => (Kind::ProxyRefused, "the proxy wants a user name and password (407)".into()),
+        Some(status @ (300..=407 | 409..=428 | 430..=499)) => {
+            (Kind::ProxyRefused, format!("the proxy refuses to connect to {host}:{port} ({status})"))
+        }
+        Some(status) => (Kind::Proxy, format!("the proxy answered {status}")),
+        None => (Kind::Proxy, "the proxy does not answer in HTTP".into()),
+    };
+    Err(TransportError::new(kind).with_source(why))
 }
 
-fn refused(why: alloc::string::String) -> TransportError {
-    TransportError::new(Kind::Proxy).with_source(why)
+/// Whether the proxy names the scheme that we know, or none.
+fn takes_basic(head: &[u8]) -> bool {
+    let head = String::from_utf8_lossy(head).to_ascii_lowercase();
+    let mut asked = head.lines().filter_map(|line| line.strip_prefix("proxy-authenticate:")).peekable();
+    let is_basic = |scheme: &str| scheme.split_ascii_whitespace().next() == Some("basic");
+    asked.peek().is_none() || asked.any(|schemes| schemes.split(',').any(is_basic))
 }
 
 /// Reads as far as the empty line, and not one byte further: what follows is the service's.

@@ -1,0 +1,68 @@
+"""Holds the table of `NO_PROXY` cases against curl, whose rules it tells.
+
+    .ci/no_proxy.py          compares, and ends with 1 where a line differs, with 77 where there is no curl
+    .ci/no_proxy.py --write  writes the last column anew
+"""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+TABLE = Path(__file__).parent.parent / "tests/data/no_proxy.txt"
+SKIPPED = 77
+
+
+class Proxy:
+    """Takes connections, says no, and remembers the hosts that it was asked for, by the number in the user agent."""
+
+    def __init__(self):
+        self.listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+        self.port = self.listener.getsockname()[1]
+        self.asked = set()
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        while True:
+            client, _ = self.listener.accept()
+            with client:
+                head = client.recv(65536).decode(errors="replace")
+                self.asked.add(head.split("case/", 1)[1].split()[0])
+                client.sendall(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+
+
+def ask(proxy, number, no_proxy, host):
+    environment = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
+    environment |= {"https_proxy": f"http://127.0.0.1:{proxy.port}", "no_proxy": no_proxy}
+    command = ["curl", "--silent", "--connect-timeout", "2", "--user-agent", f"case/{number} ", f"https://{host}/"]
+    subprocess.run(command, env=environment, capture_output=True, timeout=30, check=False)
+    return "proxy" if str(number) in proxy.asked else "direct"
+
+
+def main():
+    if not shutil.which("curl"):
+        print("skipped: there is no curl")
+        sys.exit(SKIPPED)
+    lines = TABLE.read_text().splitlines()
+    cases = [(at, [cell.strip() for cell in line.split("|")]) for at, line in enumerate(lines) if not line.startswith("#")]
+    proxy = Proxy()
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda case: ask(proxy, case[0], *case[1][:2]), cases))
+    differing = 0
+    for (at, cells), answer in zip(cases, found):
+        if cells[2:] != [answer]:
+            differing += 1
+            print(f"NO_PROXY={cells[0]!r}, {cells[1]}: curl says {answer}")
+        lines[at] = f"{cells[0]} | {cells[1]} | {answer}"
+    if sys.argv[1:] == ["--write"]:
+        TABLE.write_text("\n".join(lines) + "\n")
+    else:
+        print(f"{len(cases)} cases, {differing} differ from curl")
+        sys.exit(bool(differing))
+
+
+main()

@@ -1,0 +1,127 @@
+//! Proxies, over HTTPS and over MQTT alike: what each answer of theirs means, and whom the error blames.
+#![cfg(all(feature = "https", feature = "mqtt"))]
+#![allow(clippy::expect_used, clippy::panic, reason = "a test may panic")]
+
+mod common;
+#[path = "common/peer.rs"]
+mod peer;
+#[path = "common/proxy.rs"]
+mod proxy;
+
+use std::error::Error as _;
+use std::net::TcpListener;
+use std::ops::ControlFlow;
+
+use azure_iot_dps::error::TransportErrorKind as Kind;
+use azure_iot_dps::{Error, HttpsTransport, MqttTransport, ProvisioningClient, Proxy, Roots, Transport};
+use common::{Virtual, ask, id, key, scope, seconds, settings};
+use peer::Peer;
+
+/// Both transports through this proxy.
+fn both(proxy: &Proxy, roots: &Roots) -> [(&'static str, Box<dyn Transport + Send>); 2] {
+    let (roots, proxy) = (|| roots.clone(), || proxy.clone());
+    [
+        ("HTTPS", Box::new(HttpsTransport::builder().roots(roots()).proxy(proxy()).build())),
+        ("MQTT", Box::new(MqttTransport::builder().roots(roots()).proxy(proxy()).build())),
+    ]
+}
+
+/// What a registration of 10 minutes through this proxy ends with, over each transport.
+fn failures(proxy: &Proxy, roots: &Roots) -> Vec<(&'static str, Error)> {
+    let register = |(name, transport)| {
+        let client = ProvisioningClient::builder(scope(), id("dev-01"), key());
+        let client = client.endpoint("localhost:1".parse().expect("valid")).deadline(seconds(600));
+        (name, client.build_with(transport, Virtual::default()).register().expect_err("no way through"))
+    };
+    both(proxy, roots).into_iter().map(register).collect()
+}
+
+fn at(port: u16, credentials: &str) -> Proxy {
+    Proxy::new(&format!("http://{credentials}127.0.0.1:{port}")).expect("valid")
+}
+
+fn cause(error: &Error) -> String {
+    let cause = error.source().and_then(|error| error.source().map(ToString::to_string));
+    cause.or_else(|| error.source().map(ToString::to_string)).unwrap_or_default()
+}
+
+#[test]
+fn what_a_proxy_refuses_ends_the_registration_at_once_with_a_sentence_and_a_time_to_come_back() {
+    let refused = "the proxy refuses to connect to localhost:1 (403)";
+    let basic = "Proxy-Authenticate: Negotiate\r\nProxy-Authenticate: NTLM, Basic realm=\"x\"\r\n";
+    for (status, headers, credentials, expected) in [
+        ("407 Proxy Authentication Required", "", "", "the proxy wants a user name and password (407)"),
+        ("407 Proxy Authentication Required", basic, "", "the proxy wants a user name and password (407)"),
+        (
+            "407 Proxy Authentication Required",
+            basic,
+            "ada:s3cret@",
+            "the proxy refuses the user name and password (407)",
+        ),
+        (
+            "407 Proxy Authentication Required",
+            "Proxy-Authenticate: Negotiate\r\n",
+            "ada:s3cret@",
+            "the proxy wants another authentication than Basic, the one that is supported (407)",
+        ),
+        ("403 Forbidden", "", "", refused),
+        ("405 Method Not Allowed", "", "", "the proxy refuses to connect to localhost:1 (405)"),
+        ("302 Found", "", "", "the proxy refuses to connect to localhost:1 (302)"),
+    ] {
+        let answer = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n{headers}\r\n");
+        let (port, log) = proxy::proxy(answer.leak());
+        for (number, (name, error)) in failures(&at(port, credentials), &Roots::default()).into_iter().enumerate() {
+            let Error::Transport(transport) = &error else { panic!("{name}, {status}: {error:?}") };
+            assert_eq!(transport.kind(), Kind::ProxyRefused, "{name}, {status}");
+            assert_eq!(cause(&error), expected, "{name}, {status}");
+            assert!(!error.is_transient() && error.retry_after() >= Some(seconds(60)), "{name}, {status}: {error:?}");
+            assert!(error.remedy().contains("proxy"), "{name}: {}", error.remedy());
+            assert!(!format!("{error:?}").contains("s3cret"), "{name}: {error:?}");
+            assert_eq!(log.lock().expect("not poisoned").len(), number + 1, "{name}, {status}: asked once");
+        }
+    }
+}
+
+#[test]
+fn what_a_proxy_may_be_able_to_do_later_is_tried_again_until_the_deadline() {
+    for status in
+        ["502 Bad Gateway", "503 Service Unavailable", "504 Gateway Timeout", "500 Unable to connect", "429 Slow"]
+    {
+        let answer = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n");
+        let (port, log) = proxy::proxy(answer.leak());
+        for (name, error) in failures(&at(port, ""), &Roots::default()) {
+            assert!(matches!(error, Error::DeadlineExceeded(_)), "{name}, {status}: {error:?}");
+            assert!(log.lock().expect("not poisoned").len() > 3, "{name}, {status}");
+            log.lock().expect("not poisoned").clear();
+        }
+    }
+}
+
+#[test]
+fn a_proxy_whose_certificate_is_not_trusted_is_blamed_and_not_the_service() {
+    let peer = Peer::new(|_, _| ControlFlow::Break(()));
+    let proxy = Proxy::new(&format!("https://localhost:{}", peer.port)).expect("valid");
+    for (name, mut transport) in both(&proxy, &Roots::default()) {
+        let error =
+            ask(&mut *transport, &settings().endpoint("localhost:1".parse().expect("valid"))).expect_err("not trusted");
+        assert_eq!(error.kind(), Kind::Proxy, "{name}: {error:?}");
+        assert!(format!("{error:?}").contains("UnknownIssuer"), "{name}: {error:?}");
+    }
+    for (name, mut transport) in both(&proxy, &peer.roots()) {
+        let error =
+            ask(&mut *transport, &settings().endpoint("localhost:1".parse().expect("valid"))).expect_err("no answer");
+        assert_eq!(error.kind(), Kind::Proxy, "{name}: {error:?}");
+    }
+}
+
+#[test]
+fn a_service_that_cannot_be_reached_is_not_blamed_on_a_proxy_that_was_not_used() {
+    let closed = TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr()).expect("an address").port();
+    for (name, mut transport) in
+        [("HTTPS", Box::new(HttpsTransport::new()) as Box<dyn Transport>), ("MQTT", Box::new(MqttTransport::new()))]
+    {
+        let error = ask(&mut *transport, &settings().endpoint(format!("localhost:{closed}").parse().expect("valid")))
+            .expect_err("nobody there");
+        assert_eq!(error.kind(), Kind::CannotConnect, "{name}");
+    }
+}
