@@ -82,7 +82,7 @@ fn boot(device: &Device, arguments: &Arguments) -> Result<()> {
         let time = assignment.time_at(clock.now()).unwrap_or(UnixTime::EPOCH);
         let mut credentials = HubCredentials::new(&assignment, device.key()?)?;
         // Here firmware would hand `credentials.mqtt(time)?` to its MQTT client; this sends one message over HTTPS.
-        let hub = Hub::new(&credentials, gateway, &device.roots);
+        let hub = Hub::new(&credentials, gateway, &device.roots, device.proxy.as_ref())?;
         watchdog.feed();
         let Err(refused) = hub.send(credentials.token(time)?, r#"{"boot":true}"#) else { break };
         // An MQTT client would call `connected` when its CONNACK came, and `lost` when the connection is.

@@ -205,7 +205,7 @@ impl Sender<'_> {
     fn connect(&self) -> Result<(HubCredentials<DeviceKey>, Hub)> {
         let credentials = HubCredentials::new(&self.assignment, self.device.key()?.clone())?;
         let gateway = self.arguments.hub_endpoint.as_ref().or(self.device.hub_endpoint.as_ref());
-        let hub = Hub::new(&credentials, gateway, &self.device.roots);
+        let hub = Hub::new(&credentials, gateway, &self.device.roots, self.device.proxy.as_ref())?;
         Ok((credentials, hub))
     }
 }

@@ -476,6 +476,9 @@ fn register_goes_through_the_environments_proxy_and_minimal_leaves_the_environme
     assert_eq!(run("register", &[("ALL_PROXY", &format!("127.0.0.1:{port}"))]).len(), 1);
     assert!(run("minimal", &[("HTTPS_PROXY", &url), ("ALL_PROXY", &url)]).is_empty());
     assert_eq!(asked_for(&sim)[0], 4);
+    // The connection to the hub obeys the same setting.
+    assert_eq!(run("send_telemetry", &[("HTTPS_PROXY", &url)]).len(), 2, "the service's and the hub's");
+    assert!(run("send_telemetry", &[("HTTPS_PROXY", &url), ("NO_PROXY", ".localhost")]).is_empty());
     let set: Vec<(&str, &str)> = set.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let ran = run_with("register", &[], &[&set[..], &[("HTTPS_PROXY", "ftp://ada:s3cret@proxy.example")]].concat(), "");
     assert!(ran.code == Some(1) && !ran.err.contains("s3cret"), "{ran:?}");

@@ -472,6 +472,15 @@ fn every_kind_of_failed_transport_is_tried_again() {
 }
 
 #[test]
+fn a_proxy_that_refuses_ends_the_registration_and_says_when_to_come_back() {
+    let first = drive(&settings(), [Err(TransportErrorKind::ProxyRefused)]);
+    assert_eq!(first.sent.len(), 1);
+    assert!(!first.error().is_transient(), "{:?}", first.error());
+    let wait = first.error().retry_after().expect("it says when");
+    assert!((seconds(60)..=seconds(120)).contains(&wait), "{wait:?}");
+}
+
+#[test]
 fn a_conflict_is_tried_again_a_few_times_and_then_final() {
     for status in [409, 412] {
         let run = drive(&settings(), [refused(status, u32::from(status) * 1000)]);

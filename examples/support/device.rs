@@ -69,6 +69,8 @@ pub struct Device {
     pub identity: Identity,
     /// The bundled certificate authorities, and those of a file.
     pub roots: Roots,
+    /// The environment's, for the service and the hub alike; none for a simulated service.
+    pub proxy: Option<Proxy>,
     /// The simulated hub, if this is a simulated device.
     pub hub_endpoint: Option<Endpoint>,
     /// Keeps a simulated service running.
@@ -111,6 +113,7 @@ impl DeviceArguments {
                 registration_id: registration_id.map_or(Ok(own_id), RegistrationId::new)?,
                 identity,
                 roots: roots()?,
+                proxy: Proxy::from_environment()?,
                 mqtt_endpoint: None,
                 hub_endpoint: None,
                 _service: None,
@@ -133,6 +136,7 @@ impl DeviceArguments {
             registration_id: RegistrationId::new(registration_id)?,
             identity: Identity::Key(DeviceKey::from_base64(&key)?),
             roots: roots()?,
+            proxy: Proxy::from_environment()?,
             mqtt_endpoint: None,
             hub_endpoint: None,
             _service: None,
@@ -154,9 +158,9 @@ impl Device {
         self.client_over(TransportKind::Https)
     }
 
-    /// A client for it and, unless the service is simulated, through the environment's proxy.
+    /// A client for it, over this transport.
     pub fn client_over(&self, transport: TransportKind) -> Result<ProvisioningClientBuilder> {
-        let proxy = if self.is_simulated() { None } else { Proxy::from_environment()? };
+        let proxy = self.proxy.clone();
         let (id_scope, registration_id) = (self.id_scope.clone(), self.registration_id.clone());
         let client = match &self.identity {
             Identity::Key(key) => ProvisioningClient::builder(id_scope, registration_id, key.clone()),
@@ -205,10 +209,6 @@ impl Device {
             Identity::Key(_) => None,
         }
     }
-
-    pub fn is_simulated(&self) -> bool {
-        self.hub_endpoint.is_some()
-    }
 }
 
 /// The bundled ones, and those of this file.
@@ -254,6 +254,7 @@ fn simulated_device() -> Result<Device> {
         identity: Identity::Key(sim.device_key(&registration_id).ok_or("the simulator has no key for the device")?),
         registration_id,
         roots: Roots::pem(server.ca_pem().as_bytes())?,
+        proxy: None,
         mqtt_endpoint: server.mqtt_endpoint(),
         hub_endpoint: Some(server.endpoint()),
         _service: Some(Box::new(server)),

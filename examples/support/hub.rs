@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use azure_iot_dps::hub::HubFailure;
 use azure_iot_dps::key::Signer;
-use azure_iot_dps::{Endpoint, HubCredentials, Roots, SasToken};
+use azure_iot_dps::{Endpoint, HubCredentials, Proxy, Roots, SasToken};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use ureq::http::{HeaderMap, HeaderValue};
 use ureq::tls::{Certificate, TlsConfig};
@@ -38,16 +38,26 @@ impl fmt::Display for Refused {
 }
 
 impl Hub {
-    /// The device's hub. With a gateway, the connection goes there, while token and path still name the hub.
-    pub fn new<S: Signer>(credentials: &HubCredentials<S>, gateway: Option<&Endpoint>, roots: &Roots) -> Self {
-        let authority = gateway.map_or_else(|| credentials.hub().to_string(), ToString::to_string);
+    /// The device's hub, reached as the service is. With a gateway, the connection goes there, while token and path still name
+    /// the hub.
+    pub fn new<S: Signer>(
+        credentials: &HubCredentials<S>,
+        gateway: Option<&Endpoint>,
+        roots: &Roots,
+        proxy: Option<&Proxy>,
+    ) -> Result<Self> {
+        let hub: Endpoint = credentials.hub().as_str().parse()?;
+        let endpoint = gateway.unwrap_or(&hub);
+        let proxy = proxy.filter(|proxy| proxy.is_for(endpoint.host().as_str(), endpoint.port().unwrap_or(443)));
+        let proxy = proxy.map(|proxy| ureq::Proxy::new(&proxy.to_url())).transpose()?;
         let device_id = utf8_percent_encode(credentials.device_id().as_str(), SEGMENT);
-        let url = format!("https://{authority}/devices/{device_id}/messages/events?api-version=2020-03-13");
+        let url = format!("https://{endpoint}/devices/{device_id}/messages/events?api-version=2020-03-13");
         let ring = Arc::new(rustls::crypto::ring::default_provider());
         let roots: Vec<_> = roots.certificates().map(|der| Certificate::from_der(der).to_owned()).collect();
         let tls = TlsConfig::builder().root_certs(roots.into()).unversioned_rustls_crypto_provider(ring);
-        let mut config = ureq::Agent::config_builder()
+        let config = ureq::Agent::config_builder()
             .tls_config(tls.build())
+            .proxy(proxy)
             .https_only(true)
             .max_redirects(0)
             .http_status_as_error(false)
@@ -55,10 +65,7 @@ impl Hub {
             .max_idle_age(Duration::from_secs(210))
             .timeout_resolve(Some(Duration::from_secs(10)))
             .timeout_global(Some(Duration::from_secs(60)));
-        if gateway.is_some_and(|gateway| gateway.host().as_str() == "localhost") {
-            config = config.proxy(None);
-        }
-        Self { agent: config.build().into(), url }
+        Ok(Self { agent: config.build().into(), url })
     }
 
     /// Sends one message, JSON, and waits until the hub has it.

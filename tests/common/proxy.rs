@@ -22,6 +22,9 @@ pub fn proxy(answer: &'static str) -> (u16, Arc<Mutex<Vec<String>>>) {
             let target = head.split(' ').nth(1).unwrap_or_default().to_owned();
             seen.lock().expect("not poisoned").push(head);
             let _ = client.write_all(answer.as_bytes());
+            if !answer.starts_with("HTTP/1.1 200") {
+                continue;
+            }
             let Ok(server) = TcpStream::connect(target.as_str()) else { continue };
             let copy =
                 |mut from: TcpStream, mut to: TcpStream| std::thread::spawn(move || std::io::copy(&mut from, &mut to));
