@@ -115,7 +115,10 @@ fn every_failure_of_a_transport_says_so_too_in_words_of_its_own() {
             panic!("{kind:?} and {other:?} say the same");
         }
     }
-    assert_eq!(KINDS.into_iter().filter(|kind| !kind.is_transient()).collect::<Vec<_>>(), [Kind::ProxyRefused, Kind::Unsupported]);
+    assert_eq!(
+        KINDS.into_iter().filter(|kind| !kind.is_transient()).collect::<Vec<_>>(),
+        [Kind::ProxyRefused, Kind::Unsupported]
+    );
 }
 
 #[test]

@@ -37,6 +37,8 @@ use core::time::Duration;
 pub use answer::{StillAssigning, UnexpectedAnswer};
 pub use deadline::{DeadlineExceeded, Failure};
 pub use early::TooEarly;
+#[cfg(feature = "mqtt-websocket")]
+pub(crate) use sanitize::sanitize;
 pub use service::{ClockFault, ServiceError, ServiceErrorKind};
 pub use store::StoreError;
 pub use support::SupportInfo;

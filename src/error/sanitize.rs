@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use crate::encoding::percent_decode;
 
 /// The service's words, safe to show: bounded, on one line, and without the signature that the device sent.
-pub(super) fn sanitize(text: &str, secret: &str) -> Box<str> {
+pub(crate) fn sanitize(text: &str, secret: &str) -> Box<str> {
     const MAX_READ: usize = 4096;
     const MAX_SHOWN: usize = 512;
     let line: String = text.chars().take(MAX_READ).map(|c| if c.is_control() { ' ' } else { c }).collect();

@@ -14,6 +14,8 @@ use core::fmt;
 
 #[cfg(feature = "https")]
 pub use https::{HttpsTransport, HttpsTransportBuilder};
+#[cfg(feature = "mqtt-websocket")]
+pub use mqtt::MqttRoute;
 #[cfg(feature = "mqtt")]
 pub use mqtt::{MqttTransport, MqttTransportBuilder};
 #[cfg(all(feature = "x509", any(feature = "https", feature = "mqtt")))]

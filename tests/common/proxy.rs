@@ -7,6 +7,11 @@ use std::sync::{Arc, Mutex};
 
 /// A proxy that answers `CONNECT` by `answer` and, where that says 200, opens the tunnel; what it was asked, and its port.
 pub fn proxy(answer: &'static str) -> (u16, Arc<Mutex<Vec<String>>>) {
+    proxy_that(move |_| answer)
+}
+
+/// The same with an answer for each target.
+pub fn proxy_that(answer: impl Fn(&str) -> &'static str + Send + 'static) -> (u16, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = listener.local_addr().expect("an address").port();
     let log = Arc::new(Mutex::new(Vec::new()));
@@ -21,6 +26,7 @@ pub fn proxy(answer: &'static str) -> (u16, Arc<Mutex<Vec<String>>>) {
             let head = String::from_utf8_lossy(&head).into_owned();
             let target = head.split(' ').nth(1).unwrap_or_default().to_owned();
             seen.lock().expect("not poisoned").push(head);
+            let answer = answer(&target);
             let _ = client.write_all(answer.as_bytes());
             if !answer.starts_with("HTTP/1.1 200") {
                 continue;

@@ -28,7 +28,7 @@ pub struct SimulatorServerBuilder {
 }
 
 impl Simulator {
-    /// Answers over TLS on `127.0.0.1`, over HTTPS at one free port and over MQTT at another.
+    /// Answers over TLS on `127.0.0.1`, over HTTPS (and MQTT in WebSocket) at one free port and over MQTT at another.
     ///
     /// The time is the system's then, not that of [`Simulator::clock`].
     ///
@@ -54,13 +54,14 @@ impl Simulator {
 }
 
 impl SimulatorServerBuilder {
-    /// Where to answer over HTTPS; port 0 picks a free one. Default `127.0.0.1`, port 0.
+    /// Where to answer over HTTPS, and over MQTT in WebSocket; port 0 picks a free one. Default `127.0.0.1`, port 0.
     #[must_use]
     pub fn address(self, address: SocketAddr) -> Self {
         Self { address, ..self }
     }
 
-    /// Where to answer over MQTT, for the service and for the hub; `None` not at all. Default `127.0.0.1`, port 0.
+    /// Where to answer over MQTT, for the service and for the hub; `None` over WebSocket alone, as behind a firewall. Default
+    /// `127.0.0.1`, port 0.
     #[must_use]
     pub fn mqtt_address(self, address: impl Into<Option<SocketAddr>>) -> Self {
         Self { mqtt: address.into(), ..self }

@@ -2,38 +2,55 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use std::sync::Mutex;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
+use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 
 use super::faulty_stream::{FaultyStream, FaultySwitch};
-use super::{Stopped, TlsStream, certificates};
+use super::{Channel, Server, Stopped, TlsStream, certificates, mqtt, websocket};
 use crate::simulator::front::http::{HttpAnswer, HttpRequest};
 use crate::simulator::handle::Simulator;
+use crate::simulator::lock::lock;
 use crate::simulator::state::Delivery;
 
 /// More than the service and the hub take, so that they can say so.
 const MAX_BODY: usize = 512 * 1024;
 
+/// What a connection goes on as.
+type Upgrade = Arc<Mutex<Option<OnUpgrade>>>;
+
 /// Serves a connection until the client or the server has had enough.
-pub(super) async fn serve(simulator: Simulator, stream: TlsStream, mut stopped: Stopped) {
+pub(super) async fn serve(server: Server, stream: TlsStream, mut stopped: Stopped) {
     let certificates: Arc<[Vec<u8>]> = certificates(&stream).into();
     let (stream, faults) = FaultyStream::around(stream);
-    let service =
-        service_fn(move |request| answer(simulator.clone(), Arc::clone(&certificates), faults.clone(), request));
+    let (simulator, upgrade) = (server.simulator.clone(), Upgrade::default());
+    let service = service_fn(|request| {
+        let upgrade = Arc::clone(&upgrade);
+        answer(simulator.clone(), Arc::clone(&certificates), faults.clone(), upgrade, request)
+    });
     // Without a limit for the next head: a client may be told to come back in a minute, on the same connection.
     let connection = http1::Builder::new().header_read_timeout(None).serve_connection(TokioIo::new(stream), service);
-    let mut connection = core::pin::pin!(connection);
+    let mut connection = core::pin::pin!(connection.with_upgrades());
     tokio::select! {
         _ = &mut connection => {}
         _ = stopped.changed() => {
             connection.as_mut().graceful_shutdown();
             let _ = connection.await;
+            return;
         }
+    }
+    let upgrade = lock(&upgrade).take();
+    if let Some(upgrade) = upgrade
+        && let Ok(stream) = upgrade.await
+    {
+        let channel = Channel::websocket(TokioIo::new(stream));
+        mqtt::serve(server, channel, certificates.to_vec(), stopped).await;
     }
 }
 
@@ -46,8 +63,16 @@ async fn answer(
     simulator: Simulator,
     certificates: Arc<[Vec<u8>]>,
     faults: FaultySwitch,
-    request: hyper::Request<Incoming>,
+    upgrade: Upgrade,
+    mut request: hyper::Request<Incoming>,
 ) -> Result<hyper::Response<Full<Bytes>>, ClosedOnPurpose> {
+    if websocket::is_asked_for(request.headers()) {
+        let answer = websocket::answer(request.method().as_str(), request.headers());
+        if answer.status == 101 {
+            *lock(&upgrade) = Some(hyper::upgrade::on(&mut request));
+        }
+        return Ok(response(answer));
+    }
     let (head, body) = request.into_parts();
     let Ok(body) = Limited::new(body, MAX_BODY).collect().await else {
         return Ok(response(HttpAnswer::empty(413)));

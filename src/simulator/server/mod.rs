@@ -2,11 +2,13 @@
 
 mod builder;
 mod certificates;
+mod channel;
 mod faulty_stream;
 mod http;
 mod mqtt;
 #[cfg(feature = "x509")]
 mod optional_certificate;
+mod websocket;
 
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -20,6 +22,7 @@ use std::io;
 use std::thread::JoinHandle;
 
 pub use builder::SimulatorServerBuilder;
+use channel::Channel;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -76,7 +79,8 @@ impl SimulatorServer {
         self.endpoint.clone()
     }
 
-    /// Where the service and the hub answer over MQTT; `None` if they do not.
+    /// Where the service and the hub answer over MQTT; `None` if they do so over WebSocket alone, at the port of
+    /// [`endpoint`](Self::endpoint).
     #[must_use]
     pub fn mqtt_endpoint(&self) -> Option<Endpoint> {
         self.mqtt_endpoint.clone()
@@ -179,8 +183,11 @@ impl Server {
             _ = stopped.changed() => return,
         };
         match protocol {
-            Protocol::Http => http::serve(self.simulator, stream, stopped).await,
-            Protocol::Mqtt => mqtt::serve(self.simulator, stream, self.alarm, stopped).await,
+            Protocol::Http => http::serve(self, stream, stopped).await,
+            Protocol::Mqtt => {
+                let certificates = certificates(&stream);
+                mqtt::serve(self, Channel::tls(stream), certificates, stopped).await;
+            }
         }
     }
 }

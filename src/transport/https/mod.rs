@@ -205,7 +205,9 @@ impl Transport for HttpsTransport {
 
 /// Chooses how an [`HttpsTransport`] reaches the service.
 #[derive(Debug, Default)]
-pub struct HttpsTransportBuilder(NetBuilder);
+pub struct HttpsTransportBuilder {
+    net: NetBuilder,
+}
 
 impl HttpsTransportBuilder {
     net_settings!();
@@ -214,7 +216,7 @@ impl HttpsTransportBuilder {
     #[must_use]
     pub fn build(self) -> HttpsTransport {
         HttpsTransport {
-            connector: self.0.build(),
+            connector: self.net.build(),
             agent: None,
             head: HeaderMap::new(),
             body: Vec::new(),

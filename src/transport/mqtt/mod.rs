@@ -6,8 +6,12 @@
 #[cfg(feature = "mqtt")]
 mod blocking;
 mod exchange;
+#[cfg(any(feature = "mqtt-websocket", feature = "simulator-server"))]
+pub(crate) mod frames;
 pub(crate) mod packet;
 
+#[cfg(feature = "mqtt-websocket")]
+pub use blocking::MqttRoute;
 #[cfg(feature = "mqtt")]
 pub use blocking::{MqttTransport, MqttTransportBuilder};
 pub use exchange::Exchange;

@@ -81,27 +81,30 @@ impl NetBuilder {
     }
 }
 
-/// The settings that the builders of all transports have in common, each around a [`NetBuilder`].
+/// The settings that the builders of all transports have in common, each of which has a [`NetBuilder`] in its field `net`.
 macro_rules! net_settings {
     () => {
         /// Whose certificates are trusted. Default `Roots::bundled`, without the feature `bundled-roots` `Roots::platform`.
         #[must_use]
-        pub fn roots(self, roots: $crate::transport::Roots) -> Self {
-            Self(self.0.roots(roots))
+        pub fn roots(mut self, roots: $crate::transport::Roots) -> Self {
+            self.net = self.net.roots(roots);
+            self
         }
 
         /// The certificate that proves the device's identity, for a client with
         /// [`Attestation::X509`](crate::attestation::Attestation::X509). It is presented to a server that asks for it. Default none.
         #[cfg(feature = "x509")]
         #[must_use]
-        pub fn certificate(self, certificate: impl Into<Option<$crate::attestation::ClientCertificate>>) -> Self {
-            Self(self.0.certificate(certificate.into()))
+        pub fn certificate(mut self, certificate: impl Into<Option<$crate::attestation::ClientCertificate>>) -> Self {
+            self.net = self.net.certificate(certificate.into());
+            self
         }
 
         /// Through which proxy to go. Default none, whatever the environment says.
         #[must_use]
-        pub fn proxy(self, proxy: impl Into<Option<$crate::transport::Proxy>>) -> Self {
-            Self(self.0.proxy(proxy.into()))
+        pub fn proxy(mut self, proxy: impl Into<Option<$crate::transport::Proxy>>) -> Self {
+            self.net = self.net.proxy(proxy.into());
+            self
         }
 
         /// How a host name and a port become addresses, which are tried in their order. Called on a thread of its own. An error, or
@@ -110,10 +113,11 @@ macro_rules! net_settings {
         /// A proxy looks names up by itself: then this is asked for the proxy alone.
         #[must_use]
         pub fn resolver(
-            self,
+            mut self,
             lookup: impl Fn(&str, u16) -> std::io::Result<alloc::vec::Vec<core::net::SocketAddr>> + Send + Sync + 'static,
         ) -> Self {
-            Self(self.0.resolver(lookup))
+            self.net = self.net.resolver(lookup);
+            self
         }
     };
 }

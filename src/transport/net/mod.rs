@@ -22,6 +22,8 @@ pub use pem::PemProblem;
 pub use proxy::{Proxy, ProxyError};
 pub use roots::{Roots, RootsError};
 pub(super) use stream::TlsStream;
+#[cfg(feature = "mqtt-websocket")]
+pub(super) use tunnel::read_head;
 
 use core::time::Duration;
 

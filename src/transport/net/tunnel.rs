@@ -56,13 +56,13 @@ fn takes_basic(head: &[u8]) -> bool {
     asked.peek().is_none() || asked.any(|schemes| schemes.split(',').any(is_basic))
 }
 
-/// Reads as far as the empty line, and not one byte further: what follows is the service's.
-fn read_head(stream: &mut impl Read) -> io::Result<Vec<u8>> {
+/// Reads as far as the empty line, and not one byte further: what follows belongs to whoever speaks next.
+pub(in crate::transport) fn read_head(stream: &mut impl Read) -> io::Result<Vec<u8>> {
     let mut head = Vec::new();
     let mut byte = [0];
     while !head.ends_with(b"\r\n\r\n") && !head.ends_with(b"\n\n") {
         if head.len() == MAX_HEAD {
-            return Err(io::Error::other("the head of the proxy's answer is too large"));
+            return Err(io::Error::other("the head of the answer is too large"));
         }
         stream.read_exact(&mut byte)?;
         head.extend(byte);

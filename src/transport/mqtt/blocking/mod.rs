@@ -1,21 +1,28 @@
 //! The transport that works out of the box: blocking, over TLS.
 
+mod channel;
+mod connection;
+#[cfg(feature = "mqtt-websocket")]
+mod route;
+#[cfg(feature = "mqtt-websocket")]
+mod websocket;
+
 use core::fmt;
-use core::time::Duration;
-use std::io::{Read, Write};
 use std::time::Instant;
+
+#[cfg(not(feature = "mqtt-websocket"))]
+use channel::Channel;
+use connection::Connection;
+#[cfg(feature = "mqtt-websocket")]
+pub use route::MqttRoute;
+#[cfg(feature = "mqtt-websocket")]
+use route::Router;
 
 use super::Exchange;
 use crate::error::TransportError;
 use crate::protocol::{Request, Response};
 use crate::transport::Transport;
-use crate::transport::net::{
-    Connector, NetBuilder, REQUEST_LIMIT, RootsHandle, ShutdownHandle, TlsStream, after, explain_io, is_hang_up,
-    net_settings,
-};
-
-/// How long a farewell may take.
-const FAREWELL_LIMIT: Duration = Duration::from_secs(1);
+use crate::transport::net::{Connector, NetBuilder, REQUEST_LIMIT, RootsHandle, ShutdownHandle, after, net_settings};
 
 /// Carries requests over MQTT 3.1.1, with TLS 1.2 or 1.3 by rustls, to port 8883.
 ///
@@ -44,6 +51,8 @@ const FAREWELL_LIMIT: Duration = Duration::from_secs(1);
 /// ```
 pub struct MqttTransport {
     connector: Connector,
+    #[cfg(feature = "mqtt-websocket")]
+    router: Router,
     connection: Option<Connection>,
     /// The times of its exchanges count from here.
     beginning: Instant,
@@ -91,15 +100,15 @@ impl MqttTransport {
             Some(connection) => (connection, true),
             None => (self.connect(request, until)?, false),
         };
-        let mut result = connection.run(self.beginning, until);
+        let mut result = connection.run(request, self.beginning, until);
         if let Err(broken) = &result
             && broken.is_hang_up
-            && (kept || connection.exchange.has_asked())
+            && (kept || connection.has_asked())
             && !self.connector.control.is_ended()
         {
             self.connector.forget_addresses();
             connection = self.connect(request, until)?;
-            result = connection.run(self.beginning, until);
+            result = connection.run(request, self.beginning, until);
         }
         let answer = result.map_err(|broken| broken.error)?;
         self.connection = Some(connection);
@@ -109,16 +118,18 @@ impl MqttTransport {
     /// The connection of an earlier request, if it can carry this one.
     fn kept(&mut self, request: &Request<'_>) -> Option<Connection> {
         let mut kept = self.connection.take()?;
-        let good = kept.generation == self.connector.control.generation();
-        let carries = good && kept.exchange.carries(request, self.beginning.elapsed());
-        (carries && kept.exchange.send(request).is_ok()).then_some(kept)
+        let generation = self.connector.control.generation();
+        kept.take(request, generation, self.beginning.elapsed()).then_some(kept)
     }
 
-    fn connect(&self, request: &Request<'_>, until: Instant) -> Result<Connection, TransportError> {
+    fn connect(&mut self, request: &Request<'_>, until: Instant) -> Result<Connection, TransportError> {
         let exchange = Exchange::new(request)?;
         let generation = self.connector.control.generation();
-        let stream = self.connector.connect(request.endpoint().host().as_str(), request.mqtt().port(), until)?;
-        Ok(Connection { stream, exchange, generation })
+        #[cfg(feature = "mqtt-websocket")]
+        let channel = self.router.open(&self.connector, request, until)?;
+        #[cfg(not(feature = "mqtt-websocket"))]
+        let channel = Channel::open_tls(&self.connector, request, until)?;
+        Ok(Connection::new(channel, exchange, generation))
     }
 }
 
@@ -148,83 +159,44 @@ impl Transport for MqttTransport {
     }
 }
 
-/// One connection to the service.
-struct Connection {
-    stream: TlsStream,
-    exchange: Exchange,
-    generation: u64,
-}
-
-/// Why a connection did not bring the answer.
-struct Broken {
-    error: TransportError,
-    /// The peer went away.
-    is_hang_up: bool,
-}
-
-impl From<TransportError> for Broken {
-    fn from(error: TransportError) -> Self {
-        Self { error, is_hang_up: false }
-    }
-}
-
-impl From<std::io::Error> for Broken {
-    fn from(error: std::io::Error) -> Self {
-        let is_hang_up = is_hang_up(&error);
-        Self { error: explain_io(error), is_hang_up }
-    }
-}
-
-impl Connection {
-    /// Writes and reads until the answer is there.
-    fn run(&mut self, beginning: Instant, until: Instant) -> Result<Response<'static>, Broken> {
-        self.stream.set_deadline(until);
-        let mut buffer = [0; 2048];
-        loop {
-            self.write(beginning)?;
-            if let Some(answer) = self.exchange.take_answer() {
-                return Ok(answer);
-            }
-            let length = self.stream.read(&mut buffer)?;
-            let read = buffer.get(..length).unwrap_or_default();
-            self.exchange.read(read).map_err(|error| Broken { error, is_hang_up: read.is_empty() })?;
-        }
-    }
-
-    fn write(&mut self, beginning: Instant) -> Result<(), std::io::Error> {
-        let length = self.exchange.output().len();
-        if length > 0 {
-            self.stream.write_all(self.exchange.output())?;
-            self.stream.flush()?;
-            self.exchange.written(length, beginning.elapsed());
-        }
-        Ok(())
-    }
-}
-
-/// Takes leave, so that the service need not wait for a device that is gone.
-impl Drop for Connection {
-    fn drop(&mut self) {
-        self.stream.set_deadline(after(FAREWELL_LIMIT));
-        self.exchange.disconnect();
-        // The peer may be gone already.
-        if self.write(Instant::now()).is_ok() {
-            self.stream.close();
-        }
-    }
-}
-
 /// Chooses how an [`MqttTransport`] reaches the service.
 #[derive(Debug, Default)]
-pub struct MqttTransportBuilder(NetBuilder);
+pub struct MqttTransportBuilder {
+    net: NetBuilder,
+    #[cfg(feature = "mqtt-websocket")]
+    router: Router,
+}
 
 impl MqttTransportBuilder {
     net_settings!();
 
+    /// How the service is reached. Default [`MqttRoute::Tls`].
+    #[cfg(feature = "mqtt-websocket")]
+    #[must_use]
+    pub fn route(mut self, route: MqttRoute) -> Self {
+        self.router.route = route;
+        self
+    }
+
+    /// The port for [`MqttRoute::WebSocket`]; the port of an endpoint is that of [`MqttRoute::Tls`]. Default 443.
+    #[cfg(feature = "mqtt-websocket")]
+    #[must_use]
+    pub fn websocket_port(mut self, port: u16) -> Self {
+        self.router.websocket_port = port;
+        self
+    }
+
     /// Creates the transport. Nothing is connected yet.
     #[must_use]
     pub fn build(self) -> MqttTransport {
-        let (connector, beginning) = (self.0.build(), Instant::now());
-        MqttTransport { connector, connection: None, beginning, troubled: false }
+        let (connector, beginning) = (self.net.build(), Instant::now());
+        MqttTransport {
+            connector,
+            #[cfg(feature = "mqtt-websocket")]
+            router: self.router,
+            connection: None,
+            beginning,
+            troubled: false,
+        }
     }
 }

@@ -1,0 +1,94 @@
+//! What carries MQTT's bytes.
+
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::time::timeout;
+
+use crate::transport::mqtt::frames::{self, Frames, Word};
+
+/// How long a client may take to read what it is sent.
+const WRITE_LIMIT: Duration = Duration::from_secs(30);
+/// A normal end.
+const NORMAL: u16 = 1000;
+
+/// A stream, in the frames of WebSocket or not.
+pub(super) struct Channel<S> {
+    stream: S,
+    frames: Option<Frames>,
+    buffer: Vec<u8>,
+    /// The answers to pings, which wait to be sent.
+    pongs: Vec<u8>,
+    /// What to send before the stream is closed.
+    farewell: Vec<u8>,
+    /// The client has closed the WebSocket, or does not know how to speak it.
+    is_over: bool,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Channel<S> {
+    pub(super) fn tls(stream: S) -> Self {
+        let buffer = alloc::vec![0; 4096];
+        Self { stream, frames: None, buffer, pongs: Vec::new(), farewell: Vec::new(), is_over: false }
+    }
+
+    pub(super) fn websocket(stream: S) -> Self {
+        Self { frames: Some(Frames::of_client()), farewell: frames::close(NORMAL, None), ..Self::tls(stream) }
+    }
+
+    /// What the client sent, which may be nothing; `None` where it is gone. Nothing is lost when this is cancelled.
+    pub(super) async fn read(&mut self) -> Option<Vec<u8>> {
+        if self.is_over {
+            return None;
+        }
+        let length = self.stream.read(&mut self.buffer).await.unwrap_or_default();
+        let bytes = self.buffer.get_mut(..length).filter(|bytes| !bytes.is_empty())?;
+        let Some(frames) = &mut self.frames else { return Some(bytes.to_vec()) };
+        let mut words = Vec::new();
+        let unframed = frames.unframe(bytes, &mut words);
+        for word in words {
+            match word {
+                Word::Ping(content) => self.pongs.extend(frames::pong(&content, None)),
+                Word::Close(close) => self.end(close.code.unwrap_or(NORMAL)),
+            }
+        }
+        let kept = unframed.unwrap_or_else(|broken| {
+            self.end(broken.code());
+            0
+        });
+        self.buffer.get(..kept).map(Vec::from)
+    }
+
+    fn end(&mut self, code: u16) {
+        self.is_over = true;
+        self.farewell = frames::close(code, None);
+    }
+
+    /// Answers the pings that have been read. Returns whether that could be sent, and so do the others.
+    pub(super) async fn answer_pings(&mut self) -> bool {
+        let pongs = core::mem::take(&mut self.pongs);
+        pongs.is_empty() || self.write(&pongs).await
+    }
+
+    pub(super) async fn send(&mut self, bytes: &[u8]) -> bool {
+        match &self.frames {
+            None => self.write(bytes).await,
+            Some(_) => self.write(&frames::binary(bytes, None)).await,
+        }
+    }
+
+    async fn write(&mut self, bytes: &[u8]) -> bool {
+        let write = async {
+            self.stream.write_all(bytes).await?;
+            self.stream.flush().await
+        };
+        matches!(timeout(WRITE_LIMIT, write).await, Ok(Ok(())))
+    }
+
+    pub(super) async fn close(mut self) {
+        let farewell = core::mem::take(&mut self.farewell);
+        if farewell.is_empty() || self.write(&farewell).await {
+            let _ = timeout(WRITE_LIMIT, self.stream.shutdown()).await;
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! Asking for WebSocket. Source: RFC 6455, section 4.2.
+
+use alloc::string::{String, ToString};
+
+use hyper::header::{
+    CONNECTION, HeaderMap, HeaderName, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
+};
+use tungstenite::handshake::derive_accept_key;
+
+use crate::simulator::front::http::HttpAnswer;
+
+const VERSION: &str = "13";
+
+/// Whether this asks for WebSocket, at whatever path.
+pub(super) fn is_asked_for(headers: &HeaderMap) -> bool {
+    list(headers, &UPGRADE).any(|protocol| protocol.eq_ignore_ascii_case("websocket"))
+}
+
+/// The answer: 101, or why not. No extension is taken.
+pub(super) fn answer(method: &str, headers: &HeaderMap) -> HttpAnswer {
+    let connection = list(headers, &CONNECTION).any(|option| option.eq_ignore_ascii_case("upgrade"));
+    let Some(key) = headers.get(SEC_WEBSOCKET_KEY).filter(|_| method == "GET" && connection) else {
+        return HttpAnswer::empty(400);
+    };
+    if headers.get(SEC_WEBSOCKET_VERSION).is_none_or(|version| version != VERSION) {
+        return HttpAnswer::empty(426).with_header("Sec-WebSocket-Version", VERSION.into());
+    }
+    // The C SDK spells it in capitals. `AMQPWSB10` is AMQP.
+    let Some(protocol) = list(headers, &SEC_WEBSOCKET_PROTOCOL).find(|it| matches!(it.as_str(), "mqtt" | "MQTT"))
+    else {
+        return HttpAnswer::empty(400);
+    };
+    HttpAnswer::empty(101)
+        .with_header("Connection", "Upgrade".into())
+        .with_header("Upgrade", "websocket".into())
+        .with_header("Sec-WebSocket-Accept", derive_accept_key(key.as_bytes()))
+        .with_header("Sec-WebSocket-Protocol", protocol)
+}
+
+/// What a header lists, over all its lines.
+fn list(headers: &HeaderMap, name: &HeaderName) -> impl Iterator<Item = String> {
+    let lines = headers.get_all(name).iter().filter_map(|line| line.to_str().ok());
+    lines.flat_map(|line| line.split(',')).map(|item| item.trim().to_string())
+}

@@ -1,0 +1,86 @@
+//! What carries MQTT's bytes.
+
+#[cfg(feature = "mqtt-websocket")]
+use alloc::string::String;
+use std::io::{self, Read, Write};
+use std::time::Instant;
+
+#[cfg(feature = "mqtt-websocket")]
+use super::websocket::WebSocket;
+use crate::error::TransportError;
+use crate::protocol::Request;
+use crate::transport::net::{Connector, TlsStream};
+
+/// MQTT's bytes, whatever carries them.
+pub(super) enum Channel {
+    Tls(TlsStream),
+    #[cfg(feature = "mqtt-websocket")]
+    WebSocket(WebSocket),
+}
+
+impl Channel {
+    /// Connects to the port of MQTT over TLS.
+    pub(super) fn open_tls(
+        connector: &Connector,
+        request: &Request<'_>,
+        until: Instant,
+    ) -> Result<Self, TransportError> {
+        connector.connect(request.endpoint().host().as_str(), request.mqtt().port(), until).map(Self::Tls)
+    }
+
+    /// Connects to this port and asks for WebSocket there.
+    #[cfg(feature = "mqtt-websocket")]
+    pub(super) fn open_websocket(
+        connector: &Connector,
+        request: &Request<'_>,
+        port: u16,
+        until: Instant,
+    ) -> Result<Self, TransportError> {
+        let host = request.endpoint().host();
+        let stream = connector.connect(host.as_str(), port, until)?;
+        WebSocket::open(stream, host, port).map(Self::WebSocket)
+    }
+
+    /// Sets when reading and writing fail with [`io::ErrorKind::TimedOut`].
+    pub(super) fn set_deadline(&mut self, until: Instant) {
+        match self {
+            Self::Tls(stream) => stream.set_deadline(until),
+            #[cfg(feature = "mqtt-websocket")]
+            Self::WebSocket(websocket) => websocket.stream().set_deadline(until),
+        }
+    }
+
+    pub(super) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Tls(stream) => stream.read(buffer),
+            #[cfg(feature = "mqtt-websocket")]
+            Self::WebSocket(websocket) => websocket.read(buffer),
+        }
+    }
+
+    pub(super) fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Tls(stream) => stream.write_all(bytes).and_then(|()| stream.flush()),
+            #[cfg(feature = "mqtt-websocket")]
+            Self::WebSocket(websocket) => websocket.send(bytes),
+        }
+    }
+
+    /// Tells the peer that nothing more comes, as far as that can be done at once.
+    pub(super) fn close(&mut self) {
+        match self {
+            Self::Tls(stream) => stream.close(),
+            #[cfg(feature = "mqtt-websocket")]
+            Self::WebSocket(websocket) => websocket.close(),
+        }
+    }
+
+    /// What the peer said before it left, without this signature.
+    #[cfg(feature = "mqtt-websocket")]
+    pub(super) fn last_word(&self, signature: &str) -> Option<String> {
+        match self {
+            Self::Tls(_) => None,
+            Self::WebSocket(websocket) => websocket.last_word(signature),
+        }
+    }
+}

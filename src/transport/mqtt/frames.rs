@@ -1,0 +1,285 @@
+//! The frames of WebSocket around MQTT, without I/O. Source: RFC 6455, section 5.
+//!
+//! MQTT's packets need not keep to the frames (MQTT 3.1.1, section 6), so messages are not put together: what they hold is one stream of
+//! bytes. The heads of the frames are tungstenite's. Its own reading and writing is not used, as it logs what each frame holds: the
+//! token, for one.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+use std::io::Cursor;
+
+use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
+use tungstenite::protocol::frame::{Frame, FrameHeader};
+
+/// The longest content of a control frame.
+const MAX_CONTROL: u64 = 125;
+
+/// A frame of binary content. What a client sends is masked.
+pub(crate) fn binary(content: &[u8], mask: Option<[u8; 4]>) -> Vec<u8> {
+    frame(OpCode::Data(Data::Binary), content, mask)
+}
+
+/// The answer to a ping.
+pub(crate) fn pong(content: &[u8], mask: Option<[u8; 4]>) -> Vec<u8> {
+    frame(OpCode::Control(Control::Pong), content, mask)
+}
+
+/// The last frame.
+pub(crate) fn close(code: u16, mask: Option<[u8; 4]>) -> Vec<u8> {
+    frame(OpCode::Control(Control::Close), &code.to_be_bytes(), mask)
+}
+
+fn frame(opcode: OpCode, content: &[u8], mask: Option<[u8; 4]>) -> Vec<u8> {
+    let header = FrameHeader { opcode, mask, ..FrameHeader::default() };
+    let mut bytes = Vec::new();
+    // Writing to memory does not fail.
+    let _ = Frame::from_payload(header, content.to_vec().into()).format(&mut bytes);
+    bytes
+}
+
+/// Takes frames apart.
+pub(crate) struct Frames {
+    /// Whether the peer masks what it sends: a client does, a server does not.
+    masked: bool,
+    /// A head that is not whole yet.
+    head: Vec<u8>,
+    frame: Option<Open>,
+    /// A message has begun that goes on in the next frame.
+    continues: bool,
+}
+
+/// A frame whose content is being read.
+struct Open {
+    opcode: OpCode,
+    left: u64,
+    /// Its first byte is for the next one.
+    mask: [u8; 4],
+    /// What a control frame holds.
+    control: Vec<u8>,
+}
+
+/// What the peer says about the connection itself.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Word {
+    /// It wants to have this back.
+    Ping(Vec<u8>),
+    /// It sends nothing more.
+    Close(Close),
+}
+
+/// Why the peer closes the connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Close {
+    /// Such as 1000, a normal end; `None` where it says nothing.
+    pub(crate) code: Option<u16>,
+    /// The peer's words, as they came.
+    pub(crate) reason: String,
+}
+
+/// What breaks the rules of WebSocket, or of MQTT over it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Misframed {
+    #[error("a text frame came in the place of a binary one")]
+    Text,
+    #[error("a frame came with an unknown opcode")]
+    Opcode,
+    #[error("a frame came masked that must not be, or not masked")]
+    Mask,
+    #[error("a frame came with an extension that was not agreed on")]
+    Extension,
+    #[error("a message went on that had not begun, or began before the last one was over")]
+    Order,
+    #[error("a control frame came in parts, or too long, or broken")]
+    Control,
+}
+
+impl Misframed {
+    /// The code to close the connection with. Source: RFC 6455, section 7.4.1.
+    pub(crate) fn code(self) -> u16 {
+        if self == Self::Text { 1003 } else { 1002 }
+    }
+}
+
+impl Frames {
+    /// Of a server.
+    pub(crate) fn of_server() -> Self {
+        Self { masked: false, head: Vec::new(), frame: None, continues: false }
+    }
+
+    /// Of a client.
+    #[cfg(feature = "simulator-server")]
+    pub(crate) fn of_client() -> Self {
+        Self { masked: true, ..Self::of_server() }
+    }
+
+    /// Leaves of these bytes what is MQTT's, at their beginning, and returns how much that is. What follows a [`Word::Close`] is not
+    /// looked at.
+    pub(crate) fn unframe(&mut self, bytes: &mut [u8], words: &mut Vec<Word>) -> Result<usize, Misframed> {
+        let mut kept = 0;
+        for at in 0..bytes.len() {
+            let Some(byte) = bytes.get(at).copied() else { break };
+            if let Some(content) = self.take(byte, words)?
+                && let Some(slot) = bytes.get_mut(kept)
+            {
+                *slot = content;
+                kept = kept.saturating_add(1);
+            }
+            if matches!(words.last(), Some(Word::Close(_))) {
+                break;
+            }
+        }
+        Ok(kept)
+    }
+
+    /// Takes one byte, and returns it unmasked if it is MQTT's.
+    fn take(&mut self, byte: u8, words: &mut Vec<Word>) -> Result<Option<u8>, Misframed> {
+        let Some(frame) = &mut self.frame else {
+            self.head.push(byte);
+            self.begin()?;
+            self.end(words)?;
+            return Ok(None);
+        };
+        let [mask, ..] = frame.mask;
+        frame.mask.rotate_left(1);
+        let content = byte ^ mask;
+        frame.left = frame.left.saturating_sub(1);
+        let is_data = matches!(frame.opcode, OpCode::Data(_));
+        if !is_data {
+            frame.control.push(content);
+        }
+        self.end(words)?;
+        Ok(is_data.then_some(content))
+    }
+
+    /// Opens a frame when its head is whole.
+    fn begin(&mut self) -> Result<(), Misframed> {
+        // All that the head can be refused for is its opcode.
+        let parsed = FrameHeader::parse(&mut Cursor::new(&*self.head)).map_err(|_| Misframed::Opcode)?;
+        let Some((header, left)) = parsed else { return Ok(()) };
+        self.head.clear();
+        if header.rsv1 || header.rsv2 || header.rsv3 {
+            return Err(Misframed::Extension);
+        }
+        if header.mask.is_some() != self.masked {
+            return Err(Misframed::Mask);
+        }
+        match header.opcode {
+            OpCode::Control(_) if !header.is_final || left > MAX_CONTROL => return Err(Misframed::Control),
+            OpCode::Control(_) => {}
+            OpCode::Data(Data::Text) => return Err(Misframed::Text),
+            OpCode::Data(data) => {
+                if self.continues != (data == Data::Continue) {
+                    return Err(Misframed::Order);
+                }
+                self.continues = !header.is_final;
+            }
+        }
+        let mask = header.mask.unwrap_or_default();
+        self.frame = Some(Open { opcode: header.opcode, left, mask, control: Vec::new() });
+        Ok(())
+    }
+
+    /// Leaves a frame that is whole.
+    fn end(&mut self, words: &mut Vec<Word>) -> Result<(), Misframed> {
+        let Some(frame) = self.frame.take_if(|frame| frame.left == 0) else { return Ok(()) };
+        match frame.opcode {
+            OpCode::Control(Control::Ping) => words.push(Word::Ping(frame.control)),
+            OpCode::Control(Control::Close) => words.push(Word::Close(Close::parse(&frame.control)?)),
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+impl Close {
+    fn parse(content: &[u8]) -> Result<Self, Misframed> {
+        let (code, reason) = match content.split_first_chunk() {
+            Some((code, reason)) => (Some(u16::from_be_bytes(*code)), reason),
+            None if content.is_empty() => (None, content),
+            None => return Err(Misframed::Control),
+        };
+        Ok(Self { code, reason: String::from_utf8_lossy(reason).into_owned() })
+    }
+}
+
+impl fmt::Debug for Frames {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Frames").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is left of these bytes, taken in parts of this length.
+    fn unframe(mut frames: Frames, bytes: &[u8], part: usize) -> Result<(Vec<u8>, Vec<Word>), Misframed> {
+        let (mut content, mut words) = (Vec::new(), Vec::new());
+        for part in bytes.chunks(part) {
+            let mut part = part.to_vec();
+            let kept = frames.unframe(&mut part, &mut words)?;
+            content.extend(&part[..kept]);
+        }
+        Ok((content, words))
+    }
+
+    #[test]
+    fn what_is_framed_comes_out_again_however_it_is_cut() {
+        for length in [0, 1, 125, 126, 65_535, 65_536] {
+            let sent: Vec<u8> = (0..length).map(|at| u8::try_from(at % 251).expect("small")).collect();
+            let mut bytes = binary(&sent, Some([1, 2, 3, 4]));
+            bytes.extend(pong(b"x", Some([5, 6, 7, 8])));
+            bytes.extend(binary(b"more", Some([9; 4])));
+            for part in [1, 2, 7, 1000, bytes.len()] {
+                #[cfg(feature = "simulator-server")]
+                let frames = Frames::of_client();
+                #[cfg(not(feature = "simulator-server"))]
+                let frames = Frames { masked: true, ..Frames::of_server() };
+                let (content, words) = unframe(frames, &bytes, part).expect("framed");
+                assert!(content == [&*sent, b"more"].concat() && words.is_empty(), "{length} in parts of {part}");
+            }
+        }
+    }
+
+    #[test]
+    fn messages_in_many_frames_are_one_stream_with_pings_in_between() {
+        let bytes = [0x02, 1, b'a', 0x89, 2, b'p', b'q', 0x00, 0, 0x00, 1, b'b', 0x80, 1, b'c', 0x82, 1, b'd', 0x89, 0];
+        let (content, words) = unframe(Frames::of_server(), &bytes, 1).expect("framed");
+        assert_eq!(content, b"abcd");
+        assert_eq!(words, [Word::Ping(b"pq".to_vec()), Word::Ping(Vec::new())]);
+    }
+
+    #[test]
+    fn a_close_frame_tells_its_code_and_reason_and_is_the_last() {
+        for (bytes, code, reason) in [
+            (&[0x88, 0][..], None, ""),
+            (&[0x88, 2, 0x03, 0xe8], Some(1000), ""),
+            (&[0x88, 5, 0x03, 0xf0, b'n', b'o', 0xff], Some(1008), "no\u{fffd}"),
+        ] {
+            let bytes = [&[0x82, 1, b'a'], bytes, &[0x81, 1, b'!']].concat();
+            let (content, words) = unframe(Frames::of_server(), &bytes, bytes.len()).expect("framed");
+            assert_eq!(content, b"a");
+            assert_eq!(words, [Word::Close(Close { code, reason: reason.into() })]);
+        }
+    }
+
+    #[test]
+    fn what_breaks_the_rules_is_refused() {
+        for (bytes, expected) in [
+            (&[0x81, 1, b'a'][..], Misframed::Text),
+            (&[0x83, 0], Misframed::Opcode),
+            (&[0x8b, 0], Misframed::Opcode),
+            (&[0x82, 0x81, 0, 0, 0, 0, b'a'], Misframed::Mask),
+            (&[0xc2, 1, b'a'], Misframed::Extension),
+            (&[0x92, 1, b'a'], Misframed::Extension),
+            (&[0x80, 1, b'a'], Misframed::Order),
+            (&[0x02, 1, b'a', 0x82, 1, b'b'], Misframed::Order),
+            (&[0x09, 0], Misframed::Control),
+            (&[0x89, 126, 0, 126], Misframed::Control),
+            (&[0x88, 1, 3], Misframed::Control),
+        ] {
+            assert_eq!(unframe(Frames::of_server(), bytes, 1).expect_err("refused"), expected, "{bytes:02x?}");
+        }
+    }
+}
