@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use support::Result;
-use support::device::{DeviceArguments, TransportKind};
+use support::device::{DeviceArguments, TransportArguments};
 use support::progress::{show_events, show_wait};
 use support::report::{as_json, as_words};
 
@@ -24,9 +24,8 @@ use support::report::{as_json, as_words};
 struct Arguments {
     #[command(flatten)]
     device: DeviceArguments,
-    /// What carries the requests; mqtt needs `--features mqtt`
-    #[arg(long, value_enum, default_value_t)]
-    transport: TransportKind,
+    #[command(flatten)]
+    transport: TransportArguments,
     /// What to tell a custom allocation policy
     #[arg(long, value_name = "JSON")]
     payload: Option<String>,
@@ -44,9 +43,9 @@ fn main() -> ExitCode {
 
 fn provision(arguments: &Arguments) -> Result<String> {
     let device = arguments.device.device()?;
-    eprintln!("{} registers at {}", device.registration_id, device.endpoint_over(arguments.transport));
+    eprintln!("{} registers at {}", device.registration_id, device.endpoint_over(&arguments.transport));
     let mut client = device
-        .client_over(arguments.transport)?
+        .client_over(&arguments.transport)?
         .deadline(Duration::from_secs(arguments.deadline))
         .observer(show_events())
         .wait(show_wait);

@@ -43,12 +43,28 @@ pub struct DeviceArguments {
     ca_cert: Option<PathBuf>,
 }
 
-/// What carries the requests.
+/// How the service is reached.
+#[derive(Args, Default)]
+pub struct TransportArguments {
+    /// What carries the requests
+    #[arg(long = "transport", value_enum, default_value_t)]
+    kind: TransportKind,
+    /// The port for MQTT over WebSocket [default: 443, or a simulated service's]
+    #[arg(long, value_name = "PORT")]
+    websocket_port: Option<u16>,
+}
+
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum TransportKind {
+enum TransportKind {
+    /// HTTP over TLS, to port 443
     #[default]
     Https,
+    /// MQTT over TLS, to port 8883; needs `--features mqtt`
     Mqtt,
+    /// MQTT over WebSocket, to port 443; needs `--features mqtt-websocket`
+    MqttWs,
+    /// MQTT over TLS and, where that cannot be reached, over WebSocket; needs `--features mqtt-websocket`
+    MqttAuto,
 }
 
 /// What a device proves itself with.
@@ -64,6 +80,8 @@ pub struct Device {
     pub endpoint: Endpoint,
     /// Where it answers over MQTT, if that is elsewhere.
     mqtt_endpoint: Option<Endpoint>,
+    /// Where it takes WebSocket, if that is not 443.
+    websocket_port: Option<u16>,
     pub id_scope: IdScope,
     pub registration_id: RegistrationId,
     pub identity: Identity,
@@ -115,6 +133,7 @@ impl DeviceArguments {
                 roots: roots()?,
                 proxy: Proxy::from_environment()?,
                 mqtt_endpoint: None,
+                websocket_port: None,
                 hub_endpoint: None,
                 _service: None,
             });
@@ -138,6 +157,7 @@ impl DeviceArguments {
             roots: roots()?,
             proxy: Proxy::from_environment()?,
             mqtt_endpoint: None,
+            websocket_port: None,
             hub_endpoint: None,
             _service: None,
         })
@@ -146,21 +166,20 @@ impl DeviceArguments {
 
 impl Device {
     /// Where the service answers over this transport.
-    pub fn endpoint_over(&self, transport: TransportKind) -> &Endpoint {
-        match (transport, &self.mqtt_endpoint) {
-            (TransportKind::Mqtt, Some(endpoint)) => endpoint,
+    pub fn endpoint_over(&self, transport: &TransportArguments) -> &Endpoint {
+        match (transport.kind, &self.mqtt_endpoint) {
+            (TransportKind::Mqtt | TransportKind::MqttAuto, Some(endpoint)) => endpoint,
             _ => &self.endpoint,
         }
     }
 
     /// A client for it, over HTTPS.
     pub fn client(&self) -> Result<ProvisioningClientBuilder> {
-        self.client_over(TransportKind::Https)
+        self.client_over(&TransportArguments::default())
     }
 
     /// A client for it, over this transport.
-    pub fn client_over(&self, transport: TransportKind) -> Result<ProvisioningClientBuilder> {
-        let proxy = self.proxy.clone();
+    pub fn client_over(&self, transport: &TransportArguments) -> Result<ProvisioningClientBuilder> {
         let (id_scope, registration_id) = (self.id_scope.clone(), self.registration_id.clone());
         let client = match &self.identity {
             Identity::Key(key) => ProvisioningClient::builder(id_scope, registration_id, key.clone()),
@@ -171,25 +190,45 @@ impl Device {
             }
         };
         let client = client.endpoint(self.endpoint_over(transport).clone());
-        let roots = self.roots.clone();
-        match transport {
-            TransportKind::Https => {
-                let builder = HttpsTransport::builder().roots(roots).proxy(proxy);
-                #[cfg(feature = "x509")]
-                let builder = builder.certificate(self.certificate().cloned());
-                Ok(client.transport(builder.build()))
-            }
-            #[cfg(feature = "mqtt")]
-            TransportKind::Mqtt => {
-                use azure_iot_dps::MqttTransport;
-                let builder = MqttTransport::builder().roots(roots).proxy(proxy);
-                #[cfg(feature = "x509")]
-                let builder = builder.certificate(self.certificate().cloned());
-                Ok(client.transport(builder.build()))
-            }
-            #[cfg(not(feature = "mqtt"))]
-            TransportKind::Mqtt => Err("--transport mqtt: this program was built without `--features mqtt`".into()),
+        if transport.kind != TransportKind::Https {
+            return self.over_mqtt(client, transport);
         }
+        let builder = HttpsTransport::builder().roots(self.roots.clone()).proxy(self.proxy.clone());
+        #[cfg(feature = "x509")]
+        let builder = builder.certificate(self.certificate().cloned());
+        Ok(client.transport(builder.build()))
+    }
+
+    #[cfg(feature = "mqtt")]
+    fn over_mqtt(
+        &self,
+        client: ProvisioningClientBuilder,
+        transport: &TransportArguments,
+    ) -> Result<ProvisioningClientBuilder> {
+        let builder = azure_iot_dps::MqttTransport::builder().roots(self.roots.clone()).proxy(self.proxy.clone());
+        #[cfg(feature = "x509")]
+        let builder = builder.certificate(self.certificate().cloned());
+        #[cfg(feature = "mqtt-websocket")]
+        let builder = {
+            use azure_iot_dps::transport::MqttRoute;
+            let route = match transport.kind {
+                TransportKind::MqttWs => MqttRoute::WebSocket,
+                TransportKind::MqttAuto => MqttRoute::Auto,
+                _ => MqttRoute::Tls,
+            };
+            builder.route(route).websocket_port(transport.websocket_port.or(self.websocket_port).unwrap_or(443))
+        };
+        #[cfg(not(feature = "mqtt-websocket"))]
+        if transport.kind != TransportKind::Mqtt {
+            return Err("this transport: the program was built without `--features mqtt-websocket`".into());
+        }
+        Ok(client.transport(builder.build()))
+    }
+
+    #[cfg(not(feature = "mqtt"))]
+    #[allow(clippy::unused_self, reason = "with MQTT there is a use")]
+    fn over_mqtt(&self, _: ProvisioningClientBuilder, _: &TransportArguments) -> Result<ProvisioningClientBuilder> {
+        Err("this transport: the program was built without `--features mqtt` or `mqtt-websocket`".into())
     }
 
     /// The device's key, for an example that needs one.
@@ -256,6 +295,7 @@ fn simulated_device() -> Result<Device> {
         roots: Roots::pem(server.ca_pem().as_bytes())?,
         proxy: None,
         mqtt_endpoint: server.mqtt_endpoint(),
+        websocket_port: server.endpoint().port(),
         hub_endpoint: Some(server.endpoint()),
         _service: Some(Box::new(server)),
     })
