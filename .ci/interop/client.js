@@ -1,25 +1,33 @@
-// The tutorial's last steps with the official Node client, over MQTT or HTTP: register, then one message to the hub.
+// The tutorial's last steps with the official Node client, over MQTT, WebSocket or HTTP: register, then one message to the hub.
 //
-// Arguments: `mqtt` or `http`, registration ID, key, a payload as JSON or nothing, and in the place of the key, files with a certificate
-// chain and its private key. Prints one line of JSON. The certificate authority comes from the variable NODE_EXTRA_CA_CERTS. The client has no setting for its ports: MQTT's is 8883, and what goes to
-// port 443 of localhost is led to the port of the variable HTTPS_PORT here.
+// Arguments: `mqtt`, `websocket` or `http`, registration ID, key, a payload as JSON or nothing, and in the place of the key, files with
+// a certificate chain and its private key. Prints one line of JSON. The certificate authority comes from the variable
+// NODE_EXTRA_CA_CERTS. The client has no setting for its ports: MQTT's is 8883, and what goes to port 443 of localhost is led to the
+// port of the variable HTTPS_PORT here.
 'use strict';
 
 const https = require('https');
-const request = https.request;
-https.request = (options, ...rest) => {
-    if (options.hostname === 'localhost' || options.host === 'localhost') {
-        options = { ...options, port: process.env.HTTPS_PORT };
-    }
-    return request(options, ...rest);
-};
+for (const name of ['request', 'get']) {
+    const original = https[name];
+    https[name] = (options, ...rest) => {
+        if (options.hostname === 'localhost' || options.host === 'localhost') {
+            options = { ...options, port: process.env.HTTPS_PORT };
+        }
+        return original(options, ...rest);
+    };
+}
 
 const [protocol, registrationId, key, payload, chainFile, keyFile] = process.argv.slice(2);
 const Provisioning = {
     mqtt: require('azure-iot-provisioning-device-mqtt').Mqtt,
+    websocket: require('azure-iot-provisioning-device-mqtt').MqttWs,
     http: require('azure-iot-provisioning-device-http').Http,
 }[protocol];
-const Hub = { mqtt: require('azure-iot-device-mqtt').Mqtt, http: require('azure-iot-device-http').Http }[protocol];
+const Hub = {
+    mqtt: require('azure-iot-device-mqtt').Mqtt,
+    websocket: require('azure-iot-device-mqtt').MqttWs,
+    http: require('azure-iot-device-http').Http,
+}[protocol];
 const { ProvisioningDeviceClient } = require('azure-iot-provisioning-device');
 const { SymmetricKeySecurityClient } = require('azure-iot-security-symmetric-key');
 const { X509Security } = require('azure-iot-security-x509');

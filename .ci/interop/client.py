@@ -1,16 +1,30 @@
 """The tutorial's last steps with the official Python client, over MQTT: register, then ten messages to the hub.
 
-Arguments: registration ID, key, a payload as JSON or nothing, and in the place of the key, files with a certificate chain and its private
-key. Prints one line of JSON. The certificate authority comes from the variable SSL_CERT_FILE, which Python's TLS reads; the client has no setting for the port, which is 8883.
+Arguments: `mqtt` or `websocket`, registration ID, key, a payload as JSON or nothing, and in the place of the key, files with a certificate
+chain and its private key. Prints one line of JSON. The certificate authority comes from the variable SSL_CERT_FILE, which Python's TLS
+reads. The client has no setting for its ports: MQTT's is 8883, and what goes to port 443 is led to that of the variable HTTPS_PORT here.
 """
 
 import json
+import os
+import socket
 import sys
 
 from azure.iot.device import X509, IoTHubDeviceClient, ProvisioningDeviceClient
 
-registration_id, key, payload, *files = sys.argv[1:]
+connect = socket.create_connection
+
+
+def create_connection(address, *rest, **more):
+    host, port = address
+    return connect((host, int(os.environ["HTTPS_PORT"]) if port == 443 else port), *rest, **more)
+
+
+socket.create_connection = create_connection
+
+protocol, registration_id, key, payload, *files = sys.argv[1:]
 names = {"provisioning_host": "localhost", "registration_id": registration_id, "id_scope": "0ne00002193"}
+names["websockets"] = protocol == "websocket"
 x509 = X509(*files) if files else None
 if x509:
     client = ProvisioningDeviceClient.create_from_x509_certificate(**names, x509=x509)
@@ -26,7 +40,7 @@ except Exception as error:  # Its classes are the client's own business: the wor
 
 state = result.registration_state
 if result.status == "assigned":
-    names = {"hostname": state.assigned_hub, "device_id": state.device_id}
+    names = {"hostname": state.assigned_hub, "device_id": state.device_id, "websockets": protocol == "websocket"}
     if x509:
         hub = IoTHubDeviceClient.create_from_x509_certificate(**names, x509=x509)
     else:

@@ -33,12 +33,13 @@ CASES = {
     "certificate": {"certificate": "chain"},
     "no intermediate": {"certificate": "leaf", "error": "401"},
 }
+# It does not tell the error code of a registration that failed.
+IN_PYTHON = {"messages": 10, "errors": {"failed": "a failed registration status"}}
 CLIENTS = {
-    # It does not tell the error code of a registration that failed.
-    "Python, MQTT": {
-        "command": [PYTHON, HERE / "client.py"], "messages": 10, "errors": {"failed": "a failed registration status"},
-    },
+    "Python, MQTT": {"command": [PYTHON, HERE / "client.py", "mqtt"], **IN_PYTHON},
+    "Python, WebSocket": {"command": [PYTHON, HERE / "client.py", "websocket"], **IN_PYTHON},
     "Node, MQTT": {"command": ["node", HERE / "client.js", "mqtt"], "messages": 1},
+    "Node, WebSocket": {"command": ["node", HERE / "client.js", "websocket"], "messages": 1},
     # It leaves what is throttled to its caller.
     "Node, HTTP": {"command": ["node", HERE / "client.js", "http"], "messages": 1, "errors": {"429": "ThrottlingError"}},
 }
@@ -157,12 +158,12 @@ def main():
     simulator, problems = Simulator(), []
     try:
         width = max(map(len, CASES)) + 2
-        print("".ljust(width) + "".join(client.ljust(15) for client in CLIENTS))
+        print("".ljust(width) + "".join(client.ljust(19) for client in CLIENTS))
         for case in CASES:
             print(case.ljust(width), end="", flush=True)
             for client in CLIENTS:
                 problem = run(simulator, client, case)
-                print(("wrong" if problem else "right").ljust(15), end="", flush=True)
+                print(("wrong" if problem else "right").ljust(19), end="", flush=True)
                 problems += [f"{client}, {case}: {problem}"] if problem else []
             print()
     finally:
