@@ -23,7 +23,7 @@ use support::{Result, print};
 /// and one device's key derived from it.
 #[derive(Parser)]
 struct Arguments {
-    /// Where to listen; port 0 picks a free one
+    /// Where to listen, for HTTPS and for MQTT in WebSocket; port 0 picks a free one
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8443")]
     listen: SocketAddr,
     /// Where to listen for MQTT, for the service and the hub; port 0 picks a free one [default: 127.0.0.1:8883, unless another program
@@ -168,7 +168,9 @@ fn start(sim: &Simulator, arguments: &Arguments) -> Result<SimulatorServer> {
     let without_mqtt = builder.clone().mqtt_address(None);
     match builder.start() {
         Err(ServeError::Listen { address, source }) if address == MQTT && arguments.mqtt_listen.is_none() => {
-            eprintln!("no MQTT: {MQTT} cannot be listened on ({source}); --mqtt-listen takes another address");
+            eprintln!(
+                "no MQTT but through WebSocket: {MQTT} cannot be listened on ({source}); --mqtt-listen takes another address"
+            );
             Ok(without_mqtt.start()?)
         }
         Err(error @ ServeError::NotLoopback { .. }) => {

@@ -65,7 +65,7 @@ impl<'a> Device<'a> {
         let key = self.sim.device_key(&id("dev-01")).expect("an enrollment");
         let mut credentials = HubCredentials::new(assignment, key).expect("one key");
         let roots = Roots::pem(self.server.ca_pem().as_bytes()).expect("PEM");
-        let hub = Hub::new(&credentials, Some(&self.server.endpoint()), &roots);
+        let hub = Hub::new(&credentials, Some(&self.server.endpoint()), &roots, None).expect("a hub");
         let time = assignment.time_at(SystemClock::new().now()).expect("a clock");
         let token = credentials.token(time).expect("signs");
         hub.send(token, r#"{"t":21}"#).map_err(|refused| refused.failure)

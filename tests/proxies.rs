@@ -61,6 +61,7 @@ fn what_a_proxy_refuses_ends_the_registration_at_once_with_a_sentence_and_a_time
             "ada:s3cret@",
             "the proxy wants another authentication than Basic, the one that is supported (407)",
         ),
+        ("401 Unauthorized", "", "ada:s3cret@", "the proxy refuses the user name and password (401)"),
         ("403 Forbidden", "", "", refused),
         ("405 Method Not Allowed", "", "", "the proxy refuses to connect to localhost:1 (405)"),
         ("302 Found", "", "", "the proxy refuses to connect to localhost:1 (302)"),

@@ -6,16 +6,14 @@ Ends with 0 where every case is right, with 1 where one is not, and with 77 wher
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-TARGET = Path(os.environ.get("CARGO_TARGET_DIR", Path(__file__).parent / "../../target")).resolve()
-EXAMPLES = TARGET / "debug/examples"
-SKIPPED = 77
+from support import EXAMPLES, find, openssl, server_certificate, skip
+
 PORT = 18443
 KINDS = ("ECDSA", "RSA-2048", "RSA-4096")
 ASSIGNED = {
@@ -37,31 +35,6 @@ http {{
     }}
 }}
 """
-
-
-def find_nginx():
-    path = f"{os.environ['PATH']}:/usr/sbin"
-    if not shutil.which("nginx", path=path) and os.geteuid() == 0:
-        for command in (["apt-get", "update"], ["apt-get", "install", "-y", "--no-install-recommends", "nginx-light"]):
-            try:
-                subprocess.run(command, capture_output=True, timeout=300, check=False)
-            except (OSError, subprocess.TimeoutExpired):
-                return None
-    return shutil.which("nginx", path=path)
-
-
-def openssl(*arguments):
-    subprocess.run(["openssl", *map(str, arguments)], check=True, capture_output=True)
-
-
-def make_server_certificate(folder):
-    openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost", "-addext",
-            "subjectAltName=DNS:localhost", "-keyout", folder / "ca.key", "-out", folder / "ca.pem")
-    openssl("req", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost", "-keyout", folder / "server.key", "-out",
-            folder / "server.csr")
-    (folder / "extensions").write_text("subjectAltName=DNS:localhost\nextendedKeyUsage=serverAuth\n")
-    openssl("x509", "-req", "-in", folder / "server.csr", "-CA", folder / "ca.pem", "-CAkey", folder / "ca.key", "-days", "2",
-            "-extfile", folder / "extensions", "-out", folder / "server.pem")
 
 
 def make_key(file, kind):
@@ -93,20 +66,19 @@ def make_chain(folder, kind, intermediates):
 
 def register(folder, devices):
     environment = {**os.environ, "PROVISIONING_HOST": f"localhost:{PORT}", "PROVISIONING_IDSCOPE": "0ne00002193"}
-    command = [EXAMPLES / "register", "--json", "--deadline", "5", "--ca-cert", folder / "ca.pem"]
+    command = [EXAMPLES / "register", "--json", "--deadline", "5", "--ca-cert", folder / "server-ca.pem"]
     command += ["--certificate", devices / "chain.pem", "--private-key", devices / "dev-01.key"]
     return subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment)
 
 
 def main():
-    nginx = find_nginx()
-    if not nginx or not shutil.which("openssl"):
-        print("skipped: nginx or openssl cannot be had")
-        sys.exit(SKIPPED)
+    nginx = find("nginx", "nginx-light")
+    if not nginx or not find("openssl", "openssl"):
+        skip("nginx or openssl cannot be had")
     problems = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        make_server_certificate(folder)
+        server_certificate(folder, "server")
         chains = {f"{kind}, {depth} intermediates": folder / f"{kind}-{depth}" for kind in KINDS for depth in range(3)}
         for kind in KINDS:
             for depth in range(3):

@@ -3,20 +3,16 @@
 Ends with 0 where every cell is right, with 1 where one is not, and with 77 where the packages cannot be had.
 """
 
-import base64
-import hashlib
-import hmac
 import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
+from support import TARGET, Simulator, skip
+
 HERE = Path(__file__).parent
-TARGET = Path(os.environ.get("CARGO_TARGET_DIR", HERE / "../../target")).resolve()
 ROOM = TARGET / "interop"
-SKIPPED = 77
 MODULES = ROOM / "node_modules"
 CERTIFICATES = ROOM / "certificates"
 PYTHON = ROOM / "venv/bin/python"
@@ -63,11 +59,6 @@ def install():
     return None
 
 
-def derive(group_key, registration_id):
-    mac = hmac.new(base64.b64decode(group_key), registration_id.encode(), hashlib.sha256)
-    return base64.b64encode(mac.digest()).decode()
-
-
 def device(client, case):
     return f"{client}-{case}".replace(", ", "-").replace(" ", "-")
 
@@ -83,47 +74,33 @@ def certificate(name, what):
     return leaf
 
 
-class Simulator:
-    """The program, in the background."""
+def start():
+    """The simulator, with all that the cases need."""
+    more = ["--assigning-polls", "2", "--retry-after", "1", "--echo-payload", "--demo-certificates", CERTIFICATES]
+    for client in CLIENTS:
+        for case, what in CASES.items():
+            if "certificate" in what:
+                more += ["--demo-device", device(client, case)]
+            for fault in what.get("faults", []):
+                more += ["--fault", f"{device(client, case)}={fault}"]
+    return Simulator(ROOM, "127.0.0.1:0", "127.0.0.1:8883", more)
 
-    def __init__(self):
-        self.ca = ROOM / "ca.pem"
-        self.log = ROOM / "simulator.log"
-        command = [TARGET / "debug/examples/dps_simulator", "--listen", "127.0.0.1:0", "--mqtt-listen", "127.0.0.1:8883"]
-        command += ["--assigning-polls", "2", "--retry-after", "1", "--echo-payload", "--ca-out", self.ca]
-        self.group_key = base64.b64encode(bytes(range(64))).decode()
-        command += ["--group", f"keys={self.group_key}", "--demo-certificates", CERTIFICATES]
-        for client in CLIENTS:
-            for case, what in CASES.items():
-                if "certificate" in what:
-                    command += ["--demo-device", device(client, case)]
-                for fault in what.get("faults", []):
-                    command += ["--fault", f"{device(client, case)}={fault}"]
-        self.process = subprocess.Popen(command, stdout=self.log.open("w"))
-        while not (ready := [line for line in self.lines() if line.startswith("listening on https://")]):
-            if self.process.poll() is not None:
-                sys.exit("the simulator has ended")
-            time.sleep(0.05)
-        self.port = ready[0].rsplit(":", 1)[1].strip()
 
-    def lines(self):
-        return self.log.read_text().splitlines()
-
-    def messages(self, name):
-        return sum(f" {name} sent " in line for line in self.lines())
+def messages(simulator, name):
+    return sum(f" {name} sent " in line for line in simulator.lines())
 
 
 def run(simulator, client, case):
     """What is wrong with this cell, or nothing."""
     what, name = CASES[case], device(client, case)
-    key = derive(simulator.group_key, what.get("key", name))
+    key = simulator.key(what.get("key", name))
     payload = json.dumps(what["payload"]) if "payload" in what else ""
     environment = {
         **os.environ,
         "SSL_CERT_FILE": str(simulator.ca),
         "NODE_EXTRA_CA_CERTS": str(simulator.ca),
         "NODE_PATH": str(MODULES),
-        "HTTPS_PORT": simulator.port,
+        "HTTPS_PORT": simulator.port("https"),
     }
     command = [*CLIENTS[client]["command"], name, key, payload]
     if "certificate" in what:
@@ -146,16 +123,14 @@ def run(simulator, client, case):
     found = {member: outcome.get(member) for member in expected}
     if found != expected:
         return f"{found}, not {expected}; {outcome}"
-    messages = simulator.messages(name)
-    wanted = CLIENTS[client]["messages"]
-    return "" if messages == wanted else f"the hub took {messages} messages, not {wanted}"
+    taken, wanted = messages(simulator, name), CLIENTS[client]["messages"]
+    return "" if taken == wanted else f"the hub took {taken} messages, not {wanted}"
 
 
 def main():
     if problem := install():
-        print(f"skipped: the official clients cannot be installed: {problem}")
-        sys.exit(SKIPPED)
-    simulator, problems = Simulator(), []
+        skip(f"the official clients cannot be installed: {problem}")
+    simulator, problems = start(), []
     try:
         width = max(map(len, CASES)) + 2
         print("".ljust(width) + "".join(client.ljust(19) for client in CLIENTS))

@@ -67,6 +67,18 @@ enum TransportKind {
     MqttAuto,
 }
 
+impl TransportKind {
+    /// The feature that the program lacks for it.
+    fn missing_feature(self) -> Option<&'static str> {
+        let (feature, is_there) = match self {
+            Self::Https => return None,
+            Self::Mqtt => ("mqtt", cfg!(feature = "mqtt")),
+            Self::MqttWs | Self::MqttAuto => ("mqtt-websocket", cfg!(feature = "mqtt-websocket")),
+        };
+        (!is_there).then_some(feature)
+    }
+}
+
 /// What a device proves itself with.
 pub enum Identity {
     Key(DeviceKey),
@@ -190,8 +202,12 @@ impl Device {
             }
         };
         let client = client.endpoint(self.endpoint_over(transport).clone());
+        if let Some(feature) = transport.kind.missing_feature() {
+            return Err(format!("this transport: the program was built without `--features {feature}`").into());
+        }
+        #[cfg(feature = "mqtt")]
         if transport.kind != TransportKind::Https {
-            return self.over_mqtt(client, transport);
+            return Ok(self.over_mqtt(client, transport));
         }
         let builder = HttpsTransport::builder().roots(self.roots.clone()).proxy(self.proxy.clone());
         #[cfg(feature = "x509")]
@@ -204,7 +220,7 @@ impl Device {
         &self,
         client: ProvisioningClientBuilder,
         transport: &TransportArguments,
-    ) -> Result<ProvisioningClientBuilder> {
+    ) -> ProvisioningClientBuilder {
         let builder = azure_iot_dps::MqttTransport::builder().roots(self.roots.clone()).proxy(self.proxy.clone());
         #[cfg(feature = "x509")]
         let builder = builder.certificate(self.certificate().cloned());
@@ -218,17 +234,7 @@ impl Device {
             };
             builder.route(route).websocket_port(transport.websocket_port.or(self.websocket_port).unwrap_or(443))
         };
-        #[cfg(not(feature = "mqtt-websocket"))]
-        if transport.kind != TransportKind::Mqtt {
-            return Err("this transport: the program was built without `--features mqtt-websocket`".into());
-        }
-        Ok(client.transport(builder.build()))
-    }
-
-    #[cfg(not(feature = "mqtt"))]
-    #[allow(clippy::unused_self, reason = "with MQTT there is a use")]
-    fn over_mqtt(&self, _: ProvisioningClientBuilder, _: &TransportArguments) -> Result<ProvisioningClientBuilder> {
-        Err("this transport: the program was built without `--features mqtt` or `mqtt-websocket`".into())
+        client.transport(builder.build())
     }
 
     /// The device's key, for an example that needs one.

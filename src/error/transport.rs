@@ -111,7 +111,7 @@ impl TransportError {
     }
 
     /// Returns the cause alone.
-    #[cfg(all(feature = "x509", any(feature = "https", feature = "mqtt")))]
+    #[cfg(any(all(feature = "x509", any(feature = "https", feature = "mqtt")), feature = "mqtt-websocket"))]
     pub(crate) fn into_source(self) -> Option<Box<dyn core::error::Error + Send + Sync>> {
         self.source
     }

@@ -31,14 +31,15 @@ pub(super) fn open(
     })?;
     let (kind, why) = match status(&head) {
         Some(200..=299) => return Ok(()),
-        Some(407) if !takes_basic(&head) => (
-            Kind::ProxyRefused,
-            "the proxy wants another authentication than Basic, the one that is supported (407)".into(),
-        ),
-        Some(407) if proxy.basic_credentials().is_some() => {
-            (Kind::ProxyRefused, "the proxy refuses the user name and password (407)".into())
+        // Tinyproxy says 401, though that is a server's.
+        Some(status @ (401 | 407)) => {
+            let why = match (takes_basic(&head), proxy.basic_credentials()) {
+                (false, _) => "wants another authentication than Basic, the one that is supported",
+                (true, Some(_)) => "refuses the user name and password",
+                (true, None) => "wants a user name and password",
+            };
+            (Kind::ProxyRefused, format!("the proxy {why} ({status})"))
         }
-        Some(407) => (Kind::ProxyRefused, "the proxy wants a user name and password (407)".into()),
         Some(status @ (300..=407 | 409..=428 | 430..=499)) => {
             (Kind::ProxyRefused, format!("the proxy refuses to connect to {host}:{port} ({status})"))
         }

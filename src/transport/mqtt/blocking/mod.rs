@@ -26,6 +26,8 @@ use crate::transport::net::{Connector, NetBuilder, REQUEST_LIMIT, RootsHandle, S
 
 /// Carries requests over MQTT 3.1.1, with TLS 1.2 or 1.3 by rustls, to port 8883.
 ///
+/// With the feature `mqtt-websocket` it reaches the service through WebSocket on port 443, too: see `MqttTransportBuilder::route`.
+///
 /// - Looking up the name takes at most 10 s (a proxy's counts as connecting), connecting (TLS included) 30 s, and all of a request
 ///   together 55 s or [`Request::time_limit`], whichever is less. No proxy is read from the environment.
 /// - An answer has at most 128 KiB.
@@ -33,6 +35,7 @@ use crate::transport::net::{Connector, NetBuilder, REQUEST_LIMIT, RootsHandle, S
 ///   or the roots have changed. A request that was lost with its connection is sent once more. After a second 5xx in a row neither
 ///   the connection nor the address is kept.
 /// - A name that takes the system ages to resolve costs one thread, however often it is asked for.
+/// - TLS has no RSA key exchange and no certificates on the curve P-521, as rustls on ring has neither; WebSocket begins with HTTP/1.1.
 ///
 /// MQTT has no status lookup: [`status_lookup`](crate::ProvisioningClient::status_lookup) fails with
 /// [`Unsupported`](crate::error::TransportErrorKind::Unsupported), and a client that would look its assignment up first registers.

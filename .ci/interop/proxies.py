@@ -1,0 +1,171 @@
+"""Leads the client through squid and tinyproxy: over every transport, with and without credentials, to an HTTPS proxy, and to one that
+lets nothing but one port through.
+
+Ends with 0 where every case is right, with 1 where one is not, and with 77 where the proxies cannot be had.
+"""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from support import Simulator, find, openssl, server_certificate, skip
+
+TRANSPORTS = ("https", "mqtt", "mqtt-ws", "mqtt-auto")
+NAME = "ada"
+# A password as it is, and as a URL has it. Tinyproxy's configuration takes no other characters.
+PASSWORDS = {"squid": ("p@ss:w/rd%+", "p%40ss%3Aw%2Frd%25+"), "tinyproxy": ("pa-ss.w_rd", "pa%2Dss%2Ew%5Frd")}
+WANTED = "the proxy wants a user name and password (407)"
+# Tinyproxy says 401 then.
+WRONG = "the proxy refuses the user name and password (40"
+
+SQUID = """
+pid_filename none
+cache deny all
+access_log stdio:{log}
+cache_log {folder}/cache.log
+coredump_dir {folder}
+http_port 127.0.0.1:{port}
+https_port 127.0.0.1:{tls_port} tls-cert={folder}/proxy.pem tls-key={folder}/proxy.key
+auth_param basic program {helper} {folder}/passwords
+acl tls_ports port {ports}
+acl users proxy_auth REQUIRED
+http_access deny !tls_ports
+http_access allow {who}
+http_access deny all
+shutdown_lifetime 1 seconds
+"""
+TINYPROXY = """
+Port {port}
+Listen 127.0.0.1
+LogFile "{log}"
+LogLevel Connect
+Timeout 60
+MaxClients 20
+{who}
+{ports}
+"""
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]
+
+
+class Proxy:
+    """One of the two, in the background."""
+
+    def __init__(self, program, folder, protected, ports):
+        self.port, self.tls_port, self.log = free_port(), free_port(), folder / f"{Path(program).name}.log"
+        self.log.write_text("")
+        self.log.chmod(0o666)
+        configuration = folder / f"{Path(program).name}.conf"
+        if Path(program).name == "squid":
+            helper = next(Path("/usr/lib").glob("**/squid/basic_ncsa_auth"))
+            configuration.write_text(SQUID.format(
+                folder=folder, log=self.log, port=self.port, tls_port=self.tls_port, helper=helper,
+                ports=" ".join(ports), who="users" if protected else "all"))
+            command = [program, "--foreground", "-f", configuration]
+        else:
+            configuration.write_text(TINYPROXY.format(
+                port=self.port, log=self.log, ports="\n".join(f"ConnectPort {port}" for port in ports),
+                who=f'BasicAuth {NAME} {PASSWORDS["tinyproxy"][0]}' if protected else ""))
+            command = [program, "-d", "-c", configuration]
+        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def __enter__(self):
+        for _ in range(200):
+            try:
+                socket.create_connection(("127.0.0.1", self.port)).close()
+                return self
+            except OSError:
+                if self.process.poll() is not None:
+                    break
+                time.sleep(0.05)
+        self.process.kill()
+        sys.exit(f"{self.process.args[0]} does not start")
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.process.wait()
+
+    def tunnels(self):
+        return sum("CONNECT" in line for line in self.log.read_text().splitlines())
+
+
+class Cases:
+    def __init__(self, simulator, ca_cert):
+        self.simulator, self.ca_cert, self.problems = simulator, ca_cert, []
+
+    def run(self, case, proxy, url, transport, wanted="assigned"):
+        """Registers through the proxy. `wanted` is the outcome, or a part of what the error says."""
+        before = proxy.tunnels()
+        ran = self.simulator.register(transport, self.ca_cert, {"HTTPS_PROXY": url})
+        if wanted == "assigned":
+            right = ran.returncode == 0 and json.loads(ran.stdout)["status"] == "assigned" and proxy.tunnels() > before
+        else:
+            # A refusal is final: there is no second try.
+            right = ran.returncode == 1 and wanted in ran.stderr and "next try" not in ran.stderr
+        print(f"{case}, {transport}: {'right' if right else 'wrong'}", flush=True)
+        leaks = any(password in ran.stderr for pair in PASSWORDS.values() for password in pair)
+        if not right or leaks:
+            self.problems.append(f"{case}, {transport}: {ran.stdout}{ran.stderr}")
+
+
+def main():
+    programs = [find("squid", "squid"), find("tinyproxy", "tinyproxy")]
+    if not all(programs) or not find("openssl", "openssl"):
+        skip("squid, tinyproxy or openssl cannot be had")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        simulator = Simulator(folder, "127.0.0.1:0", "127.0.0.1:0", ["--retry-after", "1"])
+        try:
+            cases = prepare(folder, simulator)
+            for program in programs:
+                go_through(program, folder, simulator, cases)
+        finally:
+            simulator.process.terminate()
+    print("\n".join(cases.problems))
+    sys.exit(bool(cases.problems))
+
+
+def prepare(folder, simulator):
+    """What the proxies need, readable for the users that they change to."""
+    server_certificate(folder, "proxy")
+    (folder / "passwords").write_text(f"{NAME}:{openssl('passwd', '-apr1', PASSWORDS['squid'][0])}")
+    both = folder / "both.pem"
+    both.write_text(simulator.ca.read_text() + (folder / "proxy-ca.pem").read_text())
+    for file in (folder / "proxy.key", folder / "passwords"):
+        file.chmod(0o644)
+    os.chmod(folder, 0o777)
+    return Cases(simulator, both)
+
+
+def go_through(program, folder, simulator, cases):
+    name, ports = Path(program).name, [simulator.port("https"), simulator.port("mqtts")]
+    with Proxy(program, folder, protected=False, ports=ports) as proxy:
+        for transport in TRANSPORTS:
+            cases.run(f"{name}, open", proxy, f"http://127.0.0.1:{proxy.port}", transport)
+        if name == "squid":
+            for transport in TRANSPORTS:
+                cases.run(f"{name}, in TLS", proxy, f"https://localhost:{proxy.tls_port}", transport)
+    with Proxy(program, folder, protected=True, ports=ports) as proxy:
+        for transport in TRANSPORTS:
+            for form, password in zip(("as it is", "encoded"), PASSWORDS[name]):
+                url = f"http://{NAME}:{password}@127.0.0.1:{proxy.port}"
+                cases.run(f"{name}, with a password {form}", proxy, url, transport)
+        for transport in TRANSPORTS[:3]:
+            cases.run(f"{name}, without a password", proxy, f"http://127.0.0.1:{proxy.port}", transport, WANTED)
+            cases.run(f"{name}, with a wrong one", proxy, f"http://{NAME}:x@127.0.0.1:{proxy.port}", transport, WRONG)
+    with Proxy(program, folder, protected=False, ports=ports[:1]) as proxy:
+        url = f"http://127.0.0.1:{proxy.port}"
+        refused = f"the proxy refuses to connect to localhost:{ports[1]} (403)"
+        for transport, wanted in (("mqtt", refused), ("mqtt-ws", "assigned"), ("mqtt-auto", "assigned")):
+            cases.run(f"{name}, that lets one port through", proxy, url, transport, wanted)
+
+
+main()

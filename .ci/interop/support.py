@@ -1,0 +1,91 @@
+"""What the scripts here share: finding programs, the simulator in the background, and the example `register`."""
+
+import base64
+import hashlib
+import hmac
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+TARGET = Path(os.environ.get("CARGO_TARGET_DIR", Path(__file__).parent / "../../target")).resolve()
+EXAMPLES = TARGET / "debug/examples"
+SKIPPED = 77
+
+
+def find(program, package):
+    """The path of a program, from the system's package where root may install it; `None` where it cannot be had."""
+    path = f"{os.environ['PATH']}:/usr/sbin"
+    if not shutil.which(program, path=path) and os.geteuid() == 0:
+        for command in (["apt-get", "update"], ["apt-get", "install", "-y", "--no-install-recommends", package]):
+            try:
+                subprocess.run(command, capture_output=True, timeout=300, check=False)
+            except (OSError, subprocess.TimeoutExpired):
+                return None
+    return shutil.which(program, path=path)
+
+
+def skip(why):
+    print(f"skipped: {why}")
+    sys.exit(SKIPPED)
+
+
+def openssl(*arguments):
+    done = subprocess.run(["openssl", *map(str, arguments)], check=True, capture_output=True, text=True)
+    return done.stdout
+
+
+def server_certificate(folder, name):
+    """Makes `NAME.pem` and `NAME.key` for localhost, and the authority's `NAME-ca.pem`."""
+    openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", f"/CN={name} CA", "-keyout",
+            folder / f"{name}-ca.key", "-out", folder / f"{name}-ca.pem")
+    openssl("req", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost", "-keyout", folder / f"{name}.key", "-out",
+            folder / f"{name}.csr")
+    (folder / "extensions").write_text("subjectAltName=DNS:localhost\nextendedKeyUsage=serverAuth\n")
+    openssl("x509", "-req", "-in", folder / f"{name}.csr", "-CA", folder / f"{name}-ca.pem", "-CAkey", folder / f"{name}-ca.key",
+            "-days", "2", "-extfile", folder / "extensions", "-out", folder / f"{name}.pem")
+
+
+class Simulator:
+    """The program, in the background, with one group."""
+
+    group_key = base64.b64encode(bytes(range(64))).decode()
+
+    def __init__(self, folder, listen, mqtt_listen, more=()):
+        self.ca = folder / "ca.pem"
+        self.log = folder / "simulator.log"
+        command = [EXAMPLES / "dps_simulator", "--listen", listen, "--mqtt-listen", mqtt_listen, "--ca-out", self.ca]
+        command += ["--group", f"keys={self.group_key}", *more]
+        self.process = subprocess.Popen(command, stdout=self.log.open("w"))
+        while not self.port("https"):
+            if self.process.poll() is not None:
+                sys.exit("the simulator has ended")
+            time.sleep(0.05)
+
+    def lines(self):
+        return self.log.read_text().splitlines()
+
+    def port(self, scheme):
+        ready = [line for line in self.lines() if line.startswith(f"listening on {scheme}://")]
+        return ready[0].rsplit(":", 1)[1].strip() if ready else None
+
+    def key(self, registration_id):
+        mac = hmac.new(base64.b64decode(self.group_key), registration_id.encode(), hashlib.sha256)
+        return base64.b64encode(mac.digest()).decode()
+
+    def register(self, transport, ca_cert=None, variables=(), deadline=60):
+        """Runs the example against this, with these variables and none of a proxy beside them."""
+        environment = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
+        environment |= {
+            "PROVISIONING_HOST": f"localhost:{self.port('mqtts' if transport in ('mqtt', 'mqtt-auto') else 'https')}",
+            "PROVISIONING_IDSCOPE": "0ne00002193",
+            "PROVISIONING_REGISTRATION_ID": "dev-01",
+            "PROVISIONING_SYMMETRIC_KEY": self.key("dev-01"),
+            "PROVISIONING_CA_CERT": str(ca_cert or self.ca),
+            **dict(variables),
+        }
+        command = [EXAMPLES / "register", "--json", "--transport", transport, "--deadline", str(deadline)]
+        command += ["--websocket-port", self.port("https")]
+        return subprocess.run(command, capture_output=True, text=True, timeout=deadline + 60, env=environment)
