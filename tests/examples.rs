@@ -458,27 +458,29 @@ fn boot_registers_once_feeds_its_watchdog_and_gets_through_to_a_hub_that_has_for
 #[cfg(feature = "simulator-server")]
 #[test]
 fn register_goes_through_the_environments_proxy_and_minimal_leaves_the_environment_alone() {
-    let (sim, _server, set) = service("environment");
+    let (sim, server, set) = service("environment");
     let (port, log) = proxy::proxy("HTTP/1.1 200 Connection established\r\n\r\n");
     let url = format!("http://ada:s3cret%40s3cret@127.0.0.1:{port}");
-    let run = |name: &str, more: &[(&str, &str)]| {
+    let run = |command: &[&str], more: &[(&str, &str)]| {
         let set: Vec<(&str, &str)> = set.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        let ran = run_with(name, &[], &[&set[..], more].concat(), "");
+        let ran = run_with(command[0], &command[1..], &[&set[..], more].concat(), "");
         assert!(ran.code == Some(0) && !ran.err.contains("s3cret"), "{ran:?}");
         std::mem::take(&mut *log.lock().expect("not poisoned"))
     };
-    let asked = run("register", &[("HTTPS_PROXY", &url)]);
+    let asked = run(&["register"], &[("HTTPS_PROXY", &url)]);
     assert_eq!(asked.len(), 1, "one tunnel serves the whole registration: {asked:?}");
     // "ada:s3cret@s3cret" in base64.
     assert!(asked[0].to_ascii_lowercase().contains("proxy-authorization: basic ywrhonmzy3jldebzm2nyzxq="), "{asked:?}");
     assert!(asked[0].starts_with("CONNECT localhost:") && !asked[0].contains("SharedAccessSignature"), "{asked:?}");
-    assert!(run("register", &[("HTTPS_PROXY", &url), ("NO_PROXY", "localhost")]).is_empty());
-    assert_eq!(run("register", &[("ALL_PROXY", &format!("127.0.0.1:{port}"))]).len(), 1);
-    assert!(run("minimal", &[("HTTPS_PROXY", &url), ("ALL_PROXY", &url)]).is_empty());
+    assert!(run(&["register"], &[("HTTPS_PROXY", &url), ("NO_PROXY", "localhost")]).is_empty());
+    assert_eq!(run(&["register"], &[("ALL_PROXY", &format!("127.0.0.1:{port}"))]).len(), 1);
+    assert!(run(&["minimal"], &[("HTTPS_PROXY", &url), ("ALL_PROXY", &url)]).is_empty());
     assert_eq!(asked_for(&sim)[0], 4);
     // The connection to the hub obeys the same setting.
-    assert_eq!(run("send_telemetry", &[("HTTPS_PROXY", &url)]).len(), 2, "the service's and the hub's");
-    assert!(run("send_telemetry", &[("HTTPS_PROXY", &url), ("NO_PROXY", ".localhost")]).is_empty());
+    let hub = server.endpoint().to_string();
+    let telemetry = ["send_telemetry", "--count", "1", "--deadline", "30", "--hub-endpoint", &hub];
+    assert_eq!(run(&telemetry, &[("HTTPS_PROXY", &url)]).len(), 2, "the service's and the hub's");
+    assert!(run(&telemetry, &[("HTTPS_PROXY", &url), ("NO_PROXY", ".localhost")]).is_empty());
     let set: Vec<(&str, &str)> = set.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let ran = run_with("register", &[], &[&set[..], &[("HTTPS_PROXY", "ftp://ada:s3cret@proxy.example")]].concat(), "");
     assert!(ran.code == Some(1) && !ran.err.contains("s3cret"), "{ran:?}");
