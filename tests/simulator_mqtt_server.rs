@@ -3,10 +3,11 @@
 #![allow(clippy::expect_used, clippy::needless_pass_by_value, clippy::panic, reason = "a test may")]
 
 mod common;
+#[path = "common/tls.rs"]
+mod tls;
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
-use std::sync::Arc;
 use std::time::Duration;
 
 use azure_iot_dps::hub::HubCredentials;
@@ -14,12 +15,11 @@ use azure_iot_dps::identity::DeviceId;
 use azure_iot_dps::simulator::{Record, Simulator, SimulatorServer};
 use azure_iot_dps::{Clock, MqttTransport, ProvisioningClient, ProvisioningClientBuilder, Roots, SystemClock};
 use bytes::BytesMut;
-use common::{id, seconds};
+use common::id;
 use rumqttc::mqttbytes::QoS;
 use rumqttc::mqttbytes::v4::{Connect, ConnectReturnCode, Packet, Publish, Subscribe, SubscribeFilter};
+use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 fn service() -> (Simulator, SimulatorServer) {
     let sim = Simulator::builder().assigning_polls(1).retry_after(Duration::ZERO).build();
@@ -45,24 +45,13 @@ fn builder(sim: &Simulator, server: &SimulatorServer, name: &str) -> Provisionin
 
 /// A connection of TLS, and the packets on it.
 struct Raw {
-    stream: StreamOwned<ClientConnection, TcpStream>,
+    stream: tls::Stream,
     bytes: BytesMut,
 }
 
 impl Raw {
     fn connect(server: &SimulatorServer) -> Self {
-        let mut roots = RootCertStore::empty();
-        roots.add(CertificateDer::from_pem_slice(server.ca_pem().as_bytes()).expect("PEM")).expect("a root");
-        let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .expect("versions")
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        let name = ServerName::try_from("localhost").expect("a name");
-        let tls = ClientConnection::new(Arc::new(config), name).expect("a connection");
-        let tcp = TcpStream::connect((Ipv4Addr::LOCALHOST, port(server))).expect("connects");
-        tcp.set_read_timeout(Some(seconds(20))).expect("a limit");
-        Self { stream: StreamOwned::new(tls, tcp), bytes: BytesMut::new() }
+        Self { stream: tls::connect(server, port(server)), bytes: BytesMut::new() }
     }
 
     /// A device that is connected to the hub.

@@ -3,6 +3,8 @@
 #![allow(clippy::expect_used, clippy::panic, reason = "a test may panic")]
 
 mod common;
+#[path = "common/tls.rs"]
+mod tls;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -22,12 +24,11 @@ use azure_iot_dps::{
     Transport,
 };
 use common::id;
+use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 /// A client that sends whatever bytes it is told to.
-struct Raw(StreamOwned<ClientConnection, TcpStream>);
+struct Raw(tls::Stream);
 
 /// An answer, taken apart.
 #[derive(Debug)]
@@ -50,21 +51,7 @@ impl Answer {
 
 impl Raw {
     fn connect(server: &SimulatorServer) -> Self {
-        let mut roots = RootCertStore::empty();
-        let ca = CertificateDer::from_pem_slice(server.ca_pem().as_bytes()).expect("PEM");
-        roots.add(ca).expect("a certificate");
-        let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .expect("versions")
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        let name = ServerName::try_from("localhost").expect("a name");
-        let connection = ClientConnection::new(Arc::new(config), name).expect("a connection");
-        let stream =
-            TcpStream::connect((Ipv4Addr::LOCALHOST, server.endpoint().port().expect("a port"))).expect("connects");
-        // A server that keeps a connection which it should close makes a test fail, not hang.
-        stream.set_read_timeout(Some(Duration::from_secs(30))).expect("a timeout");
-        Self(StreamOwned::new(connection, stream))
+        Self(tls::connect_to_https(server))
     }
 
     fn send(&mut self, text: &str) {

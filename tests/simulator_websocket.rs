@@ -3,22 +3,20 @@
 #![allow(clippy::expect_used, clippy::panic, reason = "a test may")]
 
 mod common;
+#[path = "common/tls.rs"]
+mod tls;
 
 use std::io::Write;
-use std::net::{Ipv4Addr, TcpStream};
-use std::sync::Arc;
 use std::time::Duration;
 
 use azure_iot_dps::hub::HubCredentials;
 use azure_iot_dps::simulator::{Record, Simulator, SimulatorServer};
 use azure_iot_dps::{Clock, ProvisioningClient, SystemClock};
 use bytes::BytesMut;
-use common::{id, seconds};
+use common::id;
 use rumqttc::mqttbytes::QoS;
 use rumqttc::mqttbytes::v4::{Connect, ConnectReturnCode, Packet, Publish};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use tls::Stream;
 use tungstenite::client::IntoClientRequest;
 use tungstenite::handshake::client::Response;
 use tungstenite::http::HeaderValue;
@@ -26,8 +24,6 @@ use tungstenite::protocol::CloseFrame;
 use tungstenite::protocol::frame::Frame;
 use tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
 use tungstenite::{Error, HandshakeError, Message, WebSocket};
-
-type Stream = StreamOwned<ClientConnection, TcpStream>;
 
 /// A client, with the bytes that it has not looked at yet.
 struct Socket {
@@ -59,21 +55,6 @@ fn service() -> (Simulator, SimulatorServer) {
     (sim, server)
 }
 
-fn tls(server: &SimulatorServer) -> Stream {
-    let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_slice(server.ca_pem().as_bytes()).expect("PEM")).expect("a root");
-    let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .expect("versions")
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let name = ServerName::try_from("localhost").expect("a name");
-    let tls = ClientConnection::new(Arc::new(config), name).expect("a connection");
-    let tcp = TcpStream::connect((Ipv4Addr::LOCALHOST, server.endpoint().port().expect("a port"))).expect("connects");
-    tcp.set_read_timeout(Some(seconds(20))).expect("a limit");
-    StreamOwned::new(tls, tcp)
-}
-
 /// Asks for WebSocket at this path, with these headers.
 fn ask(
     server: &SimulatorServer,
@@ -84,7 +65,7 @@ fn ask(
     for (name, value) in headers {
         request.headers_mut().insert(*name, HeaderValue::from_static(value));
     }
-    tungstenite::client(request, tls(server)).map_err(|error| match error {
+    tungstenite::client(request, tls::connect_to_https(server)).map_err(|error| match error {
         HandshakeError::Failure(error) => error,
         HandshakeError::Interrupted(_) => panic!("it did not end"),
     })
