@@ -30,7 +30,7 @@ pub(crate) fn base64_into<'a>(bytes: &[u8], room: &'a mut [u8]) -> &'a [u8] {
     room.get(..length).unwrap_or_default()
 }
 
-/// Decodes what is no secret, a certificate.
+/// Decodes what is no secret, such as a certificate.
 pub(crate) fn base64_decode(text: &str) -> Option<Vec<u8>> {
     let mut bytes = alloc::vec![0; text.len().div_ceil(4).saturating_mul(3)];
     let length = STANDARD.decode_slice(text, &mut bytes).ok()?;

@@ -474,8 +474,21 @@ fn register_goes_through_the_environments_proxy_and_minimal_leaves_the_environme
     assert!(asked[0].starts_with("CONNECT localhost:") && !asked[0].contains("SharedAccessSignature"), "{asked:?}");
     assert!(run(&["register"], &[("HTTPS_PROXY", &url), ("NO_PROXY", "localhost")]).is_empty());
     assert_eq!(run(&["register"], &[("ALL_PROXY", &format!("127.0.0.1:{port}"))]).len(), 1);
+    // As with curl: in lower case too, which counts first, and `https_proxy` before `all_proxy`.
+    let nowhere = "http://127.0.0.1:1";
+    for set in [
+        &[("https_proxy", url.as_str())][..],
+        &[("all_proxy", &url)],
+        &[("https_proxy", &url), ("HTTPS_PROXY", nowhere)],
+        &[("all_proxy", &url), ("ALL_PROXY", nowhere)],
+        &[("HTTPS_PROXY", &url), ("all_proxy", nowhere)],
+        &[("https_proxy", &url), ("no_proxy", "example.net"), ("NO_PROXY", "localhost")],
+    ] {
+        assert_eq!(run(&["register"], set).len(), 1, "{set:?}");
+    }
+    assert!(run(&["register"], &[("https_proxy", &url), ("no_proxy", "localhost")]).is_empty());
     assert!(run(&["minimal"], &[("HTTPS_PROXY", &url), ("ALL_PROXY", &url)]).is_empty());
-    assert_eq!(asked_for(&sim)[0], 4);
+    assert_eq!(asked_for(&sim)[0], 11);
     // The connection to the hub obeys the same setting.
     let hub = server.endpoint().to_string();
     let telemetry = ["send_telemetry", "--count", "1", "--deadline", "30", "--hub-endpoint", &hub];

@@ -1,5 +1,5 @@
-//! No secret reaches the `log` crate, whatever the libraries below write there, down to the level `debug`; of WebSocket's, not even at
-//! the level `trace`.
+//! No secret reaches the `log` crate, whatever the libraries below write there, down to the level `debug`; but for ureq's, at the level
+//! `trace` too.
 #![cfg(all(feature = "bundled-roots", feature = "https", feature = "simulator-server"))]
 #![allow(clippy::expect_used, clippy::panic, reason = "a test may panic")]
 
@@ -23,7 +23,8 @@ impl Log for Lines {
     }
 
     fn log(&self, record: &Record<'_>) {
-        if record.level() <= Level::Debug || record.target().starts_with("tungstenite") {
+        // What ureq writes of its requests at the level `trace` is beyond this crate.
+        if record.level() <= Level::Debug || !record.target().starts_with("ureq") {
             self.0.lock().expect("not poisoned").push(format!("{} {}", record.target(), record.args()));
         }
     }

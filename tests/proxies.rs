@@ -116,13 +116,30 @@ fn a_proxy_whose_certificate_is_not_trusted_is_blamed_and_not_the_service() {
 }
 
 #[test]
-fn a_service_that_cannot_be_reached_is_not_blamed_on_a_proxy_that_was_not_used() {
+fn a_service_that_is_exempt_is_reached_without_the_proxy_and_its_failure_not_blamed_on_it() {
     let closed = TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr()).expect("an address").port();
-    for (name, mut transport) in
-        [("HTTPS", Box::new(HttpsTransport::new()) as Box<dyn Transport>), ("MQTT", Box::new(MqttTransport::new()))]
-    {
-        let error = ask(&mut *transport, &settings().endpoint(format!("localhost:{closed}").parse().expect("valid")))
-            .expect_err("nobody there");
-        assert_eq!(error.kind(), Kind::CannotConnect, "{name}");
+    let (port, log) = proxy::proxy("HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n");
+    let settings = settings().endpoint(format!("localhost:{closed}").parse().expect("valid"));
+    for (list, kind) in [
+        ("localhost", Kind::CannotConnect),
+        (&format!("localhost:{closed}"), Kind::CannotConnect),
+        ("*", Kind::CannotConnect),
+        ("localhost:1", Kind::Proxy),
+        ("", Kind::Proxy),
+    ] {
+        for (name, mut transport) in both(&at(port, "").no_proxy(list), &Roots::default()) {
+            log.lock().expect("not poisoned").clear();
+            assert_eq!(ask(&mut *transport, &settings).expect_err("nobody there").kind(), kind, "{name}, {list}");
+            assert_eq!(log.lock().expect("not poisoned").len(), usize::from(kind == Kind::Proxy), "{name}, {list}");
+        }
+    }
+}
+
+#[test]
+fn what_a_proxy_says_before_its_answer_is_passed_over() {
+    let answer = "HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 403 Forbidden\r\n\r\n";
+    let (port, _) = proxy::proxy(answer);
+    for (name, transport) in both(&at(port, ""), &Roots::default()) {
+        assert_eq!(cause(&failure(transport)), "the proxy refuses to connect to localhost:1 (403)", "{name}");
     }
 }

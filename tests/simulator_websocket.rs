@@ -134,6 +134,7 @@ fn what_is_not_mqtt_or_not_websocket_is_refused_in_http() {
         (&[], 400),
         (&[("Sec-WebSocket-Protocol", "mqtt"), ("Sec-WebSocket-Version", "8")], 426),
         (&[("Sec-WebSocket-Protocol", "mqtt"), ("Connection", "close")], 400),
+        (&[("Sec-WebSocket-Protocol", "mqtt"), ("Sec-WebSocket-Key", "c2hvcnQ=")], 400),
         // No WebSocket at all, and nothing that HTTP has at this path.
         (&[("Sec-WebSocket-Protocol", "mqtt"), ("Upgrade", "h2c")], 404),
     ] {
@@ -225,7 +226,7 @@ fn a_server_that_is_dropped_says_so_to_those_that_are_connected() {
     socket.send(Message::binary(login(&sim, "dev-01")));
     assert!(is_accepted(&socket.receive()));
     drop(server);
-    assert!(matches!(socket.socket.read(), Ok(Message::Close(Some(close))) if close.code == CloseCode::Normal));
+    assert!(matches!(socket.socket.read(), Ok(Message::Close(Some(close))) if close.code == CloseCode::Away));
 }
 
 #[cfg(feature = "mqtt-websocket")]

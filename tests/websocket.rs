@@ -20,7 +20,7 @@ use std::sync::{Arc, Mutex};
 
 use azure_iot_dps::error::{TransportError, TransportErrorKind as Kind};
 use azure_iot_dps::registration::RegistrationSettings;
-use azure_iot_dps::transport::MqttRoute;
+use azure_iot_dps::transport::{MqttRoute, MqttTransportBuilder};
 use azure_iot_dps::{Assignment, Error, MqttTransport, ProvisioningClient, Proxy, Transport};
 use common::{Virtual, ask, id, key, scope, seconds, settings};
 use mqtt_peer::{answer, answering, assigned, puback};
@@ -148,6 +148,8 @@ fn what_breaks_the_rules_of_websocket_ends_the_connection_and_is_told() {
         ("a message that goes on without a beginning", frame(0x80, b"x"), CloseCode::Protocol),
         ("a message within a message", [frame(0x02, b""), frame(0x82, b"")].concat(), CloseCode::Protocol),
         ("half of a close code", frame(0x88, &[3]), CloseCode::Protocol),
+        ("a close code that is never sent", frame(0x88, &[0x03, 0xee]), CloseCode::Protocol),
+        ("an impossible length", vec![0x82, 127, 0xff, 0, 0, 0, 0, 0, 0, 0], CloseCode::Protocol),
     ] {
         let (peer, seen) = websocket_peer(move |packet, _, socket| {
             matches!(packet, Packet::Publish(_)).then(|| send_raw(socket, &bytes))
@@ -195,6 +197,29 @@ fn a_close_frame_is_told_with_its_code_and_reason_but_without_the_token() {
     let error = ask(&mut transport(&peer), &nowhere()).expect_err("closed");
     assert!(told(&error).ends_with("refused: <hidden>"), "{}", told(&error));
     assert!(format!("{error:?}").contains("<hidden>"), "{error:?}");
+}
+
+#[test]
+fn a_close_frame_behind_a_packet_that_asks_for_another_one_is_told_all_the_same() {
+    let (peer, _) = websocket_peer(|packet, answer, socket| {
+        let bytes = [frame(0x82, answer), frame(0x88, b"\x03\xf0no")].concat();
+        matches!(packet, Packet::Connect(_)).then(|| send_raw(socket, &bytes))
+    });
+    let error = ask(&mut transport(&peer), &nowhere()).expect_err("closed");
+    assert!(told(&error).ends_with("the server closed the WebSocket with code 1008: no"), "{}", told(&error));
+}
+
+#[test]
+fn an_answer_counts_whatever_comes_behind_it() {
+    for behind in [frame(0x81, b"text"), frame(0x88, b"\x03\xe8"), frame(0x89, b"ping"), frame(0x82, b"")] {
+        let (peer, _) = websocket_peer(move |packet, answer, socket| {
+            matches!(packet, Packet::Publish(_)).then(|| {
+                let _ = send_raw(socket, &[frame(0x82, answer), behind.clone()].concat());
+                ControlFlow::Break(())
+            })
+        });
+        assert_eq!(ask(&mut transport(&peer), &nowhere()).expect("an answer"), 200);
+    }
 }
 
 #[test]
@@ -247,6 +272,7 @@ fn a_server_that_refuses_websocket_or_does_not_know_it_is_told_apart() {
         assert_eq!(error.kind(), Kind::AnswerBroken, "{name}: {error:?}");
     }
     let error = answered(move |key| format!("{}X: {}\r\n\r\n", accept(key), "x".repeat(100_000)));
+    assert_eq!(error.kind(), Kind::AnswerBroken);
     assert!(told(&error).ends_with("the head of the answer is too large"), "{}", told(&error));
 }
 
@@ -302,14 +328,20 @@ fn a_request_ends_with_its_time_where_the_server_is_silent_or_does_nothing_but_p
 // The way
 
 /// A transport that leads the endpoint's port and port 443 there, and writes down which was asked for.
-fn leading(route: MqttRoute, peer: &Peer, tls: u16, websocket: u16) -> (MqttTransport, Arc<Mutex<Vec<u16>>>) {
+fn leading(
+    route: impl Into<Option<MqttRoute>>,
+    peer: &Peer,
+    tls: u16,
+    websocket: u16,
+) -> (MqttTransport, Arc<Mutex<Vec<u16>>>) {
     let asked = Arc::new(Mutex::new(Vec::new()));
     let log = Arc::clone(&asked);
     let resolver = move |_: &str, port| {
         log.lock().expect("not poisoned").push(port);
         Ok(vec![SocketAddr::from(([127, 0, 0, 1], if port == 443 { websocket } else { tls }))])
     };
-    (MqttTransport::builder().roots(peer.roots()).route(route).resolver(resolver).build(), asked)
+    let builder = MqttTransport::builder().roots(peer.roots()).resolver(resolver);
+    (route.into().into_iter().fold(builder, MqttTransportBuilder::route).build(), asked)
 }
 
 fn closed_port() -> u16 {
@@ -327,7 +359,7 @@ fn silent_port() -> u16 {
 #[test]
 fn only_tls_is_tried_unless_told_otherwise_and_websocket_goes_to_443() {
     let (peer, _) = websocket_peer(|_, _, _| None);
-    let (mut transport, asked) = leading(MqttRoute::default(), &peer, closed_port(), peer.port);
+    let (mut transport, asked) = leading(None, &peer, closed_port(), peer.port);
     assert_eq!(ask(&mut transport, &settings()).expect_err("closed").kind(), Kind::CannotConnect);
     assert_eq!(*asked.lock().expect("not poisoned"), [8883]);
     let (mut transport, asked) = leading(MqttRoute::WebSocket, &peer, closed_port(), peer.port);
@@ -424,8 +456,9 @@ fn auto_tells_of_both_ways_where_both_fail() {
     let error = ask(&mut transport, &auto_settings()).expect_err("closed");
     assert_eq!(error.kind(), Kind::CannotConnect);
     let told = told(&error);
-    let tls = "no connection could be made: neither through TLS (no connection could be made: Connection refused";
-    assert!(told.starts_with(tls) && told.contains(") nor through WebSocket: Connection refused"), "{told}");
+    // What the system says stands behind each of them.
+    let tls = "no connection could be made: neither through TLS (no connection could be made: ";
+    assert!(told.starts_with(tls) && told.contains(") nor through WebSocket: "), "{told}");
     assert_eq!(*asked.lock().expect("not poisoned"), [8883, 443]);
 }
 
@@ -448,6 +481,39 @@ fn auto_gets_through_a_proxy_that_lets_nothing_but_443_pass_in_one_registration(
     let targets: Vec<_> = log.iter().filter_map(|head| head.split(' ').nth(1)).collect();
     assert_eq!(targets, ["localhost:1", &format!("localhost:{}", peer.port)]);
     assert!(log.iter().all(|head| head.contains("Proxy-Authorization: Basic ") && !head.contains("sig=")), "{log:?}");
+}
+
+#[test]
+fn auto_asks_a_proxy_once_that_refuses_the_user_name() {
+    let (port, log) = proxy::proxy("HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n");
+    let proxy = Proxy::new(&format!("http://ada:s3cret@127.0.0.1:{port}")).expect("valid");
+    let mut transport = MqttTransport::builder().proxy(proxy).route(MqttRoute::Auto).build();
+    let error = ask(&mut transport, &nowhere()).expect_err("refused");
+    assert_eq!(error.kind(), Kind::ProxyRefused);
+    assert_eq!(told(&error), "the proxy refused the connection: the proxy refuses the user name and password (407)");
+    assert_eq!(log.lock().expect("not poisoned").len(), 1);
+}
+
+#[test]
+fn auto_has_time_for_tls_where_websocket_has_become_silent() {
+    let (peer, seen) = websocket_peer(|_, _, _| None);
+    let plain = answering(assigned);
+    let roots = azure_iot_dps::Roots::pem([peer.ca_pem(), plain.ca_pem()].concat().as_bytes()).expect("PEM");
+    let (websocket, tls, closed) = (peer.port, plain.port, closed_port());
+    let worked = Arc::new(Mutex::new(false));
+    let has_worked = Arc::clone(&worked);
+    let resolver = move |_: &str, port| {
+        let tls = if *has_worked.lock().expect("not poisoned") { tls } else { closed };
+        Ok(vec![SocketAddr::from(([127, 0, 0, 1], if port == 443 { websocket } else { tls }))])
+    };
+    let mut transport = MqttTransport::builder().roots(roots).route(MqttRoute::Auto).resolver(resolver).build();
+    let mut ask_with = |lifetime| ask(&mut transport, &auto_settings().token_lifetime(seconds(lifetime)));
+    assert_eq!(ask_with(3600).expect("over WebSocket"), 200);
+    *worked.lock().expect("not poisoned") = true;
+    seen.lock().expect("not poisoned").is_silent = true;
+    let answers = [ask_with(3700), ask_with(3800)];
+    assert!(matches!(answers, [_, Ok(200)]), "{answers:?}");
+    assert!(!plain.requests().is_empty());
 }
 
 #[test]

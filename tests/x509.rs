@@ -387,6 +387,14 @@ impl Site {
         let endpoint = self.server.mqtt_endpoint().expect("serves MQTT");
         self.client(certificate).endpoint(endpoint).transport(transport).build().register()
     }
+
+    #[cfg(feature = "mqtt-websocket")]
+    fn over_websocket(&self, certificate: &ClientCertificate) -> Result<Assignment, Error> {
+        let transport = MqttTransport::builder().roots(self.roots()).certificate(certificate.clone());
+        let transport = transport.route(azure_iot_dps::transport::MqttRoute::WebSocket);
+        let transport = transport.websocket_port(self.server.endpoint().port().expect("a port")).build();
+        self.client(certificate).endpoint(self.server.endpoint()).transport(transport).build().register()
+    }
 }
 
 #[test]
@@ -397,13 +405,18 @@ fn a_certificate_is_presented_over_tls_by_both_transports_beside_devices_with_ke
         let certificate = certificate(&issuer.device_with("dev-01", algorithm, |_| {}), &[&issuer]);
         site.over_https(&certificate).expect("assigned");
         site.over_mqtt(&certificate).expect("assigned");
+        #[cfg(feature = "mqtt-websocket")]
+        site.over_websocket(&certificate).expect("assigned");
     }
     let key = site.sim.device_key(&id("dev-02")).expect("a key");
     let transport = HttpsTransport::builder().roots(site.roots()).build();
     let client = ProvisioningClient::builder(site.sim.id_scope(), id("dev-02"), key);
     client.endpoint(site.server.endpoint()).transport(transport).build().register().expect("assigned");
     let alone = certificate(&issuer.device("dev-01"), &[]);
-    for result in [site.over_https(&alone), site.over_mqtt(&alone)] {
+    let mut results = vec![site.over_https(&alone), site.over_mqtt(&alone)];
+    #[cfg(feature = "mqtt-websocket")]
+    results.push(site.over_websocket(&alone));
+    for result in results {
         assert_eq!(result.expect_err("the intermediate is missing").message(), Some("CA certificate not found."));
     }
 }

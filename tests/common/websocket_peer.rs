@@ -7,7 +7,7 @@
     reason = "each suite uses a part, and a test may panic"
 )]
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex};
 
@@ -32,6 +32,8 @@ pub struct Seen {
     pub packets: Vec<Packet>,
     /// Set by a test: from then on connections are closed at once.
     pub is_gone: bool,
+    /// Set by a test: from then on connections are taken, and nothing is said.
+    pub is_silent: bool,
 }
 
 pub type Socket<'a> = WebSocket<&'a mut Stream>;
@@ -95,6 +97,10 @@ fn serve(stream: &mut Stream, log: &Mutex<Seen>, handle: &Handler) {
         Ok(response)
     };
     if log.lock().expect("not poisoned").is_gone {
+        return;
+    }
+    if log.lock().expect("not poisoned").is_silent {
+        let _ = stream.sock.read_to_end(&mut Vec::new());
         return;
     }
     let Ok(mut socket) = tungstenite::accept_hdr(stream, take) else { return };

@@ -6,12 +6,12 @@ use core::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
 
-use crate::transport::mqtt::frames::{self, Frames, Word};
+use crate::transport::mqtt::frames::{self, Frames, NORMAL, Word};
 
 /// How long a client may take to read what it is sent.
 const WRITE_LIMIT: Duration = Duration::from_secs(30);
-/// A normal end.
-const NORMAL: u16 = 1000;
+/// The code of a close frame of a server that stops.
+const GOING_AWAY: u16 = 1001;
 
 /// A stream, in the frames of WebSocket or not.
 pub(super) struct Channel<S> {
@@ -45,23 +45,29 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Channel<S> {
         let bytes = self.buffer.get_mut(..length).filter(|bytes| !bytes.is_empty())?;
         let Some(frames) = &mut self.frames else { return Some(bytes.to_vec()) };
         let mut words = Vec::new();
-        let unframed = frames.unframe(bytes, &mut words);
+        let (kept, result) = frames.unframe(bytes, &mut words);
         for word in words {
             match word {
                 Word::Ping(content) => self.pongs.extend(frames::pong(&content, None)),
                 Word::Close(close) => self.end(close.code.unwrap_or(NORMAL)),
             }
         }
-        let kept = unframed.unwrap_or_else(|broken| {
+        if let Err(broken) = result {
             self.end(broken.code());
-            0
-        });
+        }
         self.buffer.get(..kept).map(Vec::from)
     }
 
     fn end(&mut self, code: u16) {
         self.is_over = true;
-        self.farewell = frames::close(code, None);
+        if self.frames.is_some() {
+            self.farewell = frames::close(code, None);
+        }
+    }
+
+    /// The server stops.
+    pub(super) fn go_away(&mut self) {
+        self.end(GOING_AWAY);
     }
 
     /// Answers the pings that have been read. Returns whether that could be sent, and so do the others.

@@ -35,7 +35,10 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
             },
             changed = alarm.changed() => if changed.is_err() { break } else { Vec::new() },
             () = sleep(due) => Vec::new(),
-            _ = stopped.changed() => break,
+            _ = stopped.changed() => {
+                connection.channel.go_away();
+                break;
+            }
         };
         if !connection.channel.answer_pings().await {
             break;

@@ -7,6 +7,7 @@ use hyper::header::{
 };
 use tungstenite::handshake::derive_accept_key;
 
+use crate::encoding::base64_decode;
 use crate::simulator::front::http::HttpAnswer;
 
 const VERSION: &str = "13";
@@ -19,7 +20,9 @@ pub(super) fn is_asked_for(headers: &HeaderMap) -> bool {
 /// The answer: 101, or why not. No extension is taken.
 pub(super) fn answer(method: &str, headers: &HeaderMap) -> HttpAnswer {
     let connection = list(headers, &CONNECTION).any(|option| option.eq_ignore_ascii_case("upgrade"));
-    let Some(key) = headers.get(SEC_WEBSOCKET_KEY).filter(|_| method == "GET" && connection) else {
+    let key = headers.get(SEC_WEBSOCKET_KEY).and_then(|key| key.to_str().ok());
+    let key = key.filter(|key| base64_decode(key).is_some_and(|key| key.len() == 16));
+    let Some(key) = key.filter(|_| method == "GET" && connection) else {
         return HttpAnswer::empty(400);
     };
     if headers.get(SEC_WEBSOCKET_VERSION).is_none_or(|version| version != VERSION) {

@@ -9,11 +9,14 @@ use alloc::vec::Vec;
 use core::fmt;
 use std::io::Cursor;
 
+use tungstenite::protocol::frame::FrameHeader;
 use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
-use tungstenite::protocol::frame::{Frame, FrameHeader};
 
 /// The longest content of a control frame.
 const MAX_CONTROL: u64 = 125;
+
+/// The code of a close frame at a normal end.
+pub(crate) const NORMAL: u16 = 1000;
 
 /// A frame of binary content. What a client sends is masked.
 pub(crate) fn binary(content: &[u8], mask: Option<[u8; 4]>) -> Vec<u8> {
@@ -31,10 +34,14 @@ pub(crate) fn close(code: u16, mask: Option<[u8; 4]>) -> Vec<u8> {
 }
 
 fn frame(opcode: OpCode, content: &[u8], mask: Option<[u8; 4]>) -> Vec<u8> {
+    const MAX_HEAD: usize = 14;
     let header = FrameHeader { opcode, mask, ..FrameHeader::default() };
-    let mut bytes = Vec::new();
+    // All at once: memory that grows leaves copies of the token behind.
+    let mut bytes = Vec::with_capacity(content.len().saturating_add(MAX_HEAD));
     // Writing to memory does not fail.
-    let _ = Frame::from_payload(header, content.to_vec().into()).format(&mut bytes);
+    let _ = header.format(u64::try_from(content.len()).unwrap_or(u64::MAX), &mut bytes);
+    let mask = mask.unwrap_or_default().into_iter().cycle();
+    bytes.extend(content.iter().zip(mask).map(|(byte, mask)| byte ^ mask));
     bytes
 }
 
@@ -92,6 +99,8 @@ pub(crate) enum Misframed {
     Order,
     #[error("a control frame came in parts, or too long, or broken")]
     Control,
+    #[error("a frame came with a length that no frame can have")]
+    Length,
 }
 
 impl Misframed {
@@ -113,23 +122,27 @@ impl Frames {
         Self { masked: true, ..Self::of_server() }
     }
 
-    /// Leaves of these bytes what is MQTT's, at their beginning, and returns how much that is. What follows a [`Word::Close`] is not
-    /// looked at.
-    pub(crate) fn unframe(&mut self, bytes: &mut [u8], words: &mut Vec<Word>) -> Result<usize, Misframed> {
+    /// Leaves of these bytes what is MQTT's, at their beginning, and returns how much that is. What follows a [`Word::Close`] or breaks
+    /// the rules is not looked at.
+    pub(crate) fn unframe(&mut self, bytes: &mut [u8], words: &mut Vec<Word>) -> (usize, Result<(), Misframed>) {
         let mut kept = 0;
         for at in 0..bytes.len() {
             let Some(byte) = bytes.get(at).copied() else { break };
-            if let Some(content) = self.take(byte, words)?
-                && let Some(slot) = bytes.get_mut(kept)
-            {
-                *slot = content;
-                kept = kept.saturating_add(1);
+            match self.take(byte, words) {
+                Ok(None) => {}
+                Ok(Some(content)) => {
+                    if let Some(slot) = bytes.get_mut(kept) {
+                        *slot = content;
+                    }
+                    kept = kept.saturating_add(1);
+                }
+                Err(broken) => return (kept, Err(broken)),
             }
             if matches!(words.last(), Some(Word::Close(_))) {
                 break;
             }
         }
-        Ok(kept)
+        (kept, Ok(()))
     }
 
     /// Takes one byte, and returns it unmasked if it is MQTT's.
@@ -158,6 +171,9 @@ impl Frames {
         let parsed = FrameHeader::parse(&mut Cursor::new(&*self.head)).map_err(|_| Misframed::Opcode)?;
         let Some((header, left)) = parsed else { return Ok(()) };
         self.head.clear();
+        if left > i64::MAX.unsigned_abs() {
+            return Err(Misframed::Length);
+        }
         if header.rsv1 || header.rsv2 || header.rsv3 {
             return Err(Misframed::Extension);
         }
@@ -199,8 +215,16 @@ impl Close {
             None if content.is_empty() => (None, content),
             None => return Err(Misframed::Control),
         };
+        if !code.is_none_or(may_be_sent) {
+            return Err(Misframed::Control);
+        }
         Ok(Self { code, reason: String::from_utf8_lossy(reason).into_owned() })
     }
+}
+
+/// Whether a close frame may hold this code. Source: RFC 6455, section 7.4, and IANA's registry of close codes.
+fn may_be_sent(code: u16) -> bool {
+    matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999)
 }
 
 impl fmt::Debug for Frames {
@@ -218,7 +242,8 @@ mod tests {
         let (mut content, mut words) = (Vec::new(), Vec::new());
         for part in bytes.chunks(part) {
             let mut part = part.to_vec();
-            let kept = frames.unframe(&mut part, &mut words)?;
+            let (kept, result) = frames.unframe(&mut part, &mut words);
+            result?;
             content.extend(&part[..kept]);
         }
         Ok((content, words))
@@ -294,6 +319,9 @@ mod tests {
             (&[0x09, 0], Misframed::Control),
             (&[0x89, 126, 0, 126], Misframed::Control),
             (&[0x88, 1, 3], Misframed::Control),
+            (&[0x88, 2, 0x03, 0xed], Misframed::Control),
+            (&[0x88, 2, 0, 0], Misframed::Control),
+            (&[0x82, 127, 0x80, 0, 0, 0, 0, 0, 0, 0], Misframed::Length),
         ] {
             assert_eq!(unframe(Frames::of_server(), bytes, 1).expect_err("refused"), expected, "{bytes:02x?}");
         }

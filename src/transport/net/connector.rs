@@ -17,6 +17,8 @@ use rustls::{ClientConfig, ClientConnection, StreamOwned};
 
 use super::control::{Control, Trust};
 use super::dns_cache::DnsCache;
+#[cfg(feature = "x509")]
+use super::failure::Told;
 use super::failure::{explain_io, explain_tls};
 use super::proxy::Proxy;
 use super::roots::Roots;
@@ -151,7 +153,7 @@ impl Connector {
     pub(in crate::transport) fn failed(&self, error: TransportError) -> TransportError {
         self.forget_addresses();
         #[cfg(feature = "x509")]
-        if error.kind() == Kind::AnswerBroken && self.control.certificate().is_some() {
+        if error.kind() == Kind::AnswerBroken && self.control.certificate().is_some() && !is_told(&error) {
             return TransportError::new(Kind::AnswerBroken).with_source(Closed { source: error.into_source() });
         }
         error
@@ -177,6 +179,7 @@ impl Connector {
         // The time may be up on the way to the service, and a clock that is wrong is the device's own fault.
         let blame = |error: TransportError| match error.kind() {
             Kind::TimedOut | Kind::ClockNotSet => error,
+            _ if self.control.is_ended() => error,
             _ => error.with_kind(Kind::Proxy),
         };
         let mut socket = self.open(proxy.host(), proxy.port(), until).map_err(blame)?;
@@ -238,6 +241,12 @@ fn connect_to_any(addresses: &[SocketAddr], until: Instant) -> io::Result<TcpStr
         }
     }
     Err(problem)
+}
+
+/// Whether nobody need guess what is wrong.
+#[cfg(feature = "x509")]
+fn is_told(error: &TransportError) -> bool {
+    core::error::Error::source(error).is_some_and(<dyn core::error::Error>::is::<Told>)
 }
 
 /// Whatever keeps a connection from coming about, it did not.

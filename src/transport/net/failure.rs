@@ -15,6 +15,13 @@ pub(super) fn explain_tls(error: rustls::Error) -> TransportError {
     TransportError::new(kind_of_tls(&error)).with_source(error)
 }
 
+/// The peer's own word for what is wrong, or what it did wrong: nobody need guess. WebSocket alone has such words.
+#[cfg(any(feature = "mqtt-websocket", feature = "x509"))]
+#[cfg_attr(not(feature = "mqtt-websocket"), allow(dead_code, reason = "nobody says anything then"))]
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(in crate::transport) struct Told(pub(in crate::transport) alloc::string::String);
+
 /// Whether the peer went away without a word, as a connection does that died while it was kept.
 pub(in crate::transport) fn is_hang_up(error: &io::Error) -> bool {
     matches!(

@@ -17,13 +17,15 @@ pub(super) use connector::{Connector, NetBuilder, after, net_settings};
 #[cfg(feature = "x509")]
 pub use control::CertificateHandle;
 pub use control::{RootsHandle, ShutdownHandle};
+#[cfg(feature = "mqtt-websocket")]
+pub(super) use failure::Told;
 pub(super) use failure::{explain_io, is_hang_up};
 pub use pem::PemProblem;
 pub use proxy::{Proxy, ProxyError};
 pub use roots::{Roots, RootsError};
 pub(super) use stream::TlsStream;
 #[cfg(feature = "mqtt-websocket")]
-pub(super) use tunnel::read_head;
+pub(super) use tunnel::{is_about_credentials, read_head};
 
 use core::time::Duration;
 

@@ -26,7 +26,7 @@ enum Exempt {
 impl NoProxy {
     /// Reads names, addresses and networks between commas or spaces. What makes no sense exempts nothing.
     pub(super) fn parse(text: &str) -> Self {
-        if text.trim_ascii() == "*" {
+        if text == "*" {
             return Self([Exempt::Everything].into());
         }
         let entries = text.split([',', ' ', '\t']).filter(|entry| !entry.is_empty());
@@ -117,6 +117,14 @@ mod tests {
         }
         for host in ["::2", "fec0::1", "2001:db9::5", "10.1.2.3", "global.example.net"] {
             assert!(!exempt.contains(host, 443), "{host}");
+        }
+    }
+
+    #[test]
+    fn a_star_exempts_every_host_where_it_stands_alone_as_curl_has_it() {
+        assert!(NoProxy::parse("*").contains("example.net", 443));
+        for text in [" *", "* ", "*,x", "*.example.net"] {
+            assert!(!NoProxy::parse(text).contains("example.net", 443), "{text:?}");
         }
     }
 

@@ -82,7 +82,13 @@ impl Proxy {
         Self::parse(&url, exempt).map(Some)
     }
 
-    /// Whether connections to this host and port go through the proxy: they do unless `no_proxy` exempts them.
+    /// Exempts hosts, in the form of the variable `no_proxy`: see [`from_environment`](Self::from_environment). Default none.
+    #[must_use]
+    pub fn no_proxy(self, list: &str) -> Self {
+        Self { exempt: NoProxy::parse(list), ..self }
+    }
+
+    /// Whether connections to this host and port go through the proxy: they do unless they are exempt.
     #[must_use]
     pub fn is_for(&self, host: &str, port: u16) -> bool {
         !self.exempt.contains(host, port)

@@ -24,29 +24,55 @@ pub(super) fn open(
         request.extend(["Proxy-Authorization: Basic ", &credentials, "\r\n"]);
     }
     request.push_str("\r\n");
-    let head = stream.write_all(request.as_bytes()).and_then(|()| stream.flush()).and_then(|()| read_head(stream));
+    let head = stream.write_all(request.as_bytes()).and_then(|()| stream.flush()).and_then(|()| final_head(stream));
     let head = head.map_err(|error| match error.kind() {
         io::ErrorKind::TimedOut => explain_io(error),
         _ => TransportError::new(Kind::Proxy).with_source(error),
     })?;
-    let (kind, why) = match status(&head) {
-        Some(200..=299) => return Ok(()),
+    judge(&head, proxy, host, port)
+}
+
+/// The head of the answer, behind those that only say that it will come (RFC 9110, section 15.2).
+fn final_head(stream: &mut impl Read) -> io::Result<Vec<u8>> {
+    loop {
+        let head = read_head(stream)?;
+        if !matches!(status(&head), Some(100..=199)) {
+            return Ok(head);
+        }
+    }
+}
+
+fn judge(head: &[u8], proxy: &Proxy, host: &str, port: u16) -> Result<(), TransportError> {
+    let error = |kind, why: String| Err(TransportError::new(kind).with_source(why));
+    match status(head) {
+        Some(200..=299) => Ok(()),
         // Tinyproxy says 401, though that is a server's.
         Some(status @ (401 | 407)) => {
-            let why = match (takes_basic(&head), proxy.basic_credentials()) {
+            let why = match (takes_basic(head), proxy.basic_credentials()) {
                 (false, _) => "wants another authentication than Basic, the one that is supported",
                 (true, Some(_)) => "refuses the user name and password",
                 (true, None) => "wants a user name and password",
             };
-            (Kind::ProxyRefused, format!("the proxy {why} ({status})"))
+            let why = format!("the proxy {why} ({status})");
+            Err(TransportError::new(Kind::ProxyRefused).with_source(Unauthorized(why)))
         }
         Some(status @ (300..=407 | 409..=428 | 430..=499)) => {
-            (Kind::ProxyRefused, format!("the proxy refuses to connect to {host}:{port} ({status})"))
+            error(Kind::ProxyRefused, format!("the proxy refuses to connect to {host}:{port} ({status})"))
         }
-        Some(status) => (Kind::Proxy, format!("the proxy answered {status}")),
-        None => (Kind::Proxy, "the proxy does not answer in HTTP".into()),
-    };
-    Err(TransportError::new(kind).with_source(why))
+        Some(status) => error(Kind::Proxy, format!("the proxy answered {status}")),
+        None => error(Kind::Proxy, "the proxy does not answer in HTTP".into()),
+    }
+}
+
+/// The proxy does not let the device through, to whatever host.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Unauthorized(String);
+
+/// Whether the proxy refused the user name and password, or the lack of them.
+#[cfg(feature = "mqtt-websocket")]
+pub(in crate::transport) fn is_about_credentials(error: &TransportError) -> bool {
+    core::error::Error::source(error).is_some_and(<dyn core::error::Error>::is::<Unauthorized>)
 }
 
 /// Whether the proxy names the scheme that we know, or none.
@@ -63,7 +89,7 @@ pub(in crate::transport) fn read_head(stream: &mut impl Read) -> io::Result<Vec<
     let mut byte = [0];
     while !head.ends_with(b"\r\n\r\n") && !head.ends_with(b"\n\n") {
         if head.len() == MAX_HEAD {
-            return Err(io::Error::other("the head of the answer is too large"));
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "the head of the answer is too large"));
         }
         stream.read_exact(&mut byte)?;
         head.extend(byte);

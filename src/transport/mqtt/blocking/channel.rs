@@ -1,7 +1,5 @@
 //! What carries MQTT's bytes.
 
-#[cfg(feature = "mqtt-websocket")]
-use alloc::string::String;
 use std::io::{self, Read, Write};
 use std::time::Instant;
 
@@ -9,6 +7,8 @@ use std::time::Instant;
 use super::websocket::WebSocket;
 use crate::error::TransportError;
 use crate::protocol::Request;
+#[cfg(feature = "mqtt-websocket")]
+use crate::transport::net::Told;
 use crate::transport::net::{Connector, TlsStream};
 
 /// MQTT's bytes, whatever carries them.
@@ -75,12 +75,12 @@ impl Channel {
         }
     }
 
-    /// What the peer said before it left, without this signature.
+    /// What the peer said before it left, or did wrong, without this signature.
     #[cfg(feature = "mqtt-websocket")]
-    pub(super) fn last_word(&self, signature: &str) -> Option<String> {
+    pub(super) fn why_it_ended(&self, signature: &str) -> Option<Told> {
         match self {
             Self::Tls(_) => None,
-            Self::WebSocket(websocket) => websocket.last_word(signature),
+            Self::WebSocket(websocket) => websocket.why_it_ended(signature),
         }
     }
 }

@@ -5,6 +5,8 @@ use std::time::Instant;
 
 use super::channel::Channel;
 use crate::error::TransportError;
+#[cfg(feature = "mqtt-websocket")]
+use crate::error::TransportErrorKind;
 use crate::protocol::{Request, Response};
 use crate::transport::mqtt::Exchange;
 use crate::transport::net::{after, explain_io, is_hang_up};
@@ -64,7 +66,7 @@ impl Connection {
             if let Some(answer) = self.exchange.take_answer() {
                 return Ok(answer);
             }
-            written?;
+            written.map_err(|error| self.explain(error, request))?;
             let length = self.channel.read(&mut buffer).map_err(|error| self.explain(error, request))?;
             let read = buffer.get(..length).unwrap_or_default();
             self.exchange.read(read).map_err(|error| Broken { error, is_hang_up: read.is_empty() })?;
@@ -81,16 +83,21 @@ impl Connection {
     }
 
     /// A peer that closes a WebSocket may say why.
-    #[cfg_attr(not(feature = "mqtt-websocket"), allow(clippy::unused_self, reason = "TLS alone has no last word"))]
+    #[cfg(feature = "mqtt-websocket")]
     fn explain(&self, error: std::io::Error, request: &Request<'_>) -> Broken {
-        #[cfg(feature = "mqtt-websocket")]
-        {
-            let signature = request.token().map_or("", crate::sas::SasToken::signature);
-            if let Some(why) = self.channel.last_word(signature) {
-                return std::io::Error::new(error.kind(), why).into();
-            }
+        let signature = request.token().map_or("", crate::sas::SasToken::signature);
+        match self.channel.why_it_ended(signature) {
+            Some(why) => Broken {
+                error: TransportError::new(TransportErrorKind::AnswerBroken).with_source(why),
+                is_hang_up: is_hang_up(&error),
+            },
+            None => error.into(),
         }
-        let _ = request;
+    }
+
+    #[cfg(not(feature = "mqtt-websocket"))]
+    #[allow(clippy::unused_self, reason = "TLS alone has no last word")]
+    fn explain(&self, error: std::io::Error, _: &Request<'_>) -> Broken {
         error.into()
     }
 }

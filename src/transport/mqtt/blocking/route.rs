@@ -9,7 +9,7 @@ use std::time::Instant;
 use super::channel::Channel;
 use crate::error::{TransportError, TransportErrorKind as Kind};
 use crate::protocol::Request;
-use crate::transport::net::{Connector, after};
+use crate::transport::net::{Connector, after, is_about_credentials};
 
 /// The longest that [`MqttRoute::Auto`] waits for port 8883.
 const TLS_LIMIT: Duration = Duration::from_secs(10);
@@ -26,8 +26,9 @@ pub enum MqttRoute {
     WebSocket,
     /// Through TLS and, if no TLS comes about within 10 s or half of the time that is left, through WebSocket.
     ///
-    /// A name that is not found, a server that is not trusted, a clock that is not set and a client certificate that is refused are no
-    /// reason to change. What worked is kept for the transport's life, until it cannot be reached.
+    /// A name that is not found, a server that is not trusted, a clock that is not set, a client certificate or a proxy's user name that
+    /// is refused are no reason to change. What worked comes first for the transport's life, with half of the time that is left,
+    /// and the other where that cannot be reached. Where both fail, the error's kind is that of WebSocket, and its cause tells of both.
     Auto,
 }
 
@@ -36,12 +37,13 @@ pub enum MqttRoute {
 pub(super) struct Router {
     pub(super) route: MqttRoute,
     pub(super) websocket_port: u16,
-    websocket_worked: bool,
+    /// It was the last to work.
+    prefers_websocket: bool,
 }
 
 impl Default for Router {
     fn default() -> Self {
-        Self { route: MqttRoute::default(), websocket_port: 443, websocket_worked: false }
+        Self { route: MqttRoute::default(), websocket_port: 443, prefers_websocket: false }
     }
 }
 
@@ -66,34 +68,44 @@ impl Router {
         request: &Request<'_>,
         until: Instant,
     ) -> Result<Channel, TransportError> {
-        let tls =
-            || Channel::open_tls(connector, request, until.min(after(TLS_LIMIT.min(half_of_what_is_left(until)))));
-        let websocket = || Channel::open_websocket(connector, request, self.websocket_port, until);
-        let first = if self.websocket_worked { websocket() } else { tls() };
+        let left = until.saturating_duration_since(Instant::now());
+        let tls = |limit| Channel::open_tls(connector, request, until.min(after(limit)));
+        let websocket =
+            |limit| Channel::open_websocket(connector, request, self.websocket_port, until.min(after(limit)));
+        let first = if self.prefers_websocket { websocket(first_limit(left)) } else { tls(tls_limit(left)) };
         let error = match first {
-            Err(error) if is_of_the_way(error.kind()) && !connector.control.is_ended() => error,
+            Err(error) if another_port_may_help(&error) && !connector.control.is_ended() => error,
             channel_or_final => return channel_or_final,
         };
-        let second = if self.websocket_worked { tls() } else { websocket() };
+        let second = if self.prefers_websocket { tls(TLS_LIMIT) } else { websocket(left) };
         match second {
             Ok(channel) => {
-                self.websocket_worked = !self.websocket_worked;
+                self.prefers_websocket = !self.prefers_websocket;
                 Ok(channel)
             }
             // The last resort tells what kind of failure it is.
-            Err(other) if self.websocket_worked => Err(neither(&other, error)),
+            Err(other) if self.prefers_websocket => Err(neither(&other, error)),
             Err(other) => Err(neither(&error, other)),
         }
     }
 }
 
-fn half_of_what_is_left(until: Instant) -> Duration {
-    until.saturating_duration_since(Instant::now()).mul_f32(0.5)
+/// How much of the time that is left the first way may take: the second one shall have some, too.
+fn first_limit(left: Duration) -> Duration {
+    left.mul_f32(0.5)
 }
 
-/// Whether another port may help.
-fn is_of_the_way(kind: Kind) -> bool {
-    !matches!(kind, Kind::NameNotResolved | Kind::CertificateNotTrusted | Kind::ClockNotSet | Kind::CertificateRefused)
+fn tls_limit(left: Duration) -> Duration {
+    first_limit(left).min(TLS_LIMIT)
+}
+
+/// Whether what failed is of the port, and not of the name, the service, the device or its user name at a proxy.
+fn another_port_may_help(error: &TransportError) -> bool {
+    match error.kind() {
+        Kind::NameNotResolved | Kind::CertificateNotTrusted | Kind::ClockNotSet | Kind::CertificateRefused => false,
+        Kind::ProxyRefused => !is_about_credentials(error),
+        _ => true,
+    }
 }
 
 fn neither(tls: &TransportError, websocket: TransportError) -> TransportError {
@@ -121,4 +133,16 @@ struct Neither {
     tls: String,
     #[source]
     websocket: Option<Box<dyn Error + Send + Sync>>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn port_8883_gets_10_s_at_most_and_half_of_the_time_that_is_left() {
+        for (left, limit) in [(55, 10_000), (20, 10_000), (19, 9_500), (4, 2_000), (0, 0)] {
+            assert_eq!(tls_limit(Duration::from_secs(left)), Duration::from_millis(limit), "{left} s");
+        }
+    }
 }

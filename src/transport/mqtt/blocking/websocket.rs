@@ -1,52 +1,56 @@
 //! MQTT within WebSocket, to port 443. Source: RFC 6455; MQTT 3.1.1, section 6.
 
 use alloc::format;
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use std::io::{self, Cursor, Read, Write};
 
 use rustls::crypto::SecureRandom;
-use tungstenite::handshake::client::generate_key;
 use tungstenite::http::{Request, header};
 use tungstenite::{Error, HandshakeError};
+use zeroize::Zeroizing;
 
+use crate::encoding::base64_encode;
 use crate::error::{TransportError, TransportErrorKind as Kind, sanitize};
 use crate::identity::HostName;
-use crate::transport::mqtt::frames::{self, Close, Frames, Misframed, Word};
-use crate::transport::net::{TlsStream, explain_io, read_head};
+use crate::transport::mqtt::frames::{self, Close, Frames, Misframed, NORMAL, Word};
+use crate::transport::net::{TlsStream, Told, explain_io, read_head};
 
 /// Where the service and the hub take WebSocket.
 const PATH: &str = "/$iothub/websocket";
 const PROTOCOL: &str = "mqtt";
 /// The port of HTTPS, which the header `Host` leaves out.
 const HTTPS_PORT: u16 = 443;
-/// A normal end.
-const NORMAL: u16 = 1000;
-
 /// What carries MQTT where only port 443 is open.
 pub(super) struct WebSocket {
     stream: TlsStream,
     frames: Frames,
     random: &'static dyn SecureRandom,
     /// What the peer said when it closed the connection.
-    closed: Option<Close>,
+    peer_close: Option<Close>,
+    /// What the peer did wrong, behind bytes that are good.
+    broken: Option<Misframed>,
     /// A close frame was sent: nothing may follow.
-    has_closed: bool,
+    close_sent: bool,
 }
 
 impl WebSocket {
     /// Asks the server to speak WebSocket from here on.
     pub(super) fn open(stream: TlsStream, host: &HostName, port: u16) -> Result<Self, TransportError> {
-        let request = request(host, port).map_err(|error| TransportError::new(Kind::Other).with_source(error))?;
+        let random = rustls::crypto::ring::default_provider().secure_random;
+        let mut key = [0; 16];
+        random.fill(&mut key).map_err(|_| explain_io(no_random_numbers()))?;
+        let request = request(host, port, &base64_encode(&key));
+        let request = request.map_err(|error| TransportError::new(Kind::Other).with_source(error))?;
         let stream = HeadFirst { stream, head: Cursor::default() };
         let (websocket, answer) = tungstenite::client(request, stream).map_err(explain)?;
         if let Some(extension) = answer.headers().get(header::SEC_WEBSOCKET_EXTENSIONS) {
-            let why = format!("the server uses a WebSocket extension that nobody asked for: {extension:?}");
-            return Err(TransportError::new(Kind::AnswerBroken).with_source(why));
+            let extension = sanitize(&String::from_utf8_lossy(extension.as_bytes()), "");
+            let why = format!("the server uses a WebSocket extension that nobody asked for: {extension}");
+            return Err(TransportError::new(Kind::AnswerBroken).with_source(Told(why)));
         }
-        let random = rustls::crypto::ring::default_provider().secure_random;
         let stream = websocket.into_inner().stream;
-        Ok(Self { stream, frames: Frames::of_server(), random, closed: None, has_closed: false })
+        Ok(Self { stream, frames: Frames::of_server(), random, peer_close: None, broken: None, close_sent: false })
     }
 
     pub(super) fn stream(&mut self) -> &mut TlsStream {
@@ -56,22 +60,28 @@ impl WebSocket {
     /// Reads what is MQTT's, and answers what is WebSocket's.
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
-            if self.closed.is_some() {
+            if self.peer_close.is_some() {
                 return Err(io::ErrorKind::ConnectionAborted.into());
+            }
+            if let Some(broken) = self.broken {
+                return Err(io::Error::new(io::ErrorKind::InvalidData, broken));
             }
             let length = self.stream.read(buffer)?;
             if length == 0 {
                 return Ok(0);
             }
             let mut words = Vec::new();
-            let unframed = self.frames.unframe(buffer.get_mut(..length).unwrap_or_default(), &mut words);
-            let kept = unframed.map_err(|error| self.fail(error))?;
-            for word in words {
-                self.answer(word)?;
+            let (kept, result) = self.frames.unframe(buffer.get_mut(..length).unwrap_or_default(), &mut words);
+            let answered = words.into_iter().try_for_each(|word| self.answer(word));
+            if let Err(broken) = result {
+                self.broken = Some(broken);
+                // It is told what it did wrong, if it still listens.
+                let _ = self.close_with(broken.code());
             }
             if kept > 0 {
                 return Ok(kept);
             }
+            answered?;
         }
     }
 
@@ -82,17 +92,20 @@ impl WebSocket {
     /// Takes leave.
     pub(super) fn close(&mut self) {
         // The peer may be gone already.
-        let _ = self.put(|mask| frames::close(NORMAL, mask));
+        let _ = self.close_with(NORMAL);
         self.stream.close();
     }
 
-    /// What the peer said when it closed the connection, to be shown: without the signature that it may repeat.
-    pub(super) fn last_word(&self, signature: &str) -> Option<String> {
-        let close = self.closed.as_ref()?;
+    /// What the peer said when it closed the connection, or did wrong, to be shown: without the signature that it may repeat.
+    pub(super) fn why_it_ended(&self, signature: &str) -> Option<Told> {
+        if let Some(broken) = self.broken {
+            return Some(Told(broken.to_string()));
+        }
+        let close = self.peer_close.as_ref()?;
         let code = close.code.map_or_else(|| "no code".into(), |code| format!("code {code}"));
         let reason = sanitize(&close.reason, signature);
         let colon = if reason.is_empty() { "" } else { ": " };
-        Some(format!("the server closed the WebSocket with {code}{colon}{reason}"))
+        Some(Told(format!("the server closed the WebSocket with {code}{colon}{reason}")))
     }
 
     fn answer(&mut self, word: Word) -> io::Result<()> {
@@ -100,44 +113,45 @@ impl WebSocket {
             Word::Ping(content) => self.put(|mask| frames::pong(&content, mask)),
             Word::Close(close) => {
                 let code = close.code.unwrap_or(NORMAL);
-                self.closed = Some(close);
+                self.peer_close = Some(close);
                 // It may not wait for this.
-                let _ = self.put(|mask| frames::close(code, mask));
-                self.has_closed = true;
+                let _ = self.close_with(code);
                 Ok(())
             }
         }
     }
 
-    /// Tells the peer what it did wrong.
-    fn fail(&mut self, error: Misframed) -> io::Error {
-        let _ = self.put(|mask| frames::close(error.code(), mask));
-        self.has_closed = true;
-        io::Error::new(io::ErrorKind::InvalidData, error)
+    fn close_with(&mut self, code: u16) -> io::Result<()> {
+        let sent = self.put(|mask| frames::close(code, mask));
+        self.close_sent = true;
+        sent
     }
 
     fn put(&mut self, frame: impl FnOnce(Option<[u8; 4]>) -> Vec<u8>) -> io::Result<()> {
-        if self.has_closed {
+        if self.close_sent {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
         let mut mask = [0; 4];
-        self.random
-            .fill(&mut mask)
-            .map_err(|_| io::Error::other("there are no random numbers for WebSocket's masks"))?;
-        let frame = frame(Some(mask));
+        self.random.fill(&mut mask).map_err(|_| no_random_numbers())?;
+        // With its mask in it, a frame is as secret as the token.
+        let frame = Zeroizing::new(frame(Some(mask)));
         self.stream.write_all(&frame)?;
         self.stream.flush()
     }
 }
 
-fn request(host: &HostName, port: u16) -> Result<Request<()>, tungstenite::http::Error> {
+fn no_random_numbers() -> io::Error {
+    io::Error::other("the system has no random numbers, which WebSocket needs")
+}
+
+fn request(host: &HostName, port: u16, key: &str) -> Result<Request<()>, tungstenite::http::Error> {
     let authority = if port == HTTPS_PORT { host.as_str().into() } else { format!("{host}:{port}") };
     Request::get(format!("wss://{authority}{PATH}"))
         .header(header::HOST, authority)
         .header(header::CONNECTION, "Upgrade")
         .header(header::UPGRADE, "websocket")
         .header(header::SEC_WEBSOCKET_VERSION, "13")
-        .header(header::SEC_WEBSOCKET_KEY, generate_key())
+        .header(header::SEC_WEBSOCKET_KEY, key)
         .header(header::SEC_WEBSOCKET_PROTOCOL, PROTOCOL)
         .body(())
 }
@@ -148,10 +162,13 @@ fn explain<R: tungstenite::handshake::HandshakeRole>(error: HandshakeError<R>) -
         HandshakeError::Failure(Error::Http(answer)) => {
             (Kind::CannotConnect, format!("the server refuses WebSocket: it answered {}", answer.status().as_u16()))
         }
-        HandshakeError::Failure(error) => (Kind::AnswerBroken, format!("the server does not speak WebSocket: {error}")),
+        HandshakeError::Failure(error) => {
+            let error = sanitize(&error.to_string(), "");
+            (Kind::AnswerBroken, format!("the server does not speak WebSocket: {error}"))
+        }
         HandshakeError::Interrupted(_) => return TransportError::new(Kind::TimedOut),
     };
-    TransportError::new(kind).with_source(why)
+    TransportError::new(kind).with_source(Told(why))
 }
 
 /// Reads the head of the answer as a whole, and not one byte of what follows: that belongs to the first frame.
