@@ -38,7 +38,7 @@ class Proxy:
 def ask(proxy, number, no_proxy, host):
     environment = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
     environment |= {"https_proxy": f"http://127.0.0.1:{proxy.port}", "no_proxy": no_proxy}
-    command = ["curl", "--silent", "--connect-timeout", "2", "--user-agent", f"case/{number} ", f"https://{host}/"]
+    command = ["curl", "--silent", "--connect-timeout", "2", "--max-time", "5", "--user-agent", f"case/{number} ", f"https://{host}/"]
     subprocess.run(command, env=environment, capture_output=True, timeout=30, check=False)
     return "proxy" if str(number) in proxy.asked else "direct"
 

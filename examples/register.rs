@@ -43,7 +43,7 @@ fn main() -> ExitCode {
 
 fn provision(arguments: &Arguments) -> Result<String> {
     let device = arguments.device.device()?;
-    eprintln!("{} registers at {}", device.registration_id, device.endpoint_over(&arguments.transport));
+    eprintln!("{} registers at {}", device.registration_id, device.address_over(&arguments.transport));
     let mut client = device
         .client_over(&arguments.transport)?
         .deadline(Duration::from_secs(arguments.deadline))

@@ -14,7 +14,6 @@ from support import TARGET, Simulator, skip
 HERE = Path(__file__).parent
 ROOM = TARGET / "interop"
 MODULES = ROOM / "node_modules"
-CERTIFICATES = ROOM / "certificates"
 PYTHON = ROOM / "venv/bin/python"
 
 # Of each case: the device's payload, what goes wrong with its requests, one after the other (`slow:0` is nothing), and the error that
@@ -63,27 +62,28 @@ def device(client, case):
     return f"{client}-{case}".replace(", ", "-").replace(" ", "-")
 
 
-def certificate(name, what):
+def certificate(folder, name, what):
     """The file with a device's chain, or with its leaf alone."""
-    chain = CERTIFICATES / f"{name}-chain.pem"
+    chain = folder / f"{name}-chain.pem"
     if what == "chain":
         return chain
     end = "-----END CERTIFICATE-----\n"
-    leaf = CERTIFICATES / f"{name}-leaf.pem"
+    leaf = folder / f"{name}-leaf.pem"
     leaf.write_text(chain.read_text().split(end)[0] + end)
     return leaf
 
 
-def start():
-    """The simulator, with all that the cases need."""
-    more = ["--assigning-polls", "2", "--retry-after", "1", "--echo-payload", "--demo-certificates", CERTIFICATES]
-    for client in CLIENTS:
+def start(folder, mqtt_listen, clients):
+    """A simulator, with all that the cases of these clients need."""
+    folder.mkdir(exist_ok=True)
+    more = ["--assigning-polls", "2", "--retry-after", "1", "--echo-payload", "--demo-certificates", folder / "certificates"]
+    for client in clients:
         for case, what in CASES.items():
             if "certificate" in what:
                 more += ["--demo-device", device(client, case)]
             for fault in what.get("faults", []):
                 more += ["--fault", f"{device(client, case)}={fault}"]
-    return Simulator(ROOM, "127.0.0.1:0", "127.0.0.1:8883", more)
+    return Simulator(folder, "127.0.0.1:0", mqtt_listen, more)
 
 
 def messages(simulator, name):
@@ -104,7 +104,8 @@ def run(simulator, client, case):
     }
     command = [*CLIENTS[client]["command"], name, key, payload]
     if "certificate" in what:
-        command += [certificate(name, what["certificate"]), CERTIFICATES / f"{name}-key.pem"]
+        folder = simulator.ca.parent / "certificates"
+        command += [certificate(folder, name, what["certificate"]), folder / f"{name}-key.pem"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
         outcome = json.loads(done.stdout.strip().splitlines()[-1])
@@ -130,19 +131,26 @@ def run(simulator, client, case):
 def main():
     if problem := install():
         skip(f"the official clients cannot be installed: {problem}")
-    simulator, problems = start(), []
+    # What comes through WebSocket has a simulator of its own, whose port for MQTT nobody knows.
+    through_websocket = [client for client in CLIENTS if "WebSocket" in client]
+    others = [client for client in CLIENTS if client not in through_websocket]
+    websocket = start(ROOM / "websocket", "127.0.0.1:0", through_websocket)
+    simulators = {client: websocket for client in through_websocket}
+    simulators |= dict.fromkeys(others, start(ROOM / "others", "127.0.0.1:8883", others))
+    problems = []
     try:
         width = max(map(len, CASES)) + 2
         print("".ljust(width) + "".join(client.ljust(19) for client in CLIENTS))
         for case in CASES:
             print(case.ljust(width), end="", flush=True)
             for client in CLIENTS:
-                problem = run(simulator, client, case)
+                problem = run(simulators[client], client, case)
                 print(("wrong" if problem else "right").ljust(19), end="", flush=True)
                 problems += [f"{client}, {case}: {problem}"] if problem else []
             print()
     finally:
-        simulator.process.terminate()
+        for simulator in simulators.values():
+            simulator.process.terminate()
     print("\n".join(problems))
     sys.exit(bool(problems))
 

@@ -185,6 +185,20 @@ impl Device {
         }
     }
 
+    /// The same, in words.
+    pub fn address_over(&self, transport: &TransportArguments) -> String {
+        match transport.kind {
+            TransportKind::MqttWs => {
+                format!("{}, WebSocket at port {}", self.endpoint.host(), self.websocket_port(transport))
+            }
+            _ => self.endpoint_over(transport).to_string(),
+        }
+    }
+
+    fn websocket_port(&self, transport: &TransportArguments) -> u16 {
+        transport.websocket_port.or(self.websocket_port).unwrap_or(443)
+    }
+
     /// A client for it, over HTTPS.
     pub fn client(&self) -> Result<ProvisioningClientBuilder> {
         self.client_over(&TransportArguments::default())
@@ -232,7 +246,7 @@ impl Device {
                 TransportKind::MqttAuto => MqttRoute::Auto,
                 _ => MqttRoute::Tls,
             };
-            builder.route(route).websocket_port(transport.websocket_port.or(self.websocket_port).unwrap_or(443))
+            builder.route(route).websocket_port(self.websocket_port(transport))
         };
         client.transport(builder.build())
     }

@@ -52,7 +52,8 @@ impl Endpoint {
         &self.host
     }
 
-    /// The TCP port; `None` means the protocol's default, 443 for HTTPS and 8883 for MQTT.
+    /// The TCP port; `None` means the protocol's default, 443 for HTTPS and 8883 for MQTT. MQTT through WebSocket has a setting of its
+    /// own, in the transport.
     #[must_use]
     pub fn port(&self) -> Option<u16> {
         self.port.map(NonZeroU16::get)

@@ -39,7 +39,7 @@ const OUTPUT_BUFFER: usize = 8 * 1024;
 ///   Where a kept connection turns out to be dead, the request is sent once more on a new one; and one on which came what is
 ///   not the service's, as from a captive portal, or a second 5xx in a row, is not kept, nor is the address.
 /// - A name that takes the system ages to resolve costs one thread, however often it is asked for.
-/// - It speaks HTTP/1.1 alone. TLS has no RSA key exchange and no certificates on the curve P-521, as rustls on ring has neither.
+/// - It speaks HTTP/1.1 alone. TLS knows neither the RSA key exchange nor the curve P-521, as rustls on ring has neither.
 ///
 /// At the level `trace` the libraries below write what goes over the wire to the `log` crate, tokens included: keep the
 /// targets `ureq` and `ureq_proto` at `debug` or above.

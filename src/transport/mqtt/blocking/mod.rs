@@ -35,7 +35,8 @@ use crate::transport::net::{Connector, NetBuilder, REQUEST_LIMIT, RootsHandle, S
 ///   or the roots have changed. A request that was lost with its connection is sent once more. After a second 5xx in a row neither
 ///   the connection nor the address is kept.
 /// - A name that takes the system ages to resolve costs one thread, however often it is asked for.
-/// - TLS has no RSA key exchange and no certificates on the curve P-521, as rustls on ring has neither; WebSocket begins with HTTP/1.1.
+/// - TLS knows neither the RSA key exchange nor the curve P-521, as rustls on ring has neither; WebSocket begins with HTTP/1.1.
+/// - `MqttRoute::Auto` may connect twice within these limits. A WebSocket's ping is answered while a request is under way.
 ///
 /// MQTT has no status lookup: [`status_lookup`](crate::ProvisioningClient::status_lookup) fails with
 /// [`Unsupported`](crate::error::TransportErrorKind::Unsupported), and a client that would look its assignment up first registers.
