@@ -2,8 +2,8 @@
 //!
 //! The modem does one request at a time and blocks, has its own error codes, counts its time in whole seconds, and its
 //! answers lie in a receive buffer of fixed size, which the [`Response`] borrows. What is meant to be copied is
-//! `ModemTransport`; the driver below it stands for that of a real modem, or for `esp_http_client`, and has a simulated service
-//! at its other end.
+//! `ModemTransport`; the driver below it stands for that of a real modem, and has a simulated service at its other end. ESP-IDF's
+//! `esp_http_client` is asked for headers by name and before the body: see [`Response::head`] and the guide's chapter on firmware.
 
 mod support;
 

@@ -1,6 +1,7 @@
 //! What keeps an answer from arriving.
 
 use alloc::boxed::Box;
+use alloc::string::ToString;
 use core::fmt;
 use core::time::Duration;
 
@@ -102,6 +103,31 @@ impl TransportError {
     #[must_use]
     pub fn with_source(self, source: impl Into<Box<dyn core::error::Error + Send + Sync>>) -> Self {
         Self { source: Some(source.into()), ..self }
+    }
+
+    /// Adds the cause as text, for an error that is no [`Error`](core::error::Error), as in many `no_std` crates. It must not hold
+    /// the request's token.
+    ///
+    /// ```
+    /// # #[derive(Debug)] struct SocketError;
+    /// # impl core::fmt::Display for SocketError {
+    /// #     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result { f.write_str("reset") }
+    /// # }
+    /// use azure_iot_dps::error::{TransportError, TransportErrorKind};
+    ///
+    /// # let error = SocketError;
+    /// let error = TransportError::new(TransportErrorKind::AnswerBroken).with_source_text(error);
+    /// # assert_eq!(std::error::Error::source(&error).map(ToString::to_string).as_deref(), Some("reset"));
+    /// ```
+    #[must_use]
+    pub fn with_source_text(self, source: impl fmt::Display) -> Self {
+        self.with_source(source.to_string())
+    }
+
+    /// Adds the cause as its `Debug` text, for an error that has no other. It must not hold the request's token.
+    #[must_use]
+    pub fn with_source_debug(self, source: impl fmt::Debug) -> Self {
+        self.with_source(alloc::format!("{source:?}"))
     }
 
     /// Changes the kind.

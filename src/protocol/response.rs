@@ -1,10 +1,20 @@
 //! What comes back, whatever the protocol.
 
-use alloc::borrow::Cow;
+use alloc::borrow::{Cow, ToOwned};
 use core::fmt;
 use core::time::Duration;
 
 use crate::time::{UnixTime, parse_http_date};
+
+/// How long to wait.
+const RETRY_AFTER: &str = "Retry-After";
+/// The service's time.
+const DATE: &str = "Date";
+const CONTENT_TYPE: &str = "Content-Type";
+const CONTENT_ENCODING: &str = "Content-Encoding";
+/// The service's ID of the request, for Azure's support.
+const REQUEST_ID: &str = "x-ms-request-id";
+const ERROR_CODE: &str = "x-ms-error-code";
 
 /// The complete answer to one request, whatever its status.
 ///
@@ -17,6 +27,29 @@ use crate::time::{UnixTime, parse_http_date};
 /// let body = br#"{"operationId":"5.3","status":"assigning"}"#;
 /// let response = Response::new(202, &body[..]).with_header("Retry-After", "3").with_header("Server", "Kestrel");
 /// assert_eq!(response.status(), 202);
+/// ```
+///
+/// A client that gives the headers first and lends both from one buffer is served as well:
+///
+/// ```
+/// use azure_iot_dps::protocol::Response;
+/// # struct Http<'b>(&'b mut [u8]);
+/// # impl Http<'_> {
+/// #     fn status(&self) -> u16 { 202 }
+/// #     fn header(&self, name: &str) -> Option<&[u8]> { name.eq_ignore_ascii_case("retry-after").then_some(&self.0[..1]) }
+/// #     fn read_body(&mut self) -> &[u8] { self.0.fill(b'x'); self.0 }
+/// # }
+///
+/// fn answer<'a>(http: &'a mut Http<'_>) -> Response<'a> {
+///     // By name, as far as the client has them. They are copied, so the buffer is free for the body.
+///     let headers = Response::HEADERS.into_iter().filter_map(|name| Some((name, http.header(name)?)));
+///     let response = Response::head(http.status(), headers);
+///     response.with_body(http.read_body())
+/// }
+/// # let mut buffer = *b"3 header";
+/// # let mut http = Http(&mut buffer);
+/// # let response = answer(&mut http);
+/// # assert_eq!((response.retry_after().map(|it| it.as_secs()), response.body()), (Some(3), &b"xxxxxxxx"[..]));
 /// ```
 #[derive(Clone)]
 pub struct Response<'b> {
@@ -38,6 +71,27 @@ pub enum RetryAfter {
     Delay(Duration),
     /// Not before this time, by the clock of whoever answered.
     Date(UnixTime),
+}
+
+impl Response<'static> {
+    /// The headers that matter, for a client that is asked for them by name.
+    pub const HEADERS: [&'static str; 6] = [RETRY_AFTER, DATE, CONTENT_TYPE, CONTENT_ENCODING, REQUEST_ID, ERROR_CODE];
+
+    /// The head of an answer, whose body comes later: see [`with_body`](Self::with_body). All headers may be handed in; of those that
+    /// matter the values are copied. A value that is not UTF-8 is as good as none.
+    #[must_use]
+    pub fn head<N: AsRef<str>, V: AsRef<[u8]>>(status: u16, headers: impl IntoIterator<Item = (N, V)>) -> Self {
+        headers.into_iter().fold(Self::new(status, &[][..]), |response, (name, value)| {
+            match core::str::from_utf8(value.as_ref()) {
+                Ok(value) if is_one_of_ours(name.as_ref()) => response.with_header(name.as_ref(), value.to_owned()),
+                _ => response,
+            }
+        })
+    }
+}
+
+fn is_one_of_ours(name: &str) -> bool {
+    Response::HEADERS.into_iter().any(|header| header.eq_ignore_ascii_case(name))
 }
 
 impl<'b> Response<'b> {
@@ -73,8 +127,7 @@ impl<'b> Response<'b> {
         Self { body: body.into(), ..self }
     }
 
-    /// Takes a header if it is one that matters (`Retry-After`, `Date`, `Content-Type`, `Content-Encoding`, `x-ms-request-id`,
-    /// `x-ms-error-code`), in any case.
+    /// Takes a header if it is one that matters ([`HEADERS`](Response::HEADERS)), in any case.
     ///
     /// A value that makes no sense, or is empty, is as good as none. Of a header that comes twice the last value counts; of two
     /// delays, the longer one.
@@ -84,17 +137,17 @@ impl<'b> Response<'b> {
         if value.trim_ascii().is_empty() {
             return self;
         }
-        if name.eq_ignore_ascii_case("retry-after") {
+        if name.eq_ignore_ascii_case(RETRY_AFTER) {
             return self.with_retry_after_text(&value);
-        } else if name.eq_ignore_ascii_case("date") {
+        } else if name.eq_ignore_ascii_case(DATE) {
             self.date = parse_http_date(&value).or(self.date);
-        } else if name.eq_ignore_ascii_case("x-ms-request-id") {
+        } else if name.eq_ignore_ascii_case(REQUEST_ID) {
             self.request_id = Some(value);
-        } else if name.eq_ignore_ascii_case("content-type") {
+        } else if name.eq_ignore_ascii_case(CONTENT_TYPE) {
             self.content_type = Some(value);
-        } else if name.eq_ignore_ascii_case("content-encoding") {
+        } else if name.eq_ignore_ascii_case(CONTENT_ENCODING) {
             self.content_encoding = Some(value);
-        } else if name.eq_ignore_ascii_case("x-ms-error-code") {
+        } else if name.eq_ignore_ascii_case(ERROR_CODE) {
             self.error_code = value.trim_ascii().parse().ok().or(self.error_code);
         }
         self
@@ -261,6 +314,36 @@ mod tests {
         assert_eq!((response.request_id(), response.content_type()), (Some("6a7b"), Some("application/json")));
         let date = response.with_header("Retry-After", "Sun, 06 Nov 1994 08:51:17 GMT");
         assert_eq!(date.retry_after(), Some(Duration::from_secs(100)), "the last one counts");
+    }
+
+    #[test]
+    fn a_head_copies_what_matters_and_leaves_what_is_not_text() {
+        let headers = [
+            ("Server", &b"Kestrel"[..]),
+            ("RETRY-AFTER", b"7"),
+            ("x-ms-request-id", b"\xff\xfe"),
+            ("content-type", b"application/json"),
+        ];
+        let response = Response::head(429, headers).with_body(&b"{}"[..]);
+        assert_eq!((response.status(), response.body()), (429, &b"{}"[..]));
+        assert_eq!(response.retry_after(), Some(Duration::from_secs(7)));
+        assert_eq!((response.request_id(), response.content_type()), (None, Some("application/json")));
+        // Each of the constants is one that is taken.
+        for name in Response::HEADERS {
+            let value = if name == DATE { "Sun, 06 Nov 1994 08:49:37 GMT" } else { "1" };
+            let with = |value| alloc::format!("{:?}", Fields(&Response::head(200, [(name, value)])));
+            assert_ne!(with(value), with(""), "{name}");
+        }
+    }
+
+    struct Fields<'r, 'b>(&'r Response<'b>);
+
+    impl fmt::Debug for Fields<'_, '_> {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            let it = self.0;
+            write!(f, "{:?} {:?} {:?} ", it.retry_after, it.request_id, it.content_type)?;
+            write!(f, "{:?} {:?} {:?}", it.content_encoding, it.error_code, it.date)
+        }
     }
 
     #[test]
