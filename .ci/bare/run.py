@@ -1,0 +1,81 @@
+"""Builds the core of the crate for boards without an operating system, runs it in QEMU with counted instructions, and measures: flash by
+part, heap, allocations, stack, instructions. All of it is the same at each run, so a ceiling that is passed fails the build.
+
+Ends with 77 where QEMU cannot be had.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parent / "interop"))
+from support import TARGET, find, skip  # noqa: E402
+
+ARM = ["qemu-system-arm", "-semihosting-config", "enable=on,target=native", "-machine"]
+BOARDS = {
+    "thumbv7em-none-eabi": [*ARM, "mps2-an386"],
+    "thumbv6m-none-eabi": [*ARM, "microbit"],
+    "riscv32imc-unknown-none-elf": ["qemu-system-riscv32", "-bios", "none", "-machine", "virt"],
+}
+PARTS = ("", "token", "registration", "client", "exchange")
+# Of the Cortex-M4, in bytes.
+FLASH = {"token": 40_000, "registration": 66_000, "client": 96_000, "exchange": 112_000}
+HEAP, STACK = 1_434, 2_400
+LINE = re.compile(r"(.+): (\d+) instructions, heap (\d+) in (\d+), stack (\d+)")
+
+
+def build(target, features, *more, check=True):
+    environment = {**os.environ, "CARGO_TARGET_DIR": str(TARGET / "bare")}
+    command = ["cargo", "build", "--locked", "--quiet", "--release", "--manifest-path", HERE / "Cargo.toml", "--target", target]
+    command += ["--no-default-features", "--features", features, *more]
+    done = subprocess.run(command, check=check, env=environment, stderr=None if check else subprocess.PIPE, text=True)
+    return done.stderr if not check else TARGET / "bare" / target / "release/bare"
+
+
+def flash(image):
+    """Text and data."""
+    columns = subprocess.run(["size", image], check=True, capture_output=True, text=True).stdout.splitlines()[1].split()
+    return int(columns[0]) + int(columns[1])
+
+
+def run(target, image):
+    qemu = [find(BOARDS[target][0], "qemu-system-arm" if "arm" in BOARDS[target][0] else "qemu-system-misc"), *BOARDS[target][1:]]
+    ran = subprocess.run([*qemu, "-icount", "shift=6", "-nographic", "-kernel", image], capture_output=True, text=True, timeout=120,
+                         stdin=subprocess.DEVNULL)
+    if ran.returncode or not ran.stdout.endswith("done\n"):
+        sys.exit(f"{target} has failed:\n{ran.stdout}{ran.stderr}")
+    return ran.stdout
+
+
+def main():
+    if not find("qemu-system-arm", "qemu-system-arm") or not find("qemu-system-riscv32", "qemu-system-misc"):
+        skip("QEMU cannot be had")
+    if not shutil.which("rustup") or subprocess.run(["rustup", "target", "add", *BOARDS], check=False).returncode:
+        skip("the standard library's core for boards cannot be had")
+    problems = []
+    for target in BOARDS:
+        sizes = {part: flash(build(target, part)) for part in PARTS}
+        added = [f"{part} {sizes[part] - sizes['']:,}" for part in PARTS[1:]]
+        print(f"\n{target}: flash of {', '.join(added)} bytes")
+        if target.startswith("thumbv7em"):
+            problems += [f"{part} takes {sizes[part] - sizes['']:,} bytes of flash, more than {most:,}"
+                         for part, most in FLASH.items() if sizes[part] - sizes[""] > most]
+        for line in run(target, build(target, PARTS[-1])).splitlines():
+            print(f"  {line}")
+            if match := LINE.match(line):
+                what, heap, stack = match[1], int(match[3]), int(match[5])
+                if what == "register by hand" and (heap > HEAP or stack > STACK):
+                    problems.append(f"{target}: to {what} takes {heap} bytes of heap and {stack} of stack, more than {HEAP} or {STACK}")
+    # The check can fail: a board has no standard library.
+    message = build("thumbv6m-none-eabi", "exchange,azure-iot-dps/std", check=False)
+    if "can't find crate for `std`" not in message:
+        problems.append("a core with the standard library is taken")
+    print("\n".join(problems))
+    sys.exit(bool(problems))
+
+
+main()
