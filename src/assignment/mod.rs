@@ -22,8 +22,13 @@ use crate::protocol::json::{RegistrationState, SymmetricKey, Text, X509};
 use crate::time::{ClockCorrection, Now, UnixTime};
 
 /// A device's assignment to an IoT hub.
-#[derive(Clone, Debug)]
-pub struct Assignment {
+///
+/// It is one pointer large: what is handed up through many calls should not take their stacks.
+#[derive(Clone)]
+pub struct Assignment(Box<Facts>);
+
+#[derive(Clone)]
+struct Facts {
     hub: HubName,
     device_id: DeviceId,
     registration_id: RegistrationId,
@@ -78,7 +83,7 @@ impl Assignment {
         let x509 = state.x509.as_ref();
         let of_certificate = x509.map(|x509| &x509.enrollment_group_id);
         let group = state.symmetric_key.as_ref().map(|key| &key.enrollment_group_id).or(of_certificate);
-        Ok(Self {
+        Ok(Self(Box::new(Facts {
             hub: HubName::new(&*hub.0).map_err(|error| name("assignedHub", error))?,
             device_id: DeviceId::assigned(&device_id.0).map_err(|error| name("deviceId", error))?,
             registration_id: registration_id.clone(),
@@ -96,19 +101,19 @@ impl Assignment {
                 .map_or(ConnectionProfile::Classic, |text| ConnectionProfile::from_json(&text.0)),
             certificates: certificates.ok_or(unusable("issuedCertificateChain", "a certificate is not base64"))?,
             run,
-        })
+        })))
     }
 
     /// As the service writes it.
     pub(crate) fn to_json(&self) -> RegistrationState<'_> {
         let text = |text| Text(Cow::Borrowed(text));
-        let certificates = self.certificates.iter().map(|der| Text(base64_encode(der).into()));
-        let (group, of_certificate) = (self.enrollment_group_id(), self.certificate_info.as_deref());
+        let certificates = self.0.certificates.iter().map(|der| Text(base64_encode(der).into()));
+        let (group, of_certificate) = (self.enrollment_group_id(), self.0.certificate_info.as_deref());
         RegistrationState {
-            assigned_hub: Some(text(self.hub.as_str())),
-            device_id: Some(text(self.device_id.as_str())),
+            assigned_hub: Some(text(self.0.hub.as_str())),
+            device_id: Some(text(self.0.device_id.as_str())),
             status: Some(text("assigned")),
-            substatus: self.substatus.as_ref().map(|substatus| text(substatus.as_str())),
+            substatus: self.0.substatus.as_ref().map(|substatus| text(substatus.as_str())),
             created_date_time_utc: self.created_at().map(text),
             last_updated_date_time_utc: self.updated_at().map(text),
             etag: self.etag().map(text),
@@ -124,66 +129,66 @@ impl Assignment {
             }),
             error_code: None,
             error_message: None,
-            connection_profile: match &self.connection_profile {
+            connection_profile: match &self.0.connection_profile {
                 ConnectionProfile::Classic => None,
                 profile => Some(text(profile.as_str())),
             },
-            issued_certificate_chain: (!self.certificates.is_empty()).then(|| certificates.collect()),
+            issued_certificate_chain: (!self.0.certificates.is_empty()).then(|| certificates.collect()),
         }
     }
 
     /// The hub that the device belongs to from now on.
     #[must_use]
     pub fn hub(&self) -> &HubName {
-        &self.hub
+        &self.0.hub
     }
 
     /// The device's name in that hub.
     #[must_use]
     pub fn device_id(&self) -> &DeviceId {
-        &self.device_id
+        &self.0.device_id
     }
 
     /// The registration ID that was registered.
     #[must_use]
     pub fn registration_id(&self) -> &RegistrationId {
-        &self.registration_id
+        &self.0.registration_id
     }
 
     /// How this assignment came about, where the service tells.
     #[must_use]
     pub fn substatus(&self) -> Option<&Substatus> {
-        self.substatus.as_ref()
+        self.0.substatus.as_ref()
     }
 
     /// When the registration was made, as the service writes it, `2022-08-31T22:02:50.5163352Z`.
     #[must_use]
     pub fn created_at(&self) -> Option<&str> {
-        self.created_at.as_deref()
+        self.0.created_at.as_deref()
     }
 
     /// When it was last changed, as the service writes it.
     #[must_use]
     pub fn updated_at(&self) -> Option<&str> {
-        self.updated_at.as_deref()
+        self.0.updated_at.as_deref()
     }
 
     /// The entity tag of the registration record.
     #[must_use]
     pub fn etag(&self) -> Option<&str> {
-        self.etag.as_deref()
+        self.0.etag.as_deref()
     }
 
     /// The enrollment group through which the device was let in, where the service tells.
     #[must_use]
     pub fn enrollment_group_id(&self) -> Option<&str> {
-        self.enrollment_group_id.as_deref()
+        self.0.enrollment_group_id.as_deref()
     }
 
     /// The certificate that let the device in, where one did and the service tells.
     #[must_use]
     pub fn certificate_info(&self) -> Option<&CertificateInfo> {
-        self.certificate_info.as_deref()
+        self.0.certificate_info.as_deref()
     }
 
     /// What a custom allocation policy had to tell the device, as any type; `None` where it had nothing to tell.
@@ -192,7 +197,8 @@ impl Assignment {
     ///
     /// The payload is not of that type.
     pub fn payload<'de, T: Deserialize<'de>>(&'de self) -> Result<Option<T>, PayloadError> {
-        self.payload
+        self.0
+            .payload
             .as_deref()
             .map(serde_json::from_str)
             .transpose()
@@ -201,49 +207,53 @@ impl Assignment {
 
     /// Returns whether both lead to the same hub, as the same device and with the same key.
     pub(crate) fn is_same_as(&self, other: &Self) -> bool {
-        (&self.hub, &self.device_id, self.run.key_used) == (&other.hub, &other.device_id, other.run.key_used)
+        (&self.0.hub, &self.0.device_id, self.0.run.key_used)
+            == (&other.0.hub, &other.0.device_id, other.0.run.key_used)
     }
 
     /// Takes the certificates of a stored assignment, which a lookup does not repeat.
-    pub(crate) fn with_certificates_of(self, stored: Self) -> Self {
-        if self.certificates.is_empty() { Self { certificates: stored.certificates, ..self } } else { self }
+    pub(crate) fn with_certificates_of(mut self, stored: Self) -> Self {
+        if self.0.certificates.is_empty() {
+            self.0.certificates = stored.0.certificates;
+        }
+        self
     }
 
     /// The certificates that were issued for the device's signing request, as DER, leaf first; none if there was no request.
     #[must_use]
     pub fn certificates(&self) -> impl ExactSizeIterator<Item = &[u8]> {
-        self.certificates.iter().map(|der| &**der)
+        self.0.certificates.iter().map(|der| &**der)
     }
 
     /// The kind of connection that the hub expects; `classic` where the service says nothing. Source: the device API's preview
     /// 2026-11-02.
     #[must_use]
     pub fn connection_profile(&self) -> &ConnectionProfile {
-        &self.connection_profile
+        &self.0.connection_profile
     }
 
     /// How many requests it took.
     #[must_use]
     pub fn requests(&self) -> u32 {
-        self.run.requests
+        self.0.run.requests
     }
 
     /// The service's ID of the last request, its `x-ms-request-id`.
     #[must_use]
     pub fn request_id(&self) -> Option<&str> {
-        self.run.request_id.as_deref()
+        self.0.run.request_id.as_deref()
     }
 
     /// The key that let the device in; `None` where a certificate did.
     #[must_use]
     pub fn key_used(&self) -> Option<KeySlot> {
-        self.run.key_used
+        self.0.run.key_used
     }
 
     /// What the service told about the time, if the device's clock was wrong or missing: the device may set its clock by it.
     #[must_use]
     pub fn clock_correction(&self) -> Option<ClockCorrection> {
-        self.run.clock_correction
+        self.0.run.clock_correction
     }
 
     /// What time it is now: by the service's clock, if the device's own was found wrong or missing in this registration and has
@@ -252,14 +262,26 @@ impl Assignment {
     /// `now` is of the same clock that the registration went by.
     #[must_use]
     pub fn time_at(&self, now: Now) -> Option<UnixTime> {
-        let correction = self.run.clock_correction.filter(|correction| correction.still_holds(now));
+        let correction = self.0.run.clock_correction.filter(|correction| correction.still_holds(now));
         correction.map(|correction| correction.time_at(now.uptime)).or(now.unix)
     }
 
     /// The same payload as JSON text.
     #[must_use]
     pub fn payload_json(&self) -> Option<&str> {
-        self.payload.as_deref()
+        self.0.payload.as_deref()
+    }
+}
+
+impl fmt::Debug for Assignment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Assignment")
+            .field("hub", &self.0.hub)
+            .field("device_id", &self.0.device_id)
+            .field("registration_id", &self.0.registration_id)
+            .field("substatus", &self.0.substatus)
+            .field("run", &self.0.run)
+            .finish_non_exhaustive()
     }
 }
 

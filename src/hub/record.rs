@@ -10,37 +10,28 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt::Write;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::assignment::{Assignment, Run};
 use crate::attestation::KeySlot;
 use crate::error::StoreError;
-use crate::protocol::json::RegistrationState;
+use crate::protocol::json::{RegistrationState, Slot, read};
 use crate::registration::RegistrationSettings;
 
 const FIRST: &str = "azure-iot-dps assignment ";
 const FORMAT: u32 = 1;
 
-/// What every format has.
-#[derive(Deserialize)]
-struct Versioned {
-    format: u32,
-    identity: String,
-}
-
-#[derive(Deserialize, Serialize)]
+#[derive(Serialize)]
 struct Body<'a> {
     format: u32,
     /// Endpoint, ID scope and registration ID, as a fingerprint.
     identity: String,
     /// Whether the secondary key let the device in.
-    #[serde(default)]
     second_key: bool,
     /// Whether a certificate let the device in.
-    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    #[serde(skip_serializing_if = "core::ops::Not::not")]
     x509: bool,
-    #[serde(borrow)]
     assignment: RegistrationState<'a>,
 }
 
@@ -77,9 +68,21 @@ impl Assignment {
             return Ok(None);
         }
         let body = body_of(record)?;
-        let Versioned { format, identity } =
-            serde_json::from_slice(body).map_err(|_| damaged("it has no format or no identity"))?;
-        if identity != fingerprint(settings) {
+        let (mut format, mut identity, mut assignment) = (None, None, None);
+        let (mut second_key, mut x509) = (false, false);
+        let fields = &mut [
+            ("format", Slot::Number(&mut format)),
+            ("identity", Slot::Text(&mut identity)),
+            ("second_key", Slot::Flag(&mut second_key)),
+            ("x509", Slot::Flag(&mut x509)),
+            ("assignment", Slot::Json(&mut assignment)),
+        ];
+        read(body, fields).ok_or(damaged("its body is not JSON"))?;
+        // Every format has these.
+        let (Some(format), Some(identity)) = (format, identity) else {
+            return Err(damaged("it has no format or no identity"));
+        };
+        if identity.0 != fingerprint(settings) {
             return Ok(None);
         }
         match format {
@@ -87,11 +90,12 @@ impl Assignment {
             0 => return Err(damaged("its format is none")),
             found => return Err(StoreError::LaterFormat { found, known: FORMAT }),
         }
-        let body: Body<'_> = serde_json::from_slice(body).map_err(|_| damaged("its fields are not those of one"))?;
-        let key = if body.second_key { KeySlot::Secondary } else { KeySlot::Primary };
-        let key_used = (!body.x509).then_some(key);
+        let assignment = assignment.and_then(|json| RegistrationState::parse(json.get().as_bytes()));
+        let assignment = assignment.ok_or(damaged("its fields are not those of one"))?;
+        let key = if second_key { KeySlot::Secondary } else { KeySlot::Primary };
+        let key_used = (!x509).then_some(key);
         let run = Run { requests: 0, request_id: None, key_used, clock_correction: None };
-        let assignment = Self::from_json(&body.assignment, &settings.registration_id, run);
+        let assignment = Self::from_json(&assignment, &settings.registration_id, run);
         assignment.map(Some).map_err(|_| damaged("it has no hub or no device ID"))
     }
 }

@@ -1,76 +1,198 @@
 //! The JSON of the device API, both ways. Unknown fields are ignored. A field that is null, of another type than expected, or an
 //! empty string counts as absent.
+//!
+//! Reading is one function over a table of fields: what serde derives for each type takes a board three times the flash and the
+//! stack.
 
 use alloc::borrow::Cow;
+use alloc::string::String;
 use alloc::vec::Vec;
+use core::fmt;
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, Visitor};
+use serde::{Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 /// A string of an answer, borrowed unless it had to be unescaped. Never empty in a field.
-#[derive(Deserialize, Serialize)]
+#[derive(Serialize)]
 #[serde(transparent)]
-pub(crate) struct Text<'a>(#[serde(borrow)] pub(crate) Cow<'a, str>);
+pub(crate) struct Text<'a>(pub(crate) Cow<'a, str>);
+
+/// Where a field goes.
+pub(crate) enum Slot<'s, 'a> {
+    Text(&'s mut Option<Text<'a>>),
+    /// A number, in quotes or not.
+    Number(&'s mut Option<u32>),
+    Flag(&'s mut bool),
+    /// Whatever it is.
+    Json(&'s mut Option<&'a RawValue>),
+}
+
+/// Reads these fields of an object, and nothing else of it; `None` where it is no object, or has one of them twice.
+pub(crate) fn read<'a>(json: &'a [u8], fields: &mut [(&'static str, Slot<'_, 'a>)]) -> Option<()> {
+    // A list would be taken for the fields in order.
+    if !json.trim_ascii_start().starts_with(b"{") {
+        return None;
+    }
+    let mut deserializer = serde_json::Deserializer::from_slice(json);
+    deserializer.deserialize_map(Fields { fields, seen: 0 }).ok()?;
+    deserializer.end().ok()
+}
+
+struct Fields<'f, 's, 'a> {
+    fields: &'f mut [(&'static str, Slot<'s, 'a>)],
+    /// A bit for each field.
+    seen: u32,
+}
+
+impl<'a> Visitor<'a> for Fields<'_, '_, 'a> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<M: MapAccess<'a>>(mut self, mut map: M) -> Result<(), M::Error> {
+        while let Some(at) = map.next_key_seed(Name(self.fields))? {
+            let Some((at, (_, slot))) = at.and_then(|at| Some((at, self.fields.get_mut(at)?))) else {
+                map.next_value::<IgnoredAny>()?;
+                continue;
+            };
+            let bit = u32::try_from(at).ok().and_then(|at| 1_u32.checked_shl(at)).unwrap_or_default();
+            if self.seen & bit != 0 {
+                return Err(M::Error::custom("a field comes twice"));
+            }
+            self.seen |= bit;
+            slot.fill(map.next_value()?);
+        }
+        Ok(())
+    }
+}
+
+/// Finds the field that is meant.
+struct Name<'f, 's, 'a>(&'f [(&'static str, Slot<'s, 'a>)]);
+
+impl<'a> DeserializeSeed<'a> for Name<'_, '_, 'a> {
+    type Value = Option<usize>;
+
+    fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<Option<usize>, D::Error> {
+        deserializer.deserialize_identifier(self)
+    }
+}
+
+impl Visitor<'_> for Name<'_, '_, '_> {
+    type Value = Option<usize>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a name")
+    }
+
+    fn visit_str<E: Error>(self, name: &str) -> Result<Option<usize>, E> {
+        Ok(self.0.iter().position(|(field, _)| *field == name))
+    }
+}
+
+impl<'a> Slot<'_, 'a> {
+    fn fill(&mut self, raw: &'a RawValue) {
+        let json = raw.get();
+        match self {
+            Self::Text(text) => **text = Text::parse(json).filter(|text| !text.0.is_empty()),
+            Self::Number(number) => **number = json.trim_matches('"').parse().ok(),
+            Self::Flag(flag) => **flag = json == "true",
+            Self::Json(value) => **value = Some(raw).filter(|_| json != "null"),
+        }
+    }
+}
+
+impl<'a> Text<'a> {
+    /// Takes a string as JSON has it.
+    fn parse(json: &'a str) -> Option<Self> {
+        let text = json.strip_prefix('"')?.strip_suffix('"')?;
+        let text = if text.contains('\\') {
+            Cow::Owned(serde_json::from_str::<String>(json).ok()?)
+        } else {
+            Cow::Borrowed(text)
+        };
+        Some(Self(text))
+    }
+}
 
 /// Any body that the service sends: an operation status, or an error.
-#[derive(Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[derive(Default)]
 pub(crate) struct Body<'a> {
-    #[serde(borrow, deserialize_with = "lenient")]
     pub(crate) operation_id: Option<Text<'a>>,
-    #[serde(borrow, deserialize_with = "lenient")]
     pub(crate) status: Option<Text<'a>>,
-    #[serde(borrow, deserialize_with = "lenient_object")]
     pub(crate) registration_state: Option<RegistrationState<'a>>,
-
-    #[serde(deserialize_with = "error_code")]
     pub(crate) error_code: Option<u32>,
-    #[serde(borrow, deserialize_with = "lenient")]
     pub(crate) tracking_id: Option<Text<'a>>,
-    #[serde(borrow, deserialize_with = "lenient")]
     pub(crate) message: Option<Text<'a>>,
-    #[serde(borrow, deserialize_with = "lenient")]
     pub(crate) timestamp_utc: Option<Text<'a>>,
 }
 
 /// The result of a registration.
-#[derive(Default, Deserialize, Serialize)]
-#[serde(default, rename_all = "camelCase")]
+#[derive(Default, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct RegistrationState<'a> {
-    #[serde(borrow, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) assigned_hub: Option<Text<'a>>,
-    #[serde(borrow, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) device_id: Option<Text<'a>>,
-    #[serde(borrow, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) status: Option<Text<'a>>,
-    #[serde(borrow, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) substatus: Option<Text<'a>>,
-    #[serde(borrow, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) created_date_time_utc: Option<Text<'a>>,
-    #[serde(borrow, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) last_updated_date_time_utc: Option<Text<'a>>,
-    #[serde(borrow, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) etag: Option<Text<'a>>,
-    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) payload: Option<&'a RawValue>,
-    #[serde(borrow, deserialize_with = "lenient_object", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) symmetric_key: Option<SymmetricKey<'a>>,
-    #[serde(borrow, deserialize_with = "lenient_object", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) x509: Option<X509<'a>>,
-    #[serde(deserialize_with = "error_code", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) error_code: Option<u32>,
-    #[serde(borrow, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) error_message: Option<Text<'a>>,
-    #[serde(borrow, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) connection_profile: Option<Text<'a>>,
-    #[serde(borrow, deserialize_with = "lenient_list", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) issued_certificate_chain: Option<Vec<Text<'a>>>,
 }
 
 impl<'a> RegistrationState<'a> {
     /// The bare form, as a registration status lookup is answered.
     pub(crate) fn parse(bytes: &'a [u8]) -> Option<Self> {
-        parse(bytes)
+        let mut state = Self::default();
+        state.read(bytes).map(|()| state)
+    }
+
+    pub(crate) fn read(&mut self, json: &'a [u8]) -> Option<()> {
+        let (mut symmetric_key, mut x509, mut chain) = (None, None, None);
+        let fields = &mut [
+            ("assignedHub", Slot::Text(&mut self.assigned_hub)),
+            ("deviceId", Slot::Text(&mut self.device_id)),
+            ("status", Slot::Text(&mut self.status)),
+            ("substatus", Slot::Text(&mut self.substatus)),
+            ("createdDateTimeUtc", Slot::Text(&mut self.created_date_time_utc)),
+            ("lastUpdatedDateTimeUtc", Slot::Text(&mut self.last_updated_date_time_utc)),
+            ("etag", Slot::Text(&mut self.etag)),
+            ("payload", Slot::Json(&mut self.payload)),
+            ("errorCode", Slot::Number(&mut self.error_code)),
+            ("errorMessage", Slot::Text(&mut self.error_message)),
+            ("connectionProfile", Slot::Text(&mut self.connection_profile)),
+            ("symmetricKey", Slot::Json(&mut symmetric_key)),
+            ("x509", Slot::Json(&mut x509)),
+            ("issuedCertificateChain", Slot::Json(&mut chain)),
+        ];
+        read(json, fields)?;
+        self.symmetric_key = symmetric_key.and_then(|raw| SymmetricKey::parse(raw));
+        self.x509 = x509.and_then(|raw| X509::parse(raw));
+        self.issued_certificate_chain = chain.and_then(|raw| texts(raw));
+        Some(())
     }
 
     pub(crate) fn status(&self) -> Option<Status> {
@@ -78,81 +200,102 @@ impl<'a> RegistrationState<'a> {
     }
 }
 
-fn parse<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Option<T> {
-    // A list would be taken for the fields in order.
-    let object = bytes.trim_ascii_start().starts_with(b"{");
-    if object { serde_json::from_slice(bytes).ok() } else { None }
+/// Reads a list of strings; `None` where one of them is none. Those that are empty are left out.
+fn texts(raw: &RawValue) -> Option<Vec<Text<'_>>> {
+    let list: Vec<&RawValue> = serde_json::from_str(raw.get()).ok()?;
+    let texts: Option<Vec<_>> = list.into_iter().map(|raw| Text::parse(raw.get())).collect();
+    Some(texts?.into_iter().filter(|text| !text.0.is_empty()).collect())
 }
 
-#[derive(Default, Deserialize, Serialize)]
-#[serde(default, rename_all = "camelCase")]
+#[derive(Default, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct SymmetricKey<'a> {
-    #[serde(borrow, deserialize_with = "lenient")]
     pub(crate) enrollment_group_id: Option<Text<'a>>,
+}
+
+impl<'a> SymmetricKey<'a> {
+    fn parse(raw: &'a RawValue) -> Option<Self> {
+        let mut key = Self::default();
+        read(raw.get().as_bytes(), &mut [("enrollmentGroupId", Slot::Text(&mut key.enrollment_group_id))])?;
+        Some(key)
+    }
 }
 
 /// What the service tells about a certificate that let a device in.
-#[derive(Default, Deserialize, Serialize)]
-#[serde(default, rename_all = "camelCase")]
+#[derive(Default, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct X509<'a> {
-    #[serde(borrow, deserialize_with = "lenient_object", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) certificate_info: Option<CertificateInfo<'a>>,
-    #[serde(borrow, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) enrollment_group_id: Option<Text<'a>>,
 }
 
+impl<'a> X509<'a> {
+    fn parse(raw: &'a RawValue) -> Option<Self> {
+        let (mut x509, mut info) = (Self::default(), None);
+        let fields = &mut [
+            ("certificateInfo", Slot::Json(&mut info)),
+            ("enrollmentGroupId", Slot::Text(&mut x509.enrollment_group_id)),
+        ];
+        read(raw.get().as_bytes(), fields)?;
+        x509.certificate_info = info.and_then(|raw| CertificateInfo::parse(raw));
+        Some(x509)
+    }
+}
+
 /// A certificate as the service describes it.
-#[derive(Default, Deserialize, Serialize)]
-#[serde(default, rename_all = "camelCase")]
+#[derive(Default, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct CertificateInfo<'a> {
-    #[serde(borrow, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) subject_name: Option<Text<'a>>,
-    #[serde(borrow, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) issuer_name: Option<Text<'a>>,
-    #[serde(borrow, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) serial_number: Option<Text<'a>>,
-    #[serde(borrow, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) sha1_thumbprint: Option<Text<'a>>,
-    #[serde(borrow, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) sha256_thumbprint: Option<Text<'a>>,
-    #[serde(borrow, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) not_before_utc: Option<Text<'a>>,
-    #[serde(borrow, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) not_after_utc: Option<Text<'a>>,
 }
 
-/// A field of another type than expected is as good as missing: a change at the service that does not matter to a device
-/// must not keep it from its hub.
-fn lenient<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
-    let json: Option<&'de RawValue> = Option::deserialize(deserializer)?;
-    let json = json.map(RawValue::get).filter(|json| *json != EMPTY);
-    Ok(json.and_then(|json| serde_json::from_str(json).ok()))
-}
-
-/// Reads an object leniently.
-fn lenient_object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
-    let json: Option<&'de RawValue> = Option::deserialize(deserializer)?;
-    Ok(json.and_then(|json| parse(json.get().as_bytes())))
-}
-
-/// Reads a list of strings leniently.
-fn lenient_list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<Text<'de>>>, D::Error> {
-    let list: Option<Vec<Text<'de>>> = lenient(deserializer)?;
-    Ok(list.map(|list| list.into_iter().filter(|text| !text.0.is_empty()).collect()))
-}
-
-/// An empty string, which no field of the service means.
-const EMPTY: &str = "\"\"";
-
-/// A number, in quotes or not.
-fn error_code<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
-    let json: Option<&'de RawValue> = Option::deserialize(deserializer)?;
-    Ok(json.and_then(|json| json.get().trim_matches('"').parse().ok()))
+impl<'a> CertificateInfo<'a> {
+    fn parse(raw: &'a RawValue) -> Option<Self> {
+        let mut info = Self::default();
+        let fields = &mut [
+            ("subjectName", Slot::Text(&mut info.subject_name)),
+            ("issuerName", Slot::Text(&mut info.issuer_name)),
+            ("serialNumber", Slot::Text(&mut info.serial_number)),
+            ("sha1Thumbprint", Slot::Text(&mut info.sha1_thumbprint)),
+            ("sha256Thumbprint", Slot::Text(&mut info.sha256_thumbprint)),
+            ("notBeforeUtc", Slot::Text(&mut info.not_before_utc)),
+            ("notAfterUtc", Slot::Text(&mut info.not_after_utc)),
+        ];
+        read(raw.get().as_bytes(), fields)?;
+        Some(info)
+    }
 }
 
 impl<'a> Body<'a> {
     pub(crate) fn parse(bytes: &'a [u8]) -> Option<Self> {
-        parse(bytes)
+        let (mut body, mut state) = (Self::default(), None);
+        let fields = &mut [
+            ("operationId", Slot::Text(&mut body.operation_id)),
+            ("status", Slot::Text(&mut body.status)),
+            ("registrationState", Slot::Json(&mut state)),
+            ("errorCode", Slot::Number(&mut body.error_code)),
+            ("trackingId", Slot::Text(&mut body.tracking_id)),
+            ("message", Slot::Text(&mut body.message)),
+            ("timestampUtc", Slot::Text(&mut body.timestamp_utc)),
+        ];
+        read(bytes, fields)?;
+        body.registration_state = state.and_then(|raw| RegistrationState::parse(raw.get().as_bytes()));
+        Some(body)
     }
 
     /// The error code, wherever it stands.

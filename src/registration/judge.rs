@@ -168,7 +168,7 @@ impl Judge<'_, '_> {
             clock_correction: self.known.clock_correction,
         };
         match Assignment::from_json(state, &self.known.settings.registration_id, run) {
-            Ok(assignment) => Outcome::Assigned(Box::new(assignment)),
+            Ok(assignment) => Outcome::Assigned(assignment),
             Err(unusable) => self.unusable(unusable),
         }
     }

@@ -66,7 +66,7 @@ pub(super) enum Phase {
         pause: Pause,
         reason: WaitReason,
     },
-    Assigned(Box<Assignment>),
+    Assigned(Assignment),
     Ended,
 }
 
@@ -75,7 +75,7 @@ pub(super) enum Next<'a> {
     Sign(UnsignedToken<'a>),
     Send { time_limit: Duration },
     Wait(Wait),
-    Done(Box<Assignment>),
+    Done(Assignment),
 }
 
 /// What the error tells if the deadline ends the registration now.
@@ -142,7 +142,7 @@ impl<'a> Registration<'a> {
             }
             Next::Send { time_limit } => Step::Send(self.request(time_limit)),
             Next::Wait(wait) => Step::Wait(wait),
-            Next::Done(assignment) => Step::Done(*assignment),
+            Next::Done(assignment) => Step::Done(assignment),
         })
     }
 

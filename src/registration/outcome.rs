@@ -11,7 +11,7 @@ use crate::time::UnixTime;
 /// What to make of an answer.
 pub(super) enum Outcome {
     /// The device has its hub.
-    Assigned(Box<Assignment>),
+    Assigned(Assignment),
     /// The service is at it; the operation's ID and the request's, where the answer names them.
     Assigning { operation_id: Option<Box<str>>, request_id: Option<Box<str>> },
     /// The token was refused for a wrong clock.
