@@ -11,7 +11,7 @@ use azure_iot_dps::time::{Now, UnixTime};
 use azure_iot_dps::transport::FnTransport;
 use azure_iot_dps::{Clock, DeviceKey, HubCredentials, IdScope, ProvisioningClient, RegistrationId};
 
-use super::measure;
+use super::{good, measure};
 
 /// A clock that passes only while somebody waits.
 struct Ticks(Duration);
@@ -71,13 +71,13 @@ fn with(
     let client = ProvisioningClient::builder(scope.clone(), id.clone(), key.clone());
     let mut client = client.build_with(FnTransport::new(send), Ticks(Duration::ZERO));
     let name = if how.is_empty() { "register with a client" } else { "register with a client over MQTT" };
-    let first = measure(name, || client.load_or_register(&mut store).expect("assigned"));
-    let second = measure("boot again", || client.load_or_register(&mut store).expect("stored"));
+    let first = measure(name, || good(client.load_or_register(&mut store)));
+    let second = measure("boot again", || good(client.load_or_register(&mut store)));
     assert_eq!((first.requests(), second.requests()), (requests, 0));
-    let mut credentials = HubCredentials::new(&second, key).expect("a key");
+    let mut credentials = good(HubCredentials::new(&second, key));
     let time = UnixTime::from_secs(1_790_000_000);
     measure("log in to the hub", || {
-        let login = credentials.mqtt(time).expect("signs");
+        let login = good(credentials.mqtt(time));
         black_box(login.password().map_or(0, str::len));
         assert_eq!(login.client_id(), id.as_str());
     });
