@@ -1,121 +1,12 @@
 //! The JSON of the device API, both ways. Unknown fields are ignored. A field that is null, of another type than expected, or an
 //! empty string counts as absent.
-//!
-//! Reading is one function over a table of fields: what serde derives for each type takes a board three times the flash and the
-//! stack.
 
-use alloc::borrow::Cow;
-use alloc::string::String;
 use alloc::vec::Vec;
-use core::fmt;
 
-use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, Visitor};
-use serde::{Deserializer, Serialize};
+use serde::Serialize;
 use serde_json::value::RawValue;
 
-/// A string of an answer, borrowed unless it had to be unescaped. Never empty in a field.
-#[derive(Serialize)]
-#[serde(transparent)]
-pub(crate) struct Text<'a>(pub(crate) Cow<'a, str>);
-
-/// Where a field goes.
-pub(crate) enum Slot<'s, 'a> {
-    Text(&'s mut Option<Text<'a>>),
-    /// A number, in quotes or not.
-    Number(&'s mut Option<u32>),
-    Flag(&'s mut bool),
-    /// Whatever it is.
-    Json(&'s mut Option<&'a RawValue>),
-}
-
-/// Reads these fields of an object, and nothing else of it; `None` where it is no object, or has one of them twice.
-pub(crate) fn read<'a>(json: &'a [u8], fields: &mut [(&'static str, Slot<'_, 'a>)]) -> Option<()> {
-    // A list would be taken for the fields in order.
-    if !json.trim_ascii_start().starts_with(b"{") {
-        return None;
-    }
-    let mut deserializer = serde_json::Deserializer::from_slice(json);
-    deserializer.deserialize_map(Fields { fields, seen: 0 }).ok()?;
-    deserializer.end().ok()
-}
-
-struct Fields<'f, 's, 'a> {
-    fields: &'f mut [(&'static str, Slot<'s, 'a>)],
-    /// A bit for each field.
-    seen: u32,
-}
-
-impl<'a> Visitor<'a> for Fields<'_, '_, 'a> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<M: MapAccess<'a>>(mut self, mut map: M) -> Result<(), M::Error> {
-        while let Some(at) = map.next_key_seed(Name(self.fields))? {
-            let Some((at, (_, slot))) = at.and_then(|at| Some((at, self.fields.get_mut(at)?))) else {
-                map.next_value::<IgnoredAny>()?;
-                continue;
-            };
-            let bit = u32::try_from(at).ok().and_then(|at| 1_u32.checked_shl(at)).unwrap_or_default();
-            if self.seen & bit != 0 {
-                return Err(M::Error::custom("a field comes twice"));
-            }
-            self.seen |= bit;
-            slot.fill(map.next_value()?);
-        }
-        Ok(())
-    }
-}
-
-/// Finds the field that is meant.
-struct Name<'f, 's, 'a>(&'f [(&'static str, Slot<'s, 'a>)]);
-
-impl<'a> DeserializeSeed<'a> for Name<'_, '_, 'a> {
-    type Value = Option<usize>;
-
-    fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<Option<usize>, D::Error> {
-        deserializer.deserialize_identifier(self)
-    }
-}
-
-impl Visitor<'_> for Name<'_, '_, '_> {
-    type Value = Option<usize>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a name")
-    }
-
-    fn visit_str<E: Error>(self, name: &str) -> Result<Option<usize>, E> {
-        Ok(self.0.iter().position(|(field, _)| *field == name))
-    }
-}
-
-impl<'a> Slot<'_, 'a> {
-    fn fill(&mut self, raw: &'a RawValue) {
-        let json = raw.get();
-        match self {
-            Self::Text(text) => **text = Text::parse(json).filter(|text| !text.0.is_empty()),
-            Self::Number(number) => **number = json.trim_matches('"').parse().ok(),
-            Self::Flag(flag) => **flag = json == "true",
-            Self::Json(value) => **value = Some(raw).filter(|_| json != "null"),
-        }
-    }
-}
-
-impl<'a> Text<'a> {
-    /// Takes a string as JSON has it.
-    fn parse(json: &'a str) -> Option<Self> {
-        let text = json.strip_prefix('"')?.strip_suffix('"')?;
-        let text = if text.contains('\\') {
-            Cow::Owned(serde_json::from_str::<String>(json).ok()?)
-        } else {
-            Cow::Borrowed(text)
-        };
-        Some(Self(text))
-    }
-}
+pub(crate) use super::fields::{Slot, Text, read};
 
 /// Any body that the service sends: an operation status, or an error.
 #[derive(Default)]
@@ -189,9 +80,9 @@ impl<'a> RegistrationState<'a> {
             ("issuedCertificateChain", Slot::Json(&mut chain)),
         ];
         read(json, fields)?;
-        self.symmetric_key = symmetric_key.and_then(|raw| SymmetricKey::parse(raw));
-        self.x509 = x509.and_then(|raw| X509::parse(raw));
-        self.issued_certificate_chain = chain.and_then(|raw| texts(raw));
+        self.symmetric_key = symmetric_key.and_then(SymmetricKey::parse);
+        self.x509 = x509.and_then(X509::parse);
+        self.issued_certificate_chain = chain.and_then(texts);
         Some(())
     }
 
@@ -239,7 +130,7 @@ impl<'a> X509<'a> {
             ("enrollmentGroupId", Slot::Text(&mut x509.enrollment_group_id)),
         ];
         read(raw.get().as_bytes(), fields)?;
-        x509.certificate_info = info.and_then(|raw| CertificateInfo::parse(raw));
+        x509.certificate_info = info.and_then(CertificateInfo::parse);
         Some(x509)
     }
 }
@@ -356,6 +247,7 @@ impl Register<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::borrow::Cow;
 
     #[test]
     fn a_body_of_nulls_is_a_body_without_fields() {

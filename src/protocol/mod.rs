@@ -3,6 +3,7 @@
 //! A request says what is asked and by whom. How that looks in HTTP is the view [`http::Head`], and in MQTT
 //! [`mqtt::Message`]. Sources: Microsoft's REST description of the device API, and captures of the official clients.
 
+mod fields;
 pub mod http;
 pub(crate) mod json;
 pub mod mqtt;
