@@ -12,7 +12,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "interop"))
-from support import TARGET, Simulator, find, skip  # noqa: E402
+from support import TARGET, Simulator, find, install, skip  # noqa: E402
 
 # Of each target: the C compiler and its package, the C library's package, the emulator, and where the C library lies; a static program
 # needs neither of the two.
@@ -27,14 +27,14 @@ TARGETS = {
 }
 
 
-def install(target):
+def prepare(target):
     compiler, package, library, emulator, root = TARGETS[target]
     if not find(compiler, package) or not find(emulator, "qemu-user"):
         return False
     if library and not Path(root, "lib").exists():
-        find("there is no such program", library)
-    if library and not Path(root, "lib").exists():
-        return False
+        install(library)
+        if not Path(root, "lib").exists():
+            return False
     return subprocess.run(["rustup", "target", "add", target], capture_output=True, check=False).returncode == 0
 
 
@@ -53,7 +53,7 @@ def build(target):
 
 
 def main():
-    if not shutil.which("rustup") or not all(install(target) for target in TARGETS):
+    if not shutil.which("rustup") or not all(prepare(target) for target in TARGETS):
         skip("compilers or emulators for other processors cannot be had")
     problems = []
     with tempfile.TemporaryDirectory() as name:

@@ -18,13 +18,20 @@ SKIPPED = 77
 def find(program, package):
     """The path of a program, from the system's package where root may install it; `None` where it cannot be had."""
     path = f"{os.environ['PATH']}:/usr/sbin"
-    if not shutil.which(program, path=path) and os.geteuid() == 0:
-        for command in (["apt-get", "update"], ["apt-get", "install", "-y", "--no-install-recommends", package]):
-            try:
-                subprocess.run(command, capture_output=True, timeout=300, check=False)
-            except (OSError, subprocess.TimeoutExpired):
-                return None
+    if not shutil.which(program, path=path):
+        install(package)
     return shutil.which(program, path=path)
+
+
+def install(package):
+    """Installs a package of the system where root may; whoever needs it looks whether it is there."""
+    if os.geteuid() != 0:
+        return
+    for command in (["apt-get", "update"], ["apt-get", "install", "-y", "--no-install-recommends", package]):
+        try:
+            subprocess.run(command, capture_output=True, timeout=300, check=False)
+        except (OSError, subprocess.TimeoutExpired):
+            return
 
 
 def skip(why):

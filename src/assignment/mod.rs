@@ -23,10 +23,11 @@ use crate::time::{ClockCorrection, Now, UnixTime};
 
 /// A device's assignment to an IoT hub.
 ///
-/// It is one pointer large: what is handed up through many calls should not take their stacks.
+/// It has the size of one pointer, so that functions which return it need little stack.
 #[derive(Clone)]
 pub struct Assignment(Box<Facts>);
 
+/// What an assignment holds.
 #[derive(Clone)]
 struct Facts {
     hub: HubName,
@@ -275,13 +276,37 @@ impl Assignment {
 
 impl fmt::Debug for Assignment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Taken apart as a whole, so that no field is forgotten.
+        let Facts {
+            hub,
+            device_id,
+            registration_id,
+            substatus,
+            created_at,
+            updated_at,
+            etag,
+            enrollment_group_id,
+            certificate_info,
+            payload,
+            connection_profile,
+            certificates,
+            run,
+        } = &*self.0;
         f.debug_struct("Assignment")
-            .field("hub", &self.0.hub)
-            .field("device_id", &self.0.device_id)
-            .field("registration_id", &self.0.registration_id)
-            .field("substatus", &self.0.substatus)
-            .field("run", &self.0.run)
-            .finish_non_exhaustive()
+            .field("hub", hub)
+            .field("device_id", device_id)
+            .field("registration_id", registration_id)
+            .field("substatus", substatus)
+            .field("created_at", created_at)
+            .field("updated_at", updated_at)
+            .field("etag", etag)
+            .field("enrollment_group_id", enrollment_group_id)
+            .field("certificate_info", certificate_info)
+            .field("payload", payload)
+            .field("connection_profile", connection_profile)
+            .field("certificates", certificates)
+            .field("run", run)
+            .finish()
     }
 }
 

@@ -1,5 +1,5 @@
-//! Reading a JSON object: one function over a table of fields. What serde derives for each type takes a board more of its flash and
-//! twice the stack.
+//! Reads a JSON object by one function over a table of fields. Serde's derived code, one function for each type, needs more flash
+//! and more stack, which a board has little of.
 
 use alloc::borrow::Cow;
 use alloc::string::String;
@@ -14,13 +14,14 @@ use serde_json::value::RawValue;
 #[serde(transparent)]
 pub(crate) struct Text<'a>(pub(crate) Cow<'a, str>);
 
-/// Where a field goes.
+/// The place that the value of a field is read into.
 pub(crate) enum Slot<'s, 'a> {
     Text(&'s mut Option<Text<'a>>),
     /// A number, in quotes or not.
     Number(&'s mut Option<u32>),
+    /// Set by `true` alone.
     Flag(&'s mut bool),
-    /// Whatever it is.
+    /// A value of any type but `null`, as it stands.
     Json(&'s mut Option<&'a RawValue>),
 }
 
@@ -65,7 +66,7 @@ impl<'a> Visitor<'a> for Fields<'_, '_, 'a> {
     }
 }
 
-/// Finds the field that is meant.
+/// Reads the name of a field, and returns its place in the table.
 struct Name<'f, 's, 'a>(&'f [(&'static str, Slot<'s, 'a>)]);
 
 impl<'a> DeserializeSeed<'a> for Name<'_, '_, 'a> {
@@ -101,7 +102,7 @@ impl<'a> Slot<'_, 'a> {
 }
 
 impl<'a> Text<'a> {
-    /// Takes a string as JSON has it.
+    /// Parses a JSON string, with its quotes; `None` for a value of another type.
     pub(super) fn parse(json: &'a str) -> Option<Self> {
         let text = json.strip_prefix('"')?.strip_suffix('"')?;
         let text = if text.contains('\\') {

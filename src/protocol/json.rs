@@ -58,32 +58,28 @@ impl<'a> RegistrationState<'a> {
     /// The bare form, as a registration status lookup is answered.
     pub(crate) fn parse(bytes: &'a [u8]) -> Option<Self> {
         let mut state = Self::default();
-        state.read(bytes).map(|()| state)
-    }
-
-    pub(crate) fn read(&mut self, json: &'a [u8]) -> Option<()> {
         let (mut symmetric_key, mut x509, mut chain) = (None, None, None);
         let fields = &mut [
-            ("assignedHub", Slot::Text(&mut self.assigned_hub)),
-            ("deviceId", Slot::Text(&mut self.device_id)),
-            ("status", Slot::Text(&mut self.status)),
-            ("substatus", Slot::Text(&mut self.substatus)),
-            ("createdDateTimeUtc", Slot::Text(&mut self.created_date_time_utc)),
-            ("lastUpdatedDateTimeUtc", Slot::Text(&mut self.last_updated_date_time_utc)),
-            ("etag", Slot::Text(&mut self.etag)),
-            ("payload", Slot::Json(&mut self.payload)),
-            ("errorCode", Slot::Number(&mut self.error_code)),
-            ("errorMessage", Slot::Text(&mut self.error_message)),
-            ("connectionProfile", Slot::Text(&mut self.connection_profile)),
+            ("assignedHub", Slot::Text(&mut state.assigned_hub)),
+            ("deviceId", Slot::Text(&mut state.device_id)),
+            ("status", Slot::Text(&mut state.status)),
+            ("substatus", Slot::Text(&mut state.substatus)),
+            ("createdDateTimeUtc", Slot::Text(&mut state.created_date_time_utc)),
+            ("lastUpdatedDateTimeUtc", Slot::Text(&mut state.last_updated_date_time_utc)),
+            ("etag", Slot::Text(&mut state.etag)),
+            ("payload", Slot::Json(&mut state.payload)),
+            ("errorCode", Slot::Number(&mut state.error_code)),
+            ("errorMessage", Slot::Text(&mut state.error_message)),
+            ("connectionProfile", Slot::Text(&mut state.connection_profile)),
             ("symmetricKey", Slot::Json(&mut symmetric_key)),
             ("x509", Slot::Json(&mut x509)),
             ("issuedCertificateChain", Slot::Json(&mut chain)),
         ];
-        read(json, fields)?;
-        self.symmetric_key = symmetric_key.and_then(SymmetricKey::parse);
-        self.x509 = x509.and_then(X509::parse);
-        self.issued_certificate_chain = chain.and_then(texts);
-        Some(())
+        read(bytes, fields)?;
+        state.symmetric_key = symmetric_key.and_then(SymmetricKey::parse);
+        state.x509 = x509.and_then(X509::parse);
+        state.issued_certificate_chain = chain.and_then(texts);
+        Some(state)
     }
 
     pub(crate) fn status(&self) -> Option<Status> {

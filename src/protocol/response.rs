@@ -6,14 +6,15 @@ use core::time::Duration;
 
 use crate::time::{UnixTime, parse_http_date};
 
-/// How long to wait.
+/// Tells how long to wait, in seconds or as a date.
 const RETRY_AFTER: &str = "Retry-After";
-/// The service's time.
+/// Tells the service's time.
 const DATE: &str = "Date";
 const CONTENT_TYPE: &str = "Content-Type";
 const CONTENT_ENCODING: &str = "Content-Encoding";
-/// The service's ID of the request, for Azure's support.
+/// Names the request, for Azure's support.
 const REQUEST_ID: &str = "x-ms-request-id";
+/// Repeats the error code of the body.
 const ERROR_CODE: &str = "x-ms-error-code";
 
 /// The complete answer to one request, whatever its status.
@@ -74,23 +75,23 @@ pub enum RetryAfter {
 }
 
 impl Response<'static> {
-    /// The headers that matter, for a client that is asked for them by name.
+    /// The names of the headers that [`with_header`](Self::with_header) takes, for an HTTP client that is asked by name.
     pub const HEADERS: [&'static str; 6] = [RETRY_AFTER, DATE, CONTENT_TYPE, CONTENT_ENCODING, REQUEST_ID, ERROR_CODE];
 
-    /// The head of an answer, whose body comes later: see [`with_body`](Self::with_body). All headers may be handed in; of those that
-    /// matter the values are copied. A value that is not UTF-8 is as good as none.
+    /// An answer whose body comes later, by [`with_body`](Self::with_body). All headers may be handed in; the values of those in
+    /// [`HEADERS`](Self::HEADERS) are copied. A value that is not UTF-8 is as good as none.
     #[must_use]
     pub fn head<N: AsRef<str>, V: AsRef<[u8]>>(status: u16, headers: impl IntoIterator<Item = (N, V)>) -> Self {
         headers.into_iter().fold(Self::new(status, &[][..]), |response, (name, value)| {
             match core::str::from_utf8(value.as_ref()) {
-                Ok(value) if is_one_of_ours(name.as_ref()) => response.with_header(name.as_ref(), value.to_owned()),
+                Ok(value) if is_taken(name.as_ref()) => response.with_header(name.as_ref(), value.to_owned()),
                 _ => response,
             }
         })
     }
 }
 
-fn is_one_of_ours(name: &str) -> bool {
+fn is_taken(name: &str) -> bool {
     Response::HEADERS.into_iter().any(|header| header.eq_ignore_ascii_case(name))
 }
 

@@ -54,14 +54,14 @@ impl Simulator {
 }
 
 impl SimulatorServerBuilder {
-    /// Where to answer over HTTPS, and over MQTT in WebSocket; port 0 picks a free one. Default `127.0.0.1`, port 0.
+    /// Sets the address that takes HTTPS, and MQTT through WebSocket. Port 0 picks a free one. Default `127.0.0.1`, port 0.
     #[must_use]
     pub fn address(self, address: SocketAddr) -> Self {
         Self { address, ..self }
     }
 
-    /// Where to answer over MQTT, for the service and for the hub; `None` over WebSocket alone, as behind a firewall. Default
-    /// `127.0.0.1`, port 0.
+    /// Sets the address that takes MQTT, for the service and for the hub. With `None` there is no such port, as behind a firewall, and
+    /// MQTT comes through WebSocket alone. Default `127.0.0.1`, port 0.
     #[must_use]
     pub fn mqtt_address(self, address: impl Into<Option<SocketAddr>>) -> Self {
         Self { mqtt: address.into(), ..self }

@@ -8,7 +8,7 @@ use tokio::time::timeout;
 
 use crate::transport::mqtt::frames::{self, Frames, NORMAL, Word};
 
-/// How long a client may take to read what it is sent.
+/// The longest that a client may take to read what it is sent.
 const WRITE_LIMIT: Duration = Duration::from_secs(30);
 /// The code of a close frame of a server that stops.
 const GOING_AWAY: u16 = 1001;
@@ -20,7 +20,7 @@ pub(super) struct Channel<S> {
     buffer: Vec<u8>,
     /// The answers to pings, which wait to be sent.
     pongs: Vec<u8>,
-    /// What to send before the stream is closed.
+    /// The close frame to send before the stream is closed; empty without WebSocket.
     farewell: Vec<u8>,
     /// The client has closed the WebSocket, or does not know how to speak it.
     is_over: bool,
@@ -36,7 +36,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Channel<S> {
         Self { frames: Some(Frames::of_client()), farewell: frames::close(NORMAL, None), ..Self::tls(stream) }
     }
 
-    /// What the client sent, which may be nothing; `None` where it is gone. Nothing is lost when this is cancelled.
+    /// Reads what the client sent, which may be nothing; `None` where the client is gone. It may be cancelled without a loss.
     pub(super) async fn read(&mut self) -> Option<Vec<u8>> {
         if self.is_over {
             return None;

@@ -22,7 +22,7 @@ use crate::simulator::state::Delivery;
 /// More than the service and the hub take, so that they can say so.
 const MAX_BODY: usize = 512 * 1024;
 
-/// What a connection goes on as.
+/// The handle of a connection that becomes a WebSocket, once it was asked to.
 type Upgrade = Arc<Mutex<Option<OnUpgrade>>>;
 
 /// Serves a connection until the client or the server has had enough.

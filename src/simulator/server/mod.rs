@@ -79,8 +79,8 @@ impl SimulatorServer {
         self.endpoint.clone()
     }
 
-    /// Where the service and the hub answer over MQTT; `None` if they do so over WebSocket alone, at the port of
-    /// [`endpoint`](Self::endpoint).
+    /// Returns the endpoint that takes MQTT over TLS, for the service and the hub; `None` if MQTT comes through WebSocket alone, at the
+    /// port of [`endpoint`](Self::endpoint).
     #[must_use]
     pub fn mqtt_endpoint(&self) -> Option<Endpoint> {
         self.mqtt_endpoint.clone()

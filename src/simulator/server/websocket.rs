@@ -40,7 +40,7 @@ pub(super) fn answer(method: &str, headers: &HeaderMap) -> HttpAnswer {
         .with_header("Sec-WebSocket-Protocol", protocol)
 }
 
-/// What a header lists, over all its lines.
+/// Returns the items of a header that is a list, from all lines with its name.
 fn list(headers: &HeaderMap, name: &HeaderName) -> impl Iterator<Item = String> {
     let lines = headers.get_all(name).iter().filter_map(|line| line.to_str().ok());
     lines.flat_map(|line| line.split(',')).map(|item| item.trim().to_string())

@@ -16,9 +16,7 @@ use ureq::http::{HeaderMap, HeaderValue, header};
 use crate::error::TransportError;
 use crate::protocol::{Request, Response};
 use crate::transport::Transport;
-use crate::transport::net::{
-    Connector, MAX_IDLE, NetBuilder, REQUEST_LIMIT, RootsHandle, ShutdownHandle, net_settings,
-};
+use crate::transport::net::{Connector, MAX_IDLE, NetBuilder, REQUEST_LIMIT, net_handles, net_settings};
 
 const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 /// The service's answers have at most 96 KB.
@@ -76,24 +74,7 @@ impl HttpsTransport {
         HttpsTransportBuilder::default()
     }
 
-    /// A handle that ends the request under way from another thread.
-    #[must_use]
-    pub fn shutdown_handle(&self) -> ShutdownHandle {
-        self.connector.control.shutdown_handle()
-    }
-
-    /// A handle that replaces the client certificate, from anywhere and as often as need be.
-    #[cfg(feature = "x509")]
-    #[must_use]
-    pub fn certificate_handle(&self) -> crate::transport::CertificateHandle {
-        self.connector.control.certificate_handle()
-    }
-
-    /// A handle that replaces the roots, from anywhere and as often as need be.
-    #[must_use]
-    pub fn roots_handle(&self) -> RootsHandle {
-        self.connector.control.roots_handle()
-    }
+    net_handles!();
 
     /// Sends, and sends once more if what was kept from the last request, the connection or the address, is good no longer. A
     /// request is safe to send again.

@@ -125,6 +125,31 @@ macro_rules! net_settings {
 }
 pub(in crate::transport) use net_settings;
 
+/// The handles that all transports give out, each of which has a [`Connector`] in its field `connector`.
+macro_rules! net_handles {
+    () => {
+        /// Returns a handle that ends the request under way from another thread.
+        #[must_use]
+        pub fn shutdown_handle(&self) -> $crate::transport::ShutdownHandle {
+            self.connector.control.shutdown_handle()
+        }
+
+        /// Returns a handle that replaces the client certificate, from anywhere and as often as need be.
+        #[cfg(feature = "x509")]
+        #[must_use]
+        pub fn certificate_handle(&self) -> $crate::transport::CertificateHandle {
+            self.connector.control.certificate_handle()
+        }
+
+        /// Returns a handle that replaces the roots, from anywhere and as often as need be.
+        #[must_use]
+        pub fn roots_handle(&self) -> $crate::transport::RootsHandle {
+            self.connector.control.roots_handle()
+        }
+    };
+}
+pub(in crate::transport) use net_handles;
+
 impl Connector {
     /// Connects to this host within the limits, and before that time in any case.
     pub(in crate::transport) fn connect(

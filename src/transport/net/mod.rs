@@ -13,7 +13,7 @@ mod stream;
 mod tls;
 mod tunnel;
 
-pub(super) use connector::{Connector, NetBuilder, after, net_settings};
+pub(super) use connector::{Connector, NetBuilder, after, net_handles, net_settings};
 #[cfg(feature = "x509")]
 pub use control::CertificateHandle;
 pub use control::{RootsHandle, ShutdownHandle};

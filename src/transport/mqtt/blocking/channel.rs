@@ -75,7 +75,7 @@ impl Channel {
         }
     }
 
-    /// What the peer said before it left, or did wrong, without this signature.
+    /// Returns why the peer ended the connection, if it said so or broke the rules. This signature is hidden in it.
     #[cfg(feature = "mqtt-websocket")]
     pub(super) fn why_it_ended(&self, signature: &str) -> Option<Told> {
         match self {

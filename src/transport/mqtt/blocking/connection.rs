@@ -11,7 +11,7 @@ use crate::protocol::{Request, Response};
 use crate::transport::mqtt::Exchange;
 use crate::transport::net::{after, explain_io, is_hang_up};
 
-/// How long a farewell may take.
+/// The longest that taking leave may last.
 const FAREWELL_LIMIT: Duration = Duration::from_secs(1);
 
 /// A connection, with what was said on it.

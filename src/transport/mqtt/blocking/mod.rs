@@ -22,7 +22,7 @@ use super::Exchange;
 use crate::error::TransportError;
 use crate::protocol::{Request, Response};
 use crate::transport::Transport;
-use crate::transport::net::{Connector, NetBuilder, REQUEST_LIMIT, RootsHandle, ShutdownHandle, after, net_settings};
+use crate::transport::net::{Connector, NetBuilder, REQUEST_LIMIT, after, net_handles, net_settings};
 
 /// Carries requests over MQTT 3.1.1, with TLS 1.2 or 1.3 by rustls, to port 8883.
 ///
@@ -77,24 +77,7 @@ impl MqttTransport {
         MqttTransportBuilder::default()
     }
 
-    /// A handle that ends the request under way from another thread.
-    #[must_use]
-    pub fn shutdown_handle(&self) -> ShutdownHandle {
-        self.connector.control.shutdown_handle()
-    }
-
-    /// A handle that replaces the client certificate, from anywhere and as often as need be.
-    #[cfg(feature = "x509")]
-    #[must_use]
-    pub fn certificate_handle(&self) -> crate::transport::CertificateHandle {
-        self.connector.control.certificate_handle()
-    }
-
-    /// A handle that replaces the roots, from anywhere and as often as need be.
-    #[must_use]
-    pub fn roots_handle(&self) -> RootsHandle {
-        self.connector.control.roots_handle()
-    }
+    net_handles!();
 
     /// Carries the request over the connection that is kept or over a new one, and over another one if it was lost.
     fn carry(&mut self, request: &Request<'_>) -> Result<Response<'static>, TransportError> {

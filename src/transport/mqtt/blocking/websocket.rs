@@ -21,6 +21,7 @@ const PATH: &str = "/$iothub/websocket";
 const PROTOCOL: &str = "mqtt";
 /// The port of HTTPS, which the header `Host` leaves out.
 const HTTPS_PORT: u16 = 443;
+
 /// What carries MQTT where only port 443 is open.
 pub(super) struct WebSocket {
     stream: TlsStream,
@@ -96,7 +97,7 @@ impl WebSocket {
         self.stream.close();
     }
 
-    /// What the peer said when it closed the connection, or did wrong, to be shown: without the signature that it may repeat.
+    /// Returns why the peer ended the connection, for an error to show. The signature is hidden where the peer repeats it.
     pub(super) fn why_it_ended(&self, signature: &str) -> Option<Told> {
         if let Some(broken) = self.broken {
             return Some(Told(broken.to_string()));
