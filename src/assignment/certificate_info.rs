@@ -1,9 +1,8 @@
 //! What the service tells about the certificate that let a device in.
 
-use alloc::borrow::Cow;
 use alloc::boxed::Box;
 
-use crate::protocol::json::{self, Text};
+use crate::protocol::json::{self, ObjectWriter, Text};
 
 /// The certificate that let a device in, as the service describes it. Every field may be missing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,19 +30,15 @@ impl CertificateInfo {
         }
     }
 
-    pub(super) fn to_json(&self) -> json::CertificateInfo<'_> {
-        fn text(field: Option<&str>) -> Option<Text<'_>> {
-            field.map(|text| Text(Cow::Borrowed(text)))
-        }
-        json::CertificateInfo {
-            subject_name: text(self.subject_name()),
-            issuer_name: text(self.issuer_name()),
-            serial_number: text(self.serial_number()),
-            sha1_thumbprint: text(self.sha1_thumbprint()),
-            sha256_thumbprint: text(self.sha256_thumbprint()),
-            not_before_utc: text(self.not_before()),
-            not_after_utc: text(self.not_after()),
-        }
+    /// As the service writes it.
+    pub(super) fn write(&self, info: &mut ObjectWriter) {
+        info.text("subjectName", self.subject_name());
+        info.text("issuerName", self.issuer_name());
+        info.text("serialNumber", self.serial_number());
+        info.text("sha1Thumbprint", self.sha1_thumbprint());
+        info.text("sha256Thumbprint", self.sha256_thumbprint());
+        info.text("notBeforeUtc", self.not_before());
+        info.text("notAfterUtc", self.not_after());
     }
 
     /// The name of the device's certificate, `CN=my-device`.

@@ -6,7 +6,6 @@
 mod certificate_info;
 mod payload;
 
-use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
@@ -18,7 +17,7 @@ use serde::Deserialize;
 use crate::attestation::KeySlot;
 use crate::encoding::{base64_decode, base64_encode};
 use crate::identity::{DeviceId, HubName, NameError, RegistrationId};
-use crate::protocol::json::{RegistrationState, SymmetricKey, Text, X509};
+use crate::protocol::json::{ObjectWriter, RegistrationState, Text};
 use crate::time::{ClockCorrection, Now, UnixTime};
 
 /// A device's assignment to an IoT hub.
@@ -97,7 +96,7 @@ impl Assignment {
                 .and_then(|x509| x509.certificate_info.as_ref())
                 .map(CertificateInfo::from_json)
                 .map(Box::new),
-            payload: state.payload.map(|json| json.get().into()),
+            payload: state.payload.map(Box::from),
             connection_profile: profile
                 .map_or(ConnectionProfile::Classic, |text| ConnectionProfile::from_json(&text.0)),
             certificates: certificates.ok_or(unusable("issuedCertificateChain", "a certificate is not base64"))?,
@@ -106,35 +105,31 @@ impl Assignment {
     }
 
     /// As the service writes it.
-    pub(crate) fn to_json(&self) -> RegistrationState<'_> {
-        let text = |text| Text(Cow::Borrowed(text));
-        let certificates = self.0.certificates.iter().map(|der| Text(base64_encode(der).into()));
-        let (group, of_certificate) = (self.enrollment_group_id(), self.0.certificate_info.as_deref());
-        RegistrationState {
-            assigned_hub: Some(text(self.0.hub.as_str())),
-            device_id: Some(text(self.0.device_id.as_str())),
-            status: Some(text("assigned")),
-            substatus: self.0.substatus.as_ref().map(|substatus| text(substatus.as_str())),
-            created_date_time_utc: self.created_at().map(text),
-            last_updated_date_time_utc: self.updated_at().map(text),
-            etag: self.etag().map(text),
-            // It was JSON when it came.
-            payload: self.payload_json().and_then(|json| serde_json::from_str(json).ok()),
-            symmetric_key: group
-                .as_ref()
-                .filter(|_| of_certificate.is_none())
-                .map(|_| SymmetricKey { enrollment_group_id: self.enrollment_group_id().map(text) }),
-            x509: of_certificate.map(|info| X509 {
-                certificate_info: Some(info.to_json()),
-                enrollment_group_id: self.enrollment_group_id().map(text),
+    pub(crate) fn write(&self, state: &mut ObjectWriter) {
+        let Facts { hub, device_id, substatus, payload, connection_profile, certificates, .. } = &*self.0;
+        state.text("assignedHub", Some(hub.as_str()));
+        state.text("deviceId", Some(device_id.as_str()));
+        state.text("status", Some("assigned"));
+        state.text("substatus", substatus.as_ref().map(Substatus::as_str));
+        state.text("createdDateTimeUtc", self.created_at());
+        state.text("lastUpdatedDateTimeUtc", self.updated_at());
+        state.text("etag", self.etag());
+        // It was JSON when it came.
+        state.json("payload", payload.as_deref());
+        let group = |of: &mut ObjectWriter| of.text("enrollmentGroupId", self.enrollment_group_id());
+        match self.certificate_info() {
+            Some(info) => state.object("x509", |x509| {
+                x509.object("certificateInfo", |certificate| info.write(certificate));
+                group(x509);
             }),
-            error_code: None,
-            error_message: None,
-            connection_profile: match &self.0.connection_profile {
-                ConnectionProfile::Classic => None,
-                profile => Some(text(profile.as_str())),
-            },
-            issued_certificate_chain: (!self.0.certificates.is_empty()).then(|| certificates.collect()),
+            None if self.enrollment_group_id().is_some() => state.object("symmetricKey", group),
+            None => {}
+        }
+        if *connection_profile != ConnectionProfile::Classic {
+            state.text("connectionProfile", Some(connection_profile.as_str()));
+        }
+        if !certificates.is_empty() {
+            state.texts("issuedCertificateChain", certificates.iter().map(|der| base64_encode(der)));
         }
     }
 

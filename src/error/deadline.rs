@@ -94,7 +94,12 @@ impl DeadlineExceeded {
 impl fmt::Display for DeadlineExceeded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let OutOfTime { deadline, retry_after, .. } = &*self.inner;
-        write!(f, "not assigned within the deadline of {} s", deadline.as_secs_f32())?;
+        // Without floating point, whose formatting takes 10 KB of a board's flash.
+        write!(f, "not assigned within the deadline of {}", deadline.as_secs())?;
+        match deadline.subsec_millis() {
+            0 => f.write_str(" s")?,
+            millis => write!(f, ".{millis:03} s")?,
+        }
         match ceil_secs(*retry_after) {
             0 => Ok(()),
             seconds => write!(f, ", try again in {seconds} s"),

@@ -10,48 +10,35 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt::Write;
 
-use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::assignment::{Assignment, Run};
 use crate::attestation::KeySlot;
 use crate::error::StoreError;
-use crate::protocol::json::{RegistrationState, Slot, read};
+use crate::protocol::json::{ObjectWriter, RegistrationState, Slot, read};
 use crate::registration::RegistrationSettings;
 
 const FIRST: &str = "azure-iot-dps assignment ";
 const FORMAT: u32 = 1;
-
-#[derive(Serialize)]
-struct Body<'a> {
-    format: u32,
-    /// Endpoint, ID scope and registration ID, as a fingerprint.
-    identity: String,
-    /// Whether the secondary key let the device in.
-    second_key: bool,
-    /// Whether a certificate let the device in.
-    #[serde(skip_serializing_if = "core::ops::Not::not")]
-    x509: bool,
-    assignment: RegistrationState<'a>,
-}
 
 impl Assignment {
     /// The assignment as a record for an [`AssignmentStore`](crate::hub::AssignmentStore), for whoever drives a
     /// [`Registration`](crate::registration::Registration) by hand. It holds no key.
     #[must_use]
     pub fn to_record(&self, settings: &RegistrationSettings) -> Vec<u8> {
-        let body = Body {
-            format: FORMAT,
-            identity: fingerprint(settings),
-            second_key: self.key_used() == Some(KeySlot::Secondary),
-            x509: self.key_used().is_none(),
-            assignment: self.to_json(),
-        };
-        // Text and numbers always serialize; an empty body would be taken for damage.
-        let body = serde_json::to_vec(&body).unwrap_or_default();
-        let mut record = format!("{FIRST}{} {}\n", hex(&body, 8), body.len()).into_bytes();
-        record.extend(body);
-        record
+        let body = ObjectWriter::write(|body| {
+            body.number("format", FORMAT);
+            // Endpoint, ID scope and registration ID.
+            body.text("identity", Some(&fingerprint(settings)));
+            body.flag("second_key", self.key_used() == Some(KeySlot::Secondary));
+            if self.key_used().is_none() {
+                body.flag("x509", true);
+            }
+            body.object("assignment", |state| self.write(state));
+        });
+        let mut record = format!("{FIRST}{} {}\n", hex(body.as_bytes(), 8), body.len());
+        record.push_str(&body);
+        record.into_bytes()
     }
 
     /// The assignment from a record; `None` where there is none, or one of another endpoint, ID scope or registration ID.
@@ -90,7 +77,7 @@ impl Assignment {
             0 => return Err(damaged("its format is none")),
             found => return Err(StoreError::LaterFormat { found, known: FORMAT }),
         }
-        let assignment = assignment.and_then(|json| RegistrationState::parse(json.get().as_bytes()));
+        let assignment = assignment.and_then(|json| RegistrationState::parse(json.as_bytes()));
         let assignment = assignment.ok_or(damaged("its fields are not those of one"))?;
         let key = if second_key { KeySlot::Secondary } else { KeySlot::Primary };
         let key_used = (!x509).then_some(key);

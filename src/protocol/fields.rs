@@ -3,15 +3,11 @@
 
 use alloc::borrow::Cow;
 use alloc::string::String;
-use core::fmt;
+use core::str::Chars;
 
-use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, Visitor};
-use serde::{Deserializer, Serialize};
-use serde_json::value::RawValue;
+use serde::de::IgnoredAny;
 
 /// A string of an answer, borrowed unless it had to be unescaped. Never empty in a field.
-#[derive(Serialize)]
-#[serde(transparent)]
 pub(crate) struct Text<'a>(pub(crate) Cow<'a, str>);
 
 /// The place that the value of a field is read into.
@@ -22,81 +18,86 @@ pub(crate) enum Slot<'s, 'a> {
     /// Set by `true` alone.
     Flag(&'s mut bool),
     /// A value of any type but `null`, as it stands.
-    Json(&'s mut Option<&'a RawValue>),
+    Json(&'s mut Option<&'a str>),
 }
 
 /// Reads these fields of an object, and nothing else of it; `None` where it is no object, or has one of them twice.
 pub(crate) fn read<'a>(json: &'a [u8], fields: &mut [(&'static str, Slot<'_, 'a>)]) -> Option<()> {
-    // A list would be taken for the fields in order.
-    if !json.trim_ascii_start().starts_with(b"{") {
-        return None;
-    }
-    let mut deserializer = serde_json::Deserializer::from_slice(json);
-    deserializer.deserialize_map(Fields { fields, seen: 0 }).ok()?;
-    deserializer.end().ok()
-}
-
-struct Fields<'f, 's, 'a> {
-    fields: &'f mut [(&'static str, Slot<'s, 'a>)],
-    /// A bit for each field.
-    seen: u32,
-}
-
-impl<'a> Visitor<'a> for Fields<'_, '_, 'a> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<M: MapAccess<'a>>(mut self, mut map: M) -> Result<(), M::Error> {
-        while let Some(at) = map.next_key_seed(Name(self.fields))? {
-            let Some((at, (_, slot))) = at.and_then(|at| Some((at, self.fields.get_mut(at)?))) else {
-                map.next_value::<IgnoredAny>()?;
-                continue;
-            };
-            let bit = u32::try_from(at).ok().and_then(|at| 1_u32.checked_shl(at)).unwrap_or_default();
-            if self.seen & bit != 0 {
-                return Err(M::Error::custom("a field comes twice"));
-            }
-            self.seen |= bit;
-            slot.fill(map.next_value()?);
+    // A bit for each field.
+    let mut seen = 0_u32;
+    each(json, *b"{}", &mut |reader| {
+        let name = Text::parse(reader.value()?)?;
+        reader.take(b':')?;
+        let value = reader.value()?;
+        let Some(at) = fields.iter().position(|(field, _)| *field == name.0) else { return Some(()) };
+        let bit = 1_u32.checked_shl(u32::try_from(at).ok()?)?;
+        if seen & bit != 0 {
+            return None;
         }
-        Ok(())
-    }
+        seen |= bit;
+        fields.get_mut(at)?.1.fill(value);
+        Some(())
+    })
 }
 
-/// Reads the name of a field, and returns its place in the table.
-struct Name<'f, 's, 'a>(&'f [(&'static str, Slot<'s, 'a>)]);
-
-impl<'a> DeserializeSeed<'a> for Name<'_, '_, 'a> {
-    type Value = Option<usize>;
-
-    fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<Option<usize>, D::Error> {
-        deserializer.deserialize_identifier(self)
-    }
+/// Reads a list of values; `None` where it is no list.
+pub(super) fn list<'a>(json: &'a [u8], item: &mut dyn FnMut(&'a str) -> Option<()>) -> Option<()> {
+    each(json, *b"[]", &mut |reader| item(reader.value()?))
 }
 
-impl Visitor<'_> for Name<'_, '_, '_> {
-    type Value = Option<usize>;
+/// Reads what stands between the two brackets, with commas between.
+fn each<'a>(json: &'a [u8], [open, close]: [u8; 2], item: &mut dyn FnMut(&mut Reader<'a>) -> Option<()>) -> Option<()> {
+    let mut reader = Reader(json);
+    reader.take(open)?;
+    if reader.take(close).is_none() {
+        loop {
+            item(&mut reader)?;
+            if reader.take(close).is_some() {
+                break;
+            }
+            reader.take(b',')?;
+        }
+    }
+    reader.skip_space();
+    reader.0.is_empty().then_some(())
+}
 
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a name")
+/// What is still to be read.
+struct Reader<'a>(&'a [u8]);
+
+impl<'a> Reader<'a> {
+    /// Takes a value as it stands. Whether it is JSON, however deep, is for `serde_json` to tell; this is the one of its ways to read that
+    /// brings no code for floating point with it.
+    fn value(&mut self) -> Option<&'a str> {
+        self.skip_space();
+        let mut values = serde_json::Deserializer::from_slice(self.0).into_iter::<IgnoredAny>();
+        values.next()?.ok()?;
+        let (value, rest) = self.0.split_at_checked(values.byte_offset())?;
+        self.0 = rest;
+        core::str::from_utf8(value).ok()
     }
 
-    fn visit_str<E: Error>(self, name: &str) -> Result<Option<usize>, E> {
-        Ok(self.0.iter().position(|(field, _)| *field == name))
+    fn take(&mut self, sign: u8) -> Option<()> {
+        self.skip_space();
+        let (_, rest) = self.0.split_first().filter(|(first, _)| **first == sign)?;
+        self.0 = rest;
+        Some(())
+    }
+
+    fn skip_space(&mut self) {
+        while let [b' ' | b'\n' | b'\r', rest @ ..] = self.0 {
+            self.0 = rest;
+        }
     }
 }
 
 impl<'a> Slot<'_, 'a> {
-    fn fill(&mut self, raw: &'a RawValue) {
-        let json = raw.get();
+    fn fill(&mut self, json: &'a str) {
         match self {
             Self::Text(text) => **text = Text::parse(json).filter(|text| !text.0.is_empty()),
             Self::Number(number) => **number = json.trim_matches('"').parse().ok(),
             Self::Flag(flag) => **flag = json == "true",
-            Self::Json(value) => **value = Some(raw).filter(|_| json != "null"),
+            Self::Json(value) => **value = Some(json).filter(|json| *json != "null"),
         }
     }
 }
@@ -105,11 +106,98 @@ impl<'a> Text<'a> {
     /// Parses a JSON string, with its quotes; `None` for a value of another type.
     pub(super) fn parse(json: &'a str) -> Option<Self> {
         let text = json.strip_prefix('"')?.strip_suffix('"')?;
-        let text = if text.contains('\\') {
-            Cow::Owned(serde_json::from_str::<String>(json).ok()?)
-        } else {
-            Cow::Borrowed(text)
-        };
-        Some(Self(text))
+        Some(Self(if text.contains('\\') { Cow::Owned(unescape(text)?) } else { Cow::Borrowed(text) }))
+    }
+}
+
+/// Replaces the escapes in a string that is JSON; `None` where one of them is half a character. Source: RFC 8259, section 7.
+fn unescape(text: &str) -> Option<String> {
+    let mut plain = String::with_capacity(text.len());
+    let mut rest = text.chars();
+    while let Some(next) = rest.next() {
+        plain.push(if next == '\\' { escaped(&mut rest)? } else { next });
+    }
+    Some(plain)
+}
+
+/// The character behind a backslash.
+fn escaped(rest: &mut Chars<'_>) -> Option<char> {
+    Some(match rest.next()? {
+        'b' => '\u{8}',
+        'f' => '\u{c}',
+        'n' => '\n',
+        'r' => '\r',
+        't' => '\t',
+        'u' => {
+            let first = utf16(rest)?;
+            if let Some(char) = char::from_u32(first.into()) {
+                return Some(char);
+            }
+            // The first half of a pair.
+            rest.next().filter(|next| *next == '\\')?;
+            rest.next().filter(|next| *next == 'u')?;
+            char::decode_utf16([first, utf16(rest)?]).next()?.ok()?
+        }
+        char => char,
+    })
+}
+
+/// Four hexadecimal digits.
+fn utf16(rest: &mut Chars<'_>) -> Option<u16> {
+    let (digits, behind) = rest.as_str().split_at_checked(4)?;
+    *rest = behind.chars();
+    u16::from_str_radix(digits, 16).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::collections::BTreeMap;
+    use alloc::format;
+    use alloc::string::ToString;
+    use alloc::vec::Vec;
+
+    use proptest::prelude::*;
+    use serde_json::value::RawValue;
+
+    use super::*;
+
+    fn assert_reads_as_serde(json: &str) {
+        let expected = serde_json::from_str::<String>(json).ok();
+        // What is handed in is JSON as far as serde looks at strings that it skips.
+        if serde_json::from_str::<IgnoredAny>(json).is_ok() {
+            assert_eq!(Text::parse(json).map(|text| text.0.to_string()), expected, "{json}");
+        }
+    }
+
+    #[test]
+    fn every_escape_is_read_and_half_a_character_is_no_text() {
+        for (json, text) in [
+            (r#""\" \\ \/ \b \f \n \r \t""#, Some("\" \\ / \u{8} \u{c} \n \r \t")),
+            (r#""\u00e9\u20AC""#, Some("é€")),
+            (r#""\ud83d\ude00!""#, Some("😀!")),
+            (r#""\ud83d""#, None),
+            (r#""\ude00""#, None),
+            (r#""\ud83d\n""#, None),
+            (r#""\ud83dude00""#, None),
+            (r#""\ud83d\u0041""#, None),
+        ] {
+            assert_eq!(Text::parse(json).as_ref().map(|text| &*text.0), text, "{json}");
+            assert_reads_as_serde(json);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_string_is_read_as_serde_reads_it(text: String, units: Vec<u16>, picked in r#"[\\"u/bd8c0-9a-f ]{0,24}"#) {
+            assert_reads_as_serde(&serde_json::to_string(&text).expect("serializes"));
+            assert_reads_as_serde(&format!("\"{}\"", units.iter().fold(String::new(), |text, unit| format!("{text}\\u{unit:04x}"))));
+            assert_reads_as_serde(&format!("\"{picked}\""));
+        }
+
+        #[test]
+        fn an_object_is_one_where_serde_takes_it_for_one(json in r#"[{]( {0,1}"[a\\]{0,2}" {0,1}[:,]{0,1} {0,1}[\[{}0-9n"-]{0,3} {0,1},{0,1}){0,3}[}\] ]{0,2}"#) {
+            let expected = serde_json::from_str::<BTreeMap<String, &RawValue>>(&json).is_ok();
+            prop_assert_eq!(read(json.as_bytes(), &mut []).is_some(), expected, "{}", json);
+        }
     }
 }

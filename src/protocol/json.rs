@@ -1,12 +1,12 @@
 //! The JSON of the device API, both ways. Unknown fields are ignored. A field that is null, of another type than expected, or an
 //! empty string counts as absent.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use serde::Serialize;
-use serde_json::value::RawValue;
-
+use super::fields::list;
 pub(crate) use super::fields::{Slot, Text, read};
+pub(crate) use super::write::ObjectWriter;
 
 /// Any body that the service sends: an operation status, or an error.
 #[derive(Default)]
@@ -21,36 +21,21 @@ pub(crate) struct Body<'a> {
 }
 
 /// The result of a registration.
-#[derive(Default, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Default)]
 pub(crate) struct RegistrationState<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) assigned_hub: Option<Text<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) device_id: Option<Text<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) status: Option<Text<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) substatus: Option<Text<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) created_date_time_utc: Option<Text<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) last_updated_date_time_utc: Option<Text<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) etag: Option<Text<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) payload: Option<&'a RawValue>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) payload: Option<&'a str>,
     pub(crate) symmetric_key: Option<SymmetricKey<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) x509: Option<X509<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) x509: Option<Box<X509<'a>>>,
     pub(crate) error_code: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) error_message: Option<Text<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) connection_profile: Option<Text<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) issued_certificate_chain: Option<Vec<Text<'a>>>,
 }
 
@@ -58,28 +43,35 @@ impl<'a> RegistrationState<'a> {
     /// The bare form, as a registration status lookup is answered.
     pub(crate) fn parse(bytes: &'a [u8]) -> Option<Self> {
         let mut state = Self::default();
+        state.read(bytes)?;
+        Some(state)
+    }
+
+    /// Reads into the place where it stays: a copy of it is a good part of a small board's stack.
+    #[inline(never)]
+    fn read(&mut self, bytes: &'a [u8]) -> Option<()> {
         let (mut symmetric_key, mut x509, mut chain) = (None, None, None);
         let fields = &mut [
-            ("assignedHub", Slot::Text(&mut state.assigned_hub)),
-            ("deviceId", Slot::Text(&mut state.device_id)),
-            ("status", Slot::Text(&mut state.status)),
-            ("substatus", Slot::Text(&mut state.substatus)),
-            ("createdDateTimeUtc", Slot::Text(&mut state.created_date_time_utc)),
-            ("lastUpdatedDateTimeUtc", Slot::Text(&mut state.last_updated_date_time_utc)),
-            ("etag", Slot::Text(&mut state.etag)),
-            ("payload", Slot::Json(&mut state.payload)),
-            ("errorCode", Slot::Number(&mut state.error_code)),
-            ("errorMessage", Slot::Text(&mut state.error_message)),
-            ("connectionProfile", Slot::Text(&mut state.connection_profile)),
+            ("assignedHub", Slot::Text(&mut self.assigned_hub)),
+            ("deviceId", Slot::Text(&mut self.device_id)),
+            ("status", Slot::Text(&mut self.status)),
+            ("substatus", Slot::Text(&mut self.substatus)),
+            ("createdDateTimeUtc", Slot::Text(&mut self.created_date_time_utc)),
+            ("lastUpdatedDateTimeUtc", Slot::Text(&mut self.last_updated_date_time_utc)),
+            ("etag", Slot::Text(&mut self.etag)),
+            ("payload", Slot::Json(&mut self.payload)),
+            ("errorCode", Slot::Number(&mut self.error_code)),
+            ("errorMessage", Slot::Text(&mut self.error_message)),
+            ("connectionProfile", Slot::Text(&mut self.connection_profile)),
             ("symmetricKey", Slot::Json(&mut symmetric_key)),
             ("x509", Slot::Json(&mut x509)),
             ("issuedCertificateChain", Slot::Json(&mut chain)),
         ];
         read(bytes, fields)?;
-        state.symmetric_key = symmetric_key.and_then(SymmetricKey::parse);
-        state.x509 = x509.and_then(X509::parse);
-        state.issued_certificate_chain = chain.and_then(texts);
-        Some(state)
+        self.symmetric_key = symmetric_key.and_then(SymmetricKey::parse);
+        self.x509 = x509.and_then(X509::parse).map(Box::new);
+        self.issued_certificate_chain = chain.and_then(texts);
+        Some(())
     }
 
     pub(crate) fn status(&self) -> Option<Status> {
@@ -88,71 +80,63 @@ impl<'a> RegistrationState<'a> {
 }
 
 /// Reads a list of strings; `None` where one of them is none. Those that are empty are left out.
-fn texts(raw: &RawValue) -> Option<Vec<Text<'_>>> {
-    let list: Vec<&RawValue> = serde_json::from_str(raw.get()).ok()?;
-    let texts: Option<Vec<_>> = list.into_iter().map(|raw| Text::parse(raw.get())).collect();
-    Some(texts?.into_iter().filter(|text| !text.0.is_empty()).collect())
+fn texts(json: &str) -> Option<Vec<Text<'_>>> {
+    let mut texts = Vec::new();
+    list(json.as_bytes(), &mut |json| {
+        texts.extend(Some(Text::parse(json)?).filter(|text| !text.0.is_empty()));
+        Some(())
+    })?;
+    Some(texts)
 }
 
-#[derive(Default, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Default)]
 pub(crate) struct SymmetricKey<'a> {
     pub(crate) enrollment_group_id: Option<Text<'a>>,
 }
 
 impl<'a> SymmetricKey<'a> {
-    fn parse(raw: &'a RawValue) -> Option<Self> {
+    fn parse(json: &'a str) -> Option<Self> {
         let mut key = Self::default();
-        read(raw.get().as_bytes(), &mut [("enrollmentGroupId", Slot::Text(&mut key.enrollment_group_id))])?;
+        read(json.as_bytes(), &mut [("enrollmentGroupId", Slot::Text(&mut key.enrollment_group_id))])?;
         Some(key)
     }
 }
 
 /// What the service tells about a certificate that let a device in.
-#[derive(Default, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Default)]
 pub(crate) struct X509<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) certificate_info: Option<CertificateInfo<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) enrollment_group_id: Option<Text<'a>>,
 }
 
 impl<'a> X509<'a> {
-    fn parse(raw: &'a RawValue) -> Option<Self> {
+    #[inline(never)] // Its fields would lie on the stack of everything else, too.
+    fn parse(json: &'a str) -> Option<Self> {
         let (mut x509, mut info) = (Self::default(), None);
         let fields = &mut [
             ("certificateInfo", Slot::Json(&mut info)),
             ("enrollmentGroupId", Slot::Text(&mut x509.enrollment_group_id)),
         ];
-        read(raw.get().as_bytes(), fields)?;
+        read(json.as_bytes(), fields)?;
         x509.certificate_info = info.and_then(CertificateInfo::parse);
         Some(x509)
     }
 }
 
 /// A certificate as the service describes it.
-#[derive(Default, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Default)]
 pub(crate) struct CertificateInfo<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) subject_name: Option<Text<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) issuer_name: Option<Text<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) serial_number: Option<Text<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) sha1_thumbprint: Option<Text<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) sha256_thumbprint: Option<Text<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) not_before_utc: Option<Text<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) not_after_utc: Option<Text<'a>>,
 }
 
 impl<'a> CertificateInfo<'a> {
-    fn parse(raw: &'a RawValue) -> Option<Self> {
+    fn parse(json: &'a str) -> Option<Self> {
         let mut info = Self::default();
         let fields = &mut [
             ("subjectName", Slot::Text(&mut info.subject_name)),
@@ -163,26 +147,42 @@ impl<'a> CertificateInfo<'a> {
             ("notBeforeUtc", Slot::Text(&mut info.not_before_utc)),
             ("notAfterUtc", Slot::Text(&mut info.not_after_utc)),
         ];
-        read(raw.get().as_bytes(), fields)?;
+        read(json.as_bytes(), fields)?;
         Some(info)
     }
 }
 
 impl<'a> Body<'a> {
+    #[cfg(test)]
     pub(crate) fn parse(bytes: &'a [u8]) -> Option<Self> {
-        let (mut body, mut state) = (Self::default(), None);
-        let fields = &mut [
-            ("operationId", Slot::Text(&mut body.operation_id)),
-            ("status", Slot::Text(&mut body.status)),
-            ("registrationState", Slot::Json(&mut state)),
-            ("errorCode", Slot::Number(&mut body.error_code)),
-            ("trackingId", Slot::Text(&mut body.tracking_id)),
-            ("message", Slot::Text(&mut body.message)),
-            ("timestampUtc", Slot::Text(&mut body.timestamp_utc)),
-        ];
-        read(bytes, fields)?;
-        body.registration_state = state.and_then(|raw| RegistrationState::parse(raw.get().as_bytes()));
+        let mut body = Self::default();
+        body.read(bytes)?;
         Some(body)
+    }
+
+    /// Reads into the place where it stays. What is no body has no field.
+    #[inline(never)]
+    pub(crate) fn read(&mut self, bytes: &'a [u8]) -> Option<()> {
+        let mut state = None;
+        let fields = &mut [
+            ("operationId", Slot::Text(&mut self.operation_id)),
+            ("status", Slot::Text(&mut self.status)),
+            ("registrationState", Slot::Json(&mut state)),
+            ("errorCode", Slot::Number(&mut self.error_code)),
+            ("trackingId", Slot::Text(&mut self.tracking_id)),
+            ("message", Slot::Text(&mut self.message)),
+            ("timestampUtc", Slot::Text(&mut self.timestamp_utc)),
+        ];
+        if read(bytes, fields).is_none() {
+            *self = Self::default();
+            return None;
+        }
+        if let Some(json) = state
+            && self.registration_state.get_or_insert_default().read(json.as_bytes()).is_none()
+        {
+            self.registration_state = None;
+        }
+        Some(())
     }
 
     /// The error code, wherever it stands.
@@ -222,22 +222,14 @@ impl Status {
     }
 }
 
-/// The body of a register request.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct Register<'a> {
-    pub(crate) registration_id: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) payload: Option<&'a RawValue>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) csr: Option<&'a str>,
-}
-
-impl Register<'_> {
-    /// As bytes. Strings and raw JSON always serialize; an empty body would be refused by the service.
-    pub(crate) fn to_bytes(&self) -> Vec<u8> {
-        serde_json::to_vec(self).unwrap_or_default()
-    }
+/// Writes the body of a register request. The payload is JSON.
+pub(crate) fn register(registration_id: &str, payload: Option<&str>, csr: Option<&str>) -> Vec<u8> {
+    let body = ObjectWriter::write(|body| {
+        body.text("registrationId", Some(registration_id));
+        body.json("payload", payload);
+        body.text("csr", csr);
+    });
+    body.into_bytes()
 }
 
 #[cfg(test)]
@@ -300,8 +292,15 @@ mod tests {
         let state = state.map(|name| alloc::format!(r#""{name}":"""#)).join(",");
         let json = alloc::format!(r#"{{{body},"registrationState":{{{state}}}}}"#);
         let body = Body::parse(json.as_bytes()).expect("parses");
-        let written = serde_json::to_string(&body.registration_state.as_ref().expect("is there")).expect("serializes");
-        assert_eq!(written, "{}");
+        let state = body.registration_state.as_ref().expect("is there");
+        let RegistrationState { assigned_hub, device_id, status, substatus, etag, error_message, .. } = state;
+        assert!([assigned_hub, device_id, status, substatus, etag, error_message].iter().all(|text| text.is_none()));
+        assert!(
+            [&state.created_date_time_utc, &state.last_updated_date_time_utc, &state.connection_profile]
+                .iter()
+                .all(|text| text.is_none())
+        );
+        assert!(state.symmetric_key.is_none() && state.x509.is_none() && state.issued_certificate_chain.is_none());
         assert!(body.operation_id.is_none() && body.status().is_none() && body.any_error_code().is_none());
         assert!(body.tracking_id.is_none() && body.message.is_none() && body.timestamp_utc.is_none());
     }

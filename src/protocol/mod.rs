@@ -9,6 +9,7 @@ pub(crate) mod json;
 pub mod mqtt;
 mod request;
 mod response;
+mod write;
 
 pub(crate) use request::{API_VERSION, CSR_API_VERSION};
 pub use request::{Operation, Request};

@@ -9,7 +9,7 @@ use crate::assignment::Assignment;
 use crate::attestation::{AttestationKind, KeySlot};
 use crate::error::{Error, Failure, TransportError};
 use crate::key::SignerError;
-use crate::protocol::json::Register;
+use crate::protocol::json::register;
 use crate::protocol::{Operation, Request, Response};
 use crate::registration::attempts::Attempts;
 use crate::registration::event::{Event, Events, WaitReason};
@@ -122,7 +122,7 @@ impl<'a> Registration<'a> {
     #[must_use]
     pub fn status_lookup(self) -> Self {
         let registration_id = self.settings.registration_id.as_str();
-        let body = Register { registration_id, payload: None, csr: None }.to_bytes();
+        let body = register(registration_id, None, None);
         Self { goal: Goal::StatusLookup, body, ..self }
     }
 

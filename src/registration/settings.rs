@@ -6,14 +6,14 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use serde::Serialize;
-use serde_json::value::{RawValue, to_raw_value};
+use serde::de::IgnoredAny;
 use sha2::{Digest, Sha256};
 
 use crate::assignment::{JsonError, PayloadError};
 use crate::attestation::AttestationKind;
 use crate::encoding::base64_encode;
 use crate::identity::{Endpoint, IdScope, Product, RegistrationId};
-use crate::protocol::json::Register;
+use crate::protocol::json::register;
 use crate::protocol::{API_VERSION, CSR_API_VERSION};
 use crate::registration::retry::RetryPolicy;
 use crate::sas::{DEFAULT_TOKEN_LIFETIME, clamp_lifetime};
@@ -29,7 +29,7 @@ pub struct RegistrationSettings {
     pub(crate) endpoint: Endpoint,
     pub(crate) id_scope: IdScope,
     pub(crate) registration_id: RegistrationId,
-    pub(crate) payload: Option<Box<RawValue>>,
+    pub(crate) payload: Option<Box<str>>,
     pub(crate) csr: Option<Box<str>>,
     pub(crate) retry: RetryPolicy,
     pub(crate) deadline: Duration,
@@ -70,8 +70,8 @@ impl RegistrationSettings {
     ///
     /// The value cannot be written as JSON, or the request would be larger than the 96 KiB that the service takes.
     pub fn payload<T: Serialize + ?Sized>(self, payload: &T) -> Result<Self, PayloadError> {
-        let json = to_raw_value(payload).map_err(|error| PayloadError::Serialize(JsonError::new(&error)))?;
-        self.raw_payload(json)
+        let json = serde_json::to_string(payload).map_err(|error| PayloadError::Serialize(JsonError::new(&error)))?;
+        self.checked_payload(&json)
     }
 
     /// The same from JSON text, which is sent as it is.
@@ -80,12 +80,13 @@ impl RegistrationSettings {
     ///
     /// The text is not JSON, or the request would be larger than the 96 KiB that the service takes.
     pub fn payload_json(self, json: &str) -> Result<Self, PayloadError> {
-        let json = RawValue::from_string(json.into()).map_err(|error| PayloadError::Syntax(JsonError::new(&error)))?;
-        self.raw_payload(json)
+        let result = serde_json::from_str::<IgnoredAny>(json);
+        result.map_err(|error| PayloadError::Syntax(JsonError::new(&error)))?;
+        self.checked_payload(json.trim())
     }
 
-    fn raw_payload(self, json: Box<RawValue>) -> Result<Self, PayloadError> {
-        Self { payload: Some(json), ..self }.checked()
+    fn checked_payload(self, json: &str) -> Result<Self, PayloadError> {
+        Self { payload: Some(json.into()), ..self }.checked()
     }
 
     /// Tells the service the IoT Plug and Play model of the device, `dtmi:com:example:Thermostat;1`, as the payload
@@ -128,7 +129,7 @@ impl RegistrationSettings {
 
     /// Returns a fingerprint of all that a registration asks for: the device, the kind of proof, the payload and the signing request.
     pub(crate) fn fingerprint(&self, kind: AttestationKind) -> [u8; 8] {
-        let payload = self.payload.as_deref().map_or("", RawValue::get);
+        let payload = self.payload.as_deref().unwrap_or_default();
         let hash = self.hash_of_device();
         let hash = hash.chain_update([u8::from(kind.uses_tokens())]);
         let hash = hash.chain_update(self.csr.as_deref().unwrap_or_default());
@@ -149,7 +150,7 @@ impl RegistrationSettings {
     /// The body of a register request.
     pub(crate) fn body(&self) -> Vec<u8> {
         let registration_id = self.registration_id.as_str();
-        Register { registration_id, payload: self.payload.as_deref(), csr: self.csr.as_deref() }.to_bytes()
+        register(registration_id, self.payload.as_deref(), self.csr.as_deref())
     }
 
     pub(crate) fn api_version(&self) -> &'static str {

@@ -8,8 +8,8 @@ const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Au
 /// Reads an `IMF-fixdate`, the form that every sender must use. The day of the week is not checked against the date; the
 /// two obsolete forms, and anything else, are no date.
 pub(crate) fn parse_http_date(text: &str) -> Option<UnixTime> {
-    let (_, rest) = text.trim_ascii().split_once(", ")?;
-    let mut words = rest.split(' ');
+    let (_, rest) = text.trim_ascii().split_once(',')?;
+    let mut words = rest.strip_prefix(' ')?.split(' ');
     let mut next = || words.next();
     let (day, month, year, time, zone) = (next()?, next()?, next()?, next()?, next()?);
     if zone != "GMT" || words.next().is_some() {

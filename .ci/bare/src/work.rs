@@ -40,7 +40,7 @@ pub fn run() {
     let group = good(GroupKey::from_base64(black_box(GROUP_KEY)));
     let key = measure("derive a key", || {
         let text = KeyDerivation::new(&group).derive_base64(black_box(&id));
-        assert_eq!(text.as_str(), DEVICE_KEY);
+        assert!(text.as_str() == DEVICE_KEY);
         good(DeviceKey::from_base64(text.as_str()))
     });
     let expiry = UnixTime::from_secs(1_800_000_000);

@@ -73,13 +73,13 @@ fn with(
     let name = if how.is_empty() { "register with a client" } else { "register with a client over MQTT" };
     let first = measure(name, || good(client.load_or_register(&mut store)));
     let second = measure("boot again", || good(client.load_or_register(&mut store)));
-    assert_eq!((first.requests(), second.requests()), (requests, 0));
+    assert!(first.requests() == requests && second.requests() == 0);
     let mut credentials = good(HubCredentials::new(&second, key));
     let time = UnixTime::from_secs(1_790_000_000);
     measure("log in to the hub", || {
         let login = good(credentials.mqtt(time));
         black_box(login.password().map_or(0, str::len));
-        assert_eq!(login.client_id(), id.as_str());
+        assert!(login.client_id() == id.as_str());
     });
     let now = Now { unix: None, uptime: Duration::ZERO };
     let mut reconnection = Reconnection::new(id.clone()).fleet_spread(Duration::ZERO);
