@@ -182,6 +182,7 @@ impl<'a> Registration<'a> {
     /// # Errors
     ///
     /// The service refused for good, or the next try would come too late for the deadline.
+    #[inline(never)] // What it takes of the stack is not on top of what a transport takes.
     pub fn receive(&mut self, answer: Result<Response<'_>, TransportError>, now: Now) -> Result<(), Error> {
         let Phase::Sent(sent_at) = self.phase else { return Ok(()) };
         self.look_at_the_deadline(now);
@@ -234,6 +235,7 @@ impl<'a> Registration<'a> {
         self.session
     }
 
+    #[inline(never)] // As with `receive`.
     fn next(&mut self, now: Now) -> Result<Next<'a>, Error> {
         self.events.clear();
         self.look_at_the_deadline(now);

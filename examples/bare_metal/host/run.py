@@ -1,0 +1,279 @@
+"""Boots the board in QEMU and sees it through: it provisions itself against the simulator, keeps its assignment, boots again, sends its hub
+a message, survives what goes wrong, and refuses whom it must not trust. Needs the example `dps_simulator`, built with all features.
+
+    python3 examples/bare_metal/host/run.py            all scenarios, measured
+    python3 examples/bare_metal/host/run.py NAME...    these
+    python3 examples/bare_metal/host/run.py --list     their names
+
+Ends with 77 where QEMU cannot be had.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parents[2] / ".ci/interop")]
+import certificates  # noqa: E402
+from front import Front, chunked, relay, truncated  # noqa: E402
+from support import TARGET, Simulator, find, skip  # noqa: E402
+
+MACHINE = "thumbv7em-none-eabi"
+DEVICE = "my-device"
+HUB, OTHER_HUB = "hub-1.example", "hub-2.example"
+QEMU = ["-machine", "mps2-an386", "-nographic", "-semihosting-config", "enable=on,target=native", "-nic", "user,model=lan9118",
+        # An instruction takes 8 ns, so the board's time does not depend on how busy the host is; and a reset ends the run.
+        "-icount", "shift=3", "-no-reboot"]
+FIGURES = re.compile(r"heap: (\d+) bytes in (\d+) allocations, stack: (\d+) bytes")
+YEAR = 365 * 24 * 60 * 60
+# Of the image that registers over HTTPS, in bytes.
+FLASH, HEAP, STACK = 400_000, 37_500, 16_384
+# The simulators of the scenario that a thread runs.
+THREAD = threading.local()
+
+
+class Failed(Exception):
+    pass
+
+
+def check(condition, what):
+    if not condition:
+        raise Failed(what)
+
+
+def build(features):
+    """Builds the image, and returns where it is kept."""
+    environment = {**os.environ, "CARGO_TARGET_DIR": str(TARGET / "bare_metal")}
+    # They would take the place of those in `.cargo/config.toml`.
+    flags = environment.pop("RUSTFLAGS", "")
+    command = ["cargo", "build", "--locked", "--quiet", "--release", "--no-default-features", "--features", features]
+    if flags:
+        command += ["--config", f'target.{MACHINE}.rustflags=["{flags.replace(" ", chr(34) + "," + chr(34))}"]']
+    subprocess.run(command, check=True, env=environment, cwd=HERE.parent)
+    image = TARGET / "bare_metal" / MACHINE / "release/bare-metal"
+    kept = image.with_name(f"bare-metal-{features or 'https'}")
+    shutil.copy(image, kept)
+    return kept
+
+
+def flash(image):
+    """Text and data."""
+    columns = subprocess.run(["size", image], check=True, capture_output=True, text=True).stdout.splitlines()[1].split()
+    return int(columns[0]) + int(columns[1])
+
+
+class Board:
+    """A board: what the factory wrote into it, and its page of flash."""
+
+    def __init__(self, image, sim, *, port=None, roots=None, certificate=None, **settings):
+        self.image, self.folder = image, Path(tempfile.mkdtemp(dir=WORK))
+        scheme = "mqtts" if settings.get("transport") == "mqtt" else "https"
+        self.settings = {
+            "endpoint": f"dps.example:{port or sim.port(scheme)}", "id-scope": "0ne00002193", "registration-id": DEVICE,
+            "hub-port": sim.port("mqtts"), "fleet-spread": 3, **settings,
+        }
+        if certificate:
+            shutil.copy(certificate / f"{DEVICE}-chain.pem", self.folder / "chain.pem")
+            shutil.copy(certificate / f"{DEVICE}-key.pem", self.folder / "private-key.pem")
+        else:
+            self.settings["key"] = sim.key(DEVICE)
+        shutil.copy(roots or sim.ca, self.folder / "roots.pem")
+
+    def boot(self, good=True):
+        """Switches it on, and returns what it says until it is done."""
+        (self.folder / "factory.txt").write_text("".join(f"{name} {value}\n" for name, value in self.settings.items()))
+        with subprocess.Popen([BOARD_EMULATOR, *QEMU, "-kernel", self.image], cwd=self.folder, stdin=subprocess.DEVNULL, text=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as qemu:
+            try:
+                said, _ = qemu.communicate(timeout=120)
+            except subprocess.TimeoutExpired:
+                qemu.kill()
+                raise Failed(f"the board is not done after 120 s:\n{qemu.communicate()[0]}") from None
+        check((qemu.returncode == 0) == good, f"ended with {qemu.returncode}:\n{said}")
+        return said
+
+    def provisioned(self, hub=HUB):
+        said = self.boot()
+        check(f"provisioned: {hub} {DEVICE}\n" in said, said)
+        return said
+
+
+def simulator(*more, hub=HUB, ports=(0, 0)):
+    names = [flag for name in ("dps.example", HUB, OTHER_HUB) for flag in ("--name", name)]
+    sim = Simulator(Path(tempfile.mkdtemp(dir=WORK)), *(f"127.0.0.1:{port}" for port in ports),
+                     ["--let-other-machines-connect", *names, "--hub", hub, "--retry-after", "1", *more])
+    THREAD.running.append(sim)
+    return sim
+
+
+def messages(sim):
+    return sum(f"{DEVICE} sent " in line for line in sim.lines())
+
+
+def registrations(sim):
+    return sum("is assigned to" in line for line in sim.lines())
+
+
+def first_and_second_boot(sim, board, images_with_hub=True):
+    """Registers once, and never again; each boot sends a message."""
+    said = board.provisioned()
+    again = board.provisioned()
+    check(registrations(sim) == 1, f"{registrations(sim)} registrations in two boots:\n{again}")
+    if images_with_hub:
+        check(messages(sim) == 2, f"{messages(sim)} messages in two boots")
+    return said
+
+
+def over_https():
+    sim = simulator()
+    return first_and_second_boot(sim, Board(FULL, sim))
+
+
+def over_mqtt():
+    sim = simulator()
+    return first_and_second_boot(sim, Board(FULL, sim, transport="mqtt"))
+
+
+def x509(transport):
+    folder = Path(tempfile.mkdtemp(dir=WORK))
+    sim = simulator("--demo-certificates", str(folder), "--demo-device", DEVICE)
+    said = first_and_second_boot(sim, Board(FULL, sim, certificate=folder, transport=transport))
+    # Without its certificate the board is refused.
+    board = Board(FULL, sim, transport=transport, deadline=30)
+    board.settings.pop("key")
+    refused = board.boot(good=False)
+    check("certificate" in refused or "401" in refused, refused)
+    return said
+
+
+def dropped():
+    faults = ["drop", "drop-after", "cut:40", "garbage"]
+    for transport in ("https", "mqtt"):
+        sim = simulator(*(flag for fault in faults for flag in ("--fault", f"{DEVICE}={fault}")))
+        said = Board(FULL, sim, transport=transport).provisioned()
+        check(messages(sim) == 1, said)
+    return said
+
+
+def throttled():
+    sim = simulator("--fault", f"{DEVICE}=429*2", "--fault", f"{DEVICE}=503")
+    said = Board(FULL, sim).provisioned()
+    check(messages(sim) == 1, said)
+    return said
+
+
+def moved():
+    """The hub does not know the device any more, and the service has another one for it."""
+    for transport in ("https", "mqtt"):
+        sim = simulator()
+        board = Board(FULL, sim, transport=transport)
+        board.provisioned()
+        sim.process.kill()
+        sim.process.wait()
+        sim = simulator(hub=OTHER_HUB, ports=(sim.port("https"), sim.port("mqtts")))
+        shutil.copy(sim.ca, board.folder / "roots.pem")
+        said = board.provisioned(OTHER_HUB)
+        check(f"connecting to {HUB}" in said and f"connecting to {OTHER_HUB}" in said, said)
+        check(messages(sim) == 1, said)
+    return said
+
+
+def chain(name, tls, answers=relay):
+    """With the small image: what is measured."""
+    sim = simulator()
+    front = Front(int(sim.port("https")), WORK / f"{name}-chain.pem", WORK / f"{name}.key", tls, answers)
+    said = first_and_second_boot(sim, Board(SMALL, sim, port=front.port, roots=WORK / f"{name}-root.pem"), images_with_hub=False)
+    match = FIGURES.search(said)
+    check(match, said)
+    print(f"provisioned: {HUB} {DEVICE}, {name} chain, TLS {tls}: heap {match[1]} bytes in {match[2]} allocations, stack {match[3]} bytes")
+    if name == "rsa":
+        check(int(match[1]) <= HEAP and int(match[3]) <= STACK, f"more than {HEAP} bytes of heap or {STACK} of stack")
+    return said
+
+
+def refused(why, *, name="ecdsa", root="ecdsa", answers=relay, **settings):
+    sim = simulator()
+    front = Front(int(sim.port("https")), WORK / f"{name}-chain.pem", WORK / f"{name}.key", "1.3", answers)
+    said = Board(SMALL, sim, port=front.port, roots=WORK / f"{root}-root.pem", **{"deadline": 5, **settings}).boot(good=False)
+    check(why in said and "provisioned" not in said, said)
+    return said
+
+
+def wrong_name():
+    sim = simulator()
+    board = Board(SMALL, sim, deadline=5)
+    board.settings["endpoint"] = f"other.example:{sim.port('https')}"
+    said = board.boot(good=False)
+    check("it is for another name" in said and registrations(sim) == 0, said)
+
+
+def watchdog():
+    """A board that hangs is reset, which ends QEMU: the board itself ends with an exit code."""
+    sim = simulator()
+    said = Board(SMALL, sim, hangs="yes").boot()
+    check("the watchdog barks" in said and "provisioned" not in said, said)
+
+
+SCENARIOS = {
+    "https": over_https,
+    "mqtt": over_mqtt,
+    "x509-https": lambda: x509("https"),
+    "x509-mqtt": lambda: x509("mqtt"),
+    "dropped": dropped,
+    "throttled": throttled,
+    "moved": moved,
+    "rsa-1.2": lambda: chain("rsa", "1.2"),
+    "rsa-1.3": lambda: chain("rsa", "1.3"),
+    "ecdsa-1.2": lambda: chain("ecdsa", "1.2"),
+    "ecdsa-1.3": lambda: chain("ecdsa", "1.3"),
+    "chunked": lambda: chain("ecdsa", "1.2", chunked),
+    "wrong-name": wrong_name,
+    "expired": lambda: refused("it has expired", clock=int(time.time()) + YEAR),
+    "unknown-root": lambda: refused("no root is known for it", root="rsa"),
+    "leaf-as-authority": lambda: refused("it is not as it should be", name="evil"),
+    "clock-in-1970": lambda: refused("the device's clock is wrong", clock=0),
+    "truncated": lambda: refused("the connection ended without TLS's close", answers=truncated, deadline=12),
+    "watchdog": watchdog,
+}
+
+
+def run(name):
+    """Whether the board came through."""
+    start, THREAD.running = time.monotonic(), []
+    try:
+        SCENARIOS[name]()
+        print(f"{name}: as it must be ({time.monotonic() - start:.0f} s)", flush=True)
+        return True
+    except Failed as problem:
+        print(f"{name}: {problem}", flush=True)
+        return False
+    finally:
+        for sim in THREAD.running:
+            sim.process.kill()
+
+
+if __name__ == "__main__":
+    if "--list" in sys.argv:
+        print("\n".join(SCENARIOS))
+        sys.exit()
+    if not shutil.which("rustup") or subprocess.run(["rustup", "target", "add", MACHINE], check=False).returncode:
+        skip("the standard library's core for boards cannot be had")
+    SMALL, FULL = build(""), build("mqtt,x509")
+    print(f"flash: {flash(SMALL):,} bytes over HTTPS, {flash(FULL):,} with MQTT, the hub and certificates")
+    BOARD_EMULATOR = find("qemu-system-arm", "qemu-system-arm") or skip("QEMU cannot be had")
+    with tempfile.TemporaryDirectory() as work:
+        WORK = Path(work)
+        certificates.make(WORK)
+        names = sys.argv[1:] or list(SCENARIOS)
+        with ThreadPoolExecutor(os.cpu_count()) as threads:
+            problems = [name for name, good in zip(names, threads.map(run, names)) if not good]
+    if flash(SMALL) > FLASH:
+        problems.append(f"more than {FLASH:,} bytes of flash")
+    sys.exit(f"failed: {', '.join(problems)}" if problems else 0)

@@ -1,0 +1,74 @@
+//! What QEMU's semihosting lends in the place of flash, a real-time clock and a random generator.
+
+use alloc::string::String;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::fmt::{Arguments, Write};
+
+use azure_iot_dps::time::UnixTime;
+use cortex_m_semihosting::{debug, hio, nr, syscall};
+
+/// More than any file here has.
+const LIMIT: usize = 8 * 1024;
+
+pub fn print(text: Arguments<'_>) {
+    if let Ok(mut out) = hio::hstdout() {
+        let _ = writeln!(out, "{text}");
+    }
+}
+
+pub fn exit(good: bool) -> ! {
+    debug::exit(if good { debug::EXIT_SUCCESS } else { debug::EXIT_FAILURE });
+    loop {
+        cortex_m::asm::nop();
+    }
+}
+
+pub(super) fn unix_time() -> UnixTime {
+    // SAFETY: the call takes nothing.
+    UnixTime::from_secs(u64::from(unsafe { syscall!(TIME) } as u32))
+}
+
+/// Fills these bytes with random ones; `false` where there are none.
+pub fn random(bytes: &mut [u8]) -> bool {
+    read("/dev/urandom", bytes) == Some(bytes.len())
+}
+
+/// What a page of flash holds; `None` where nobody ever wrote to it.
+pub fn load(name: &str) -> Option<Vec<u8>> {
+    let mut bytes = vec![0; LIMIT];
+    let length = read(name, &mut bytes)?;
+    bytes.truncate(length);
+    bytes.shrink_to_fit();
+    Some(bytes)
+}
+
+/// Erases a page of flash and writes it; `false` where that failed.
+pub fn save(name: &str, bytes: &[u8]) -> bool {
+    let write = |file| {
+        // SAFETY: the call reads the bytes, and returns how many it did not take.
+        unsafe { syscall!(WRITE, file, bytes.as_ptr(), bytes.len()) == 0 }
+    };
+    with_file(name, nr::open::W_TRUNC_BINARY, write) == Some(true)
+}
+
+fn read(name: &str, bytes: &mut [u8]) -> Option<usize> {
+    with_file(name, nr::open::R_BINARY, |file| {
+        // SAFETY: the call fills the bytes, and returns how many it did not.
+        let left = unsafe { syscall!(READ, file, bytes.as_mut_ptr(), bytes.len()) };
+        bytes.len() - left
+    })
+}
+
+fn with_file<T>(name: &str, mode: usize, work: impl FnOnce(usize) -> T) -> Option<T> {
+    let name = String::from(name) + "\0";
+    // SAFETY: the name ends with a zero, which does not count.
+    let file = unsafe { syscall!(OPEN, name.as_ptr(), mode, name.len() - 1) };
+    if file == usize::MAX {
+        return None;
+    }
+    let result = work(file);
+    // SAFETY: the file is open.
+    unsafe { syscall!(CLOSE, file) };
+    Some(result)
+}

@@ -1,0 +1,71 @@
+//! The board: an MPS2 with a Cortex-M4, as QEMU has it. All that is unsafe is in this folder.
+//!
+//! Replace it by your chip's HAL: a timer, a watchdog, a page of flash, an Ethernet or Wi-Fi driver, and a random generator that
+//! deserves the name.
+#![allow(unsafe_code, reason = "registers and the allocator")]
+
+mod heap;
+mod host;
+mod lan9118;
+mod stack;
+mod timer;
+mod watchdog;
+
+use core::time::Duration;
+
+use azure_iot_dps::time::{Clock, Now, UnixTime};
+pub use host::{exit, load, print, random, save};
+pub use lan9118::Lan9118;
+pub use timer::uptime;
+pub use watchdog::feed_watchdog;
+
+macro_rules! say { ($($it:tt)*) => { $crate::board::print(format_args!($($it)*)) } }
+pub(crate) use say;
+
+/// Call it first, and once.
+pub fn start() {
+    heap::start();
+    timer::start();
+    watchdog::start();
+    stack::paint();
+}
+
+/// What all of it took of memory.
+pub fn say_figures() {
+    let (heap, count) = heap::peak();
+    say!("heap: {heap} bytes in {count} allocations, stack: {} bytes", stack::used());
+    say!("time: {} ms", uptime().as_millis());
+}
+
+/// The board's clocks.
+#[derive(Clone, Copy, Debug)]
+pub struct BoardClock {
+    /// The wall clock when the board was powered on.
+    powered_on: UnixTime,
+}
+
+impl BoardClock {
+    /// A board whose wall clock is right, as that of the host, or one that begins at `powered_on`.
+    pub fn new(powered_on: Option<UnixTime>) -> Self {
+        let powered_on = powered_on.unwrap_or_else(|| host::unix_time().saturating_sub(uptime()));
+        Self { powered_on }
+    }
+
+    pub fn unix(self) -> UnixTime {
+        self.powered_on.saturating_add(uptime())
+    }
+}
+
+impl Clock for BoardClock {
+    fn now(&mut self) -> Now {
+        Now { unix: Some(self.unix()), uptime: uptime() }
+    }
+
+    /// Keeps the network alive meanwhile, and the watchdog calm.
+    fn sleep(&mut self, pause: Duration) {
+        let until = uptime() + pause;
+        while uptime() < until {
+            crate::net::poll();
+        }
+    }
+}

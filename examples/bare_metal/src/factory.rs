@@ -1,0 +1,88 @@
+//! What the factory wrote into the board's flash.
+
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::num::ParseIntError;
+use core::str::FromStr;
+use core::time::Duration;
+
+use azure_iot_dps::time::UnixTime;
+use azure_iot_dps::{DeviceKey, Endpoint, IdScope, RegistrationId};
+
+use crate::board;
+use crate::device::Failure;
+
+const DEADLINE: Duration = Duration::from_secs(120);
+#[cfg(feature = "mqtt")]
+const FLEET_SPREAD: Duration = Duration::from_secs(120);
+
+/// A line for each: a name, a space and the value.
+const SETTINGS: &str = "factory.txt";
+const ROOTS: &str = "roots.pem";
+#[cfg(feature = "x509")]
+const CHAIN: &str = "chain.pem";
+#[cfg(feature = "x509")]
+const PRIVATE_KEY: &str = "private-key.pem";
+
+pub struct Factory {
+    pub endpoint: Endpoint,
+    pub id_scope: IdScope,
+    pub registration_id: RegistrationId,
+    /// Derived from the group's key in the factory; a board with a certificate has none.
+    pub key: Option<DeviceKey>,
+    /// The certificate authorities to trust, in PEM; taken when TLS is set up.
+    pub roots: Vec<u8>,
+    /// The board's own certificate with its chain, and the private key, in PEM.
+    #[cfg(feature = "x509")]
+    pub certificate: Option<(Vec<u8>, Vec<u8>)>,
+    /// Whether to register over MQTT, and not over HTTPS.
+    #[cfg(feature = "mqtt")]
+    pub over_mqtt: bool,
+    /// The hub's port, where it is not the usual one, as behind a gateway.
+    #[cfg(feature = "mqtt")]
+    pub hub_port: Option<u16>,
+    /// Over how long a fleet spreads out that its hub refuses all at once.
+    #[cfg(feature = "mqtt")]
+    pub fleet_spread: Duration,
+    /// What a board without a battery believes at power-on, in place of the time.
+    pub clock: Option<UnixTime>,
+    /// How long a registration may take.
+    pub deadline: Duration,
+    /// For a test of the watchdog: the board does nothing, for ever.
+    pub hangs: bool,
+}
+
+impl Factory {
+    #[inline(never)] // Its stack is not that of the handshakes to come.
+    pub fn load() -> Result<Self, Failure> {
+        let bytes = board::load(SETTINGS).ok_or("the board has no settings")?;
+        let text = core::str::from_utf8(&bytes).map_err(|_| "the settings are no text")?;
+        let optional = |name| {
+            text.lines().filter_map(|line| line.split_once(' ')).find(|(its, _)| *its == name).map(|(_, value)| value)
+        };
+        let required = |name| optional(name).ok_or_else(|| Failure::from(String::from("no setting ") + name));
+        Ok(Self {
+            endpoint: required("endpoint")?.parse()?,
+            id_scope: IdScope::new(required("id-scope")?)?,
+            registration_id: RegistrationId::new(required("registration-id")?)?,
+            key: optional("key").map(DeviceKey::from_base64).transpose()?,
+            roots: board::load(ROOTS).ok_or("the board has no certificate authorities")?,
+            #[cfg(feature = "x509")]
+            certificate: board::load(CHAIN).zip(board::load(PRIVATE_KEY)),
+            #[cfg(feature = "mqtt")]
+            over_mqtt: optional("transport") == Some("mqtt"),
+            #[cfg(feature = "mqtt")]
+            hub_port: optional("hub-port").map(number).transpose()?,
+            #[cfg(feature = "mqtt")]
+            fleet_spread: optional("fleet-spread").map(number).transpose()?.map_or(FLEET_SPREAD, Duration::from_secs),
+            clock: optional("clock").map(number).transpose()?.map(UnixTime::from_secs),
+            deadline: optional("deadline").map(number).transpose()?.map_or(DEADLINE, Duration::from_secs),
+            hangs: optional("hangs").is_some(),
+        })
+    }
+}
+
+fn number<T: FromStr<Err = ParseIntError>>(text: &str) -> Result<T, Failure> {
+    text.parse().map_err(|error| format!("{text}: {error}").into())
+}

@@ -1,0 +1,40 @@
+//! The page of flash that keeps the assignment from boot to boot.
+
+use alloc::borrow::Cow;
+
+use azure_iot_dps::error::StoreError;
+use azure_iot_dps::hub::AssignmentStore;
+
+use crate::board;
+
+const NAME: &str = "assignment.flash";
+const SIZE: usize = 1024;
+/// As flash is after it was erased.
+const ERASED: u8 = 0xFF;
+
+/// One page: erased and written as a whole.
+///
+/// Replace the board's two functions by those of your flash driver. Where a power failure within a write must lose nothing, write two
+/// pages in turn: a record tells by itself whether it is whole.
+pub struct Page;
+
+impl AssignmentStore for Page {
+    fn load(&mut self) -> Result<Cow<'_, [u8]>, StoreError> {
+        Ok(board::load(NAME).unwrap_or_default().into())
+    }
+
+    fn save(&mut self, record: &[u8]) -> Result<(), StoreError> {
+        let mut page = [ERASED; SIZE];
+        let room = page.get_mut(..record.len()).ok_or_else(|| StoreError::new("the record does not fit the page"))?;
+        room.copy_from_slice(record);
+        write(&page)
+    }
+
+    fn clear(&mut self) -> Result<(), StoreError> {
+        write(&[ERASED; SIZE])
+    }
+}
+
+fn write(page: &[u8; SIZE]) -> Result<(), StoreError> {
+    if board::save(NAME, page) { Ok(()) } else { Err(StoreError::new("the flash cannot be written")) }
+}

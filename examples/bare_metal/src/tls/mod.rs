@@ -1,0 +1,226 @@
+//! TLS 1.2 and 1.3 by rustls, which does no I/O in this form.
+//!
+//! Replace it by your vendor's TLS (esp-mbedtls, a modem's own, a secure element's) where there is one. What it must do: check the chain,
+//! the name and the time, tell a close from a cut, and have a random generator that deserves the name.
+
+mod config;
+mod provider;
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::error::Error;
+use core::mem;
+use core::time::Duration;
+
+use azure_iot_dps::error::{TransportError, TransportErrorKind as Kind};
+pub use config::config;
+use rustls::client::UnbufferedClientConnection;
+use rustls::pki_types::ServerName;
+use rustls::unbuffered::{
+    ConnectionState, EncodeError, EncodeTlsData, EncryptError, InsufficientSizeError, WriteTraffic,
+};
+use rustls::{AlertDescription, CertificateError, ClientConfig};
+
+use crate::board::say;
+use crate::net::Stream;
+
+/// How much is read at once.
+const READ: usize = 1460;
+/// The longest record, with its header.
+const MAX_RECORD: usize = 5 + 16 * 1024 + 2048;
+
+/// A TLS connection.
+pub struct Tls {
+    stream: Stream,
+    session: UnbufferedClientConnection,
+    /// What came and is not decrypted yet.
+    incoming: Vec<u8>,
+    /// What came, decrypted: to be taken out by whoever reads.
+    pub received: Vec<u8>,
+}
+
+/// What a call is for.
+enum Goal<'a> {
+    Handshake,
+    Write(&'a [u8]),
+    Read,
+}
+
+/// How a call went on.
+enum Next {
+    Again,
+    /// More must come first.
+    Read,
+    Done,
+    /// The peer has said that nothing more comes.
+    Closed,
+}
+
+impl Tls {
+    /// Connects and shakes hands.
+    pub fn connect(
+        config: &Arc<ClientConfig>,
+        host: &str,
+        port: u16,
+        until: Duration,
+    ) -> Result<Box<Self>, TransportError> {
+        let mut tls = Self::start(config, host, port, until)?;
+        tls.run(&Goal::Handshake, until)?;
+        Ok(tls)
+    }
+
+    /// Connects. The stack that this takes is free again when the handshake begins, which takes the most.
+    #[inline(never)]
+    fn start(config: &Arc<ClientConfig>, host: &str, port: u16, until: Duration) -> Result<Box<Self>, TransportError> {
+        let name = ServerName::try_from(String::from(host)).map_err(|_| Kind::NameNotResolved)?;
+        let session = UnbufferedClientConnection::new(Arc::clone(config), name).map_err(|error| explain(&error))?;
+        let stream = Stream::connect(host, port, until)?;
+        Ok(Box::new(Self { stream, session, incoming: Vec::new(), received: Vec::new() }))
+    }
+
+    pub fn write_all(&mut self, bytes: &[u8], until: Duration) -> Result<(), TransportError> {
+        self.run(&Goal::Write(bytes), until).map(|_| ())
+    }
+
+    /// Waits until more is [`received`](Self::received). Returns `false` where the peer has closed the connection, as TLS has it; a
+    /// connection that just ends is an error.
+    pub fn read(&mut self, until: Duration) -> Result<bool, TransportError> {
+        self.run(&Goal::Read, until)
+    }
+
+    /// Does it, or tells the technician at the serial console why not: an event tells the kind alone.
+    fn run(&mut self, goal: &Goal<'_>, until: Duration) -> Result<bool, TransportError> {
+        let result = self.drive(goal, until);
+        if let Some(why) = result.as_ref().err().and_then(Error::source) {
+            say!("TLS: {why}");
+        }
+        result
+    }
+
+    fn drive(&mut self, goal: &Goal<'_>, until: Duration) -> Result<bool, TransportError> {
+        let mut outgoing = Vec::new();
+        loop {
+            match self.step(goal, &mut outgoing, until)? {
+                Next::Again => {}
+                Next::Read => self.read_more(until)?,
+                Next::Done => return Ok(true),
+                Next::Closed => return Ok(false),
+            }
+        }
+    }
+
+    fn step(&mut self, goal: &Goal<'_>, outgoing: &mut Vec<u8>, until: Duration) -> Result<Next, TransportError> {
+        let status = self.session.process_tls_records(&mut self.incoming);
+        let mut discard = status.discard;
+        let next = match status.state.map_err(|error| explain(&error))? {
+            ConnectionState::EncodeTlsData(data) => encode(data, outgoing)?,
+            ConnectionState::TransmitTlsData(data) => {
+                self.stream.write_all(&mem::take(outgoing), until)?;
+                data.done();
+                Next::Again
+            }
+            ConnectionState::BlockedHandshake => Next::Read,
+            ConnectionState::WriteTraffic(traffic) => match goal {
+                Goal::Handshake => Next::Done,
+                Goal::Write(bytes) => {
+                    self.stream.write_all(&encrypt(traffic, bytes)?, until)?;
+                    Next::Done
+                }
+                Goal::Read => Next::Read,
+            },
+            ConnectionState::ReadTraffic(mut traffic) => {
+                while let Some(record) = traffic.next_record() {
+                    let record = record.map_err(|error| explain(&error))?;
+                    discard += record.discard;
+                    self.received.extend_from_slice(record.payload);
+                }
+                if matches!(goal, Goal::Read) { Next::Done } else { Next::Again }
+            }
+            ConnectionState::PeerClosed | ConnectionState::Closed => Next::Closed,
+            _ => return Err(Kind::Tls.into()),
+        };
+        self.incoming.drain(..discard.min(self.incoming.len()));
+        Ok(next)
+    }
+
+    fn read_more(&mut self, until: Duration) -> Result<(), TransportError> {
+        let held = self.incoming.len();
+        if held > MAX_RECORD {
+            return Err(TransportError::from(Kind::Tls).with_source("a record that is too long"));
+        }
+        // No more than that: the heap is small.
+        self.incoming.reserve_exact(READ);
+        self.incoming.resize(held + READ, 0);
+        let length = self.stream.read(self.incoming.get_mut(held..).unwrap_or_default(), until)?;
+        self.incoming.truncate(held + length);
+        match length {
+            0 => Err(TransportError::from(Kind::AnswerBroken).with_source("the connection ended without TLS's close")),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn encode<Data>(mut data: EncodeTlsData<'_, Data>, outgoing: &mut Vec<u8>) -> Result<Next, TransportError> {
+    let start = outgoing.len();
+    // It tells how much room it needs.
+    let Err(EncodeError::InsufficientSize(InsufficientSizeError { required_size })) = data.encode(&mut []) else {
+        return Err(Kind::Tls.into());
+    };
+    outgoing.resize(start + required_size, 0);
+    let written = data.encode(outgoing.get_mut(start..).unwrap_or_default()).map_err(|_| Kind::Tls)?;
+    outgoing.truncate(start + written);
+    Ok(Next::Again)
+}
+
+fn encrypt<Data>(mut traffic: WriteTraffic<'_, Data>, bytes: &[u8]) -> Result<Vec<u8>, TransportError> {
+    let Err(EncryptError::InsufficientSize(InsufficientSizeError { required_size })) = traffic.encrypt(bytes, &mut [])
+    else {
+        return Err(Kind::Tls.into());
+    };
+    let mut record = vec![0; required_size];
+    let written = traffic.encrypt(bytes, &mut record).map_err(|_| Kind::Tls)?;
+    record.truncate(written);
+    Ok(record)
+}
+
+fn explain(error: &rustls::Error) -> TransportError {
+    let (kind, why) = match error {
+        rustls::Error::InvalidCertificate(error) => return explain_certificate(error),
+        rustls::Error::AlertReceived(
+            AlertDescription::CertificateRequired
+            | AlertDescription::BadCertificate
+            | AlertDescription::CertificateUnknown
+            | AlertDescription::CertificateExpired
+            | AlertDescription::CertificateRevoked
+            | AlertDescription::UnsupportedCertificate
+            | AlertDescription::UnknownCA,
+        ) => (Kind::CertificateRefused, "the server's alert says so"),
+        rustls::Error::AlertReceived(_) => (Kind::Tls, "the server sent an alert"),
+        rustls::Error::PeerIncompatible(_) => {
+            (Kind::Tls, "the server speaks no version or cipher suite that the board has")
+        }
+        rustls::Error::PeerMisbehaved(_) => (Kind::Tls, "the server does not follow the protocol"),
+        rustls::Error::DecryptError => (Kind::Tls, "what came cannot be decrypted"),
+        _ => (Kind::Tls, "an error of the TLS stack"),
+    };
+    TransportError::from(kind).with_source(why)
+}
+
+/// Short texts, which spare the flash that those of rustls take.
+fn explain_certificate(error: &CertificateError) -> TransportError {
+    let why = match error {
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => return Kind::ClockNotSet.into(),
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => "it has expired",
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => "it is for another name",
+        CertificateError::UnknownIssuer => "no root is known for it",
+        CertificateError::BadSignature => "a signature is wrong",
+        CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
+            "it is for another purpose"
+        }
+        _ => "it is not as it should be",
+    };
+    TransportError::from(Kind::CertificateNotTrusted).with_source(why)
+}
