@@ -28,7 +28,11 @@ pub fn run(mut factory: Factory) -> Result<(), Failure> {
     if let Some(error) = client.store_error() {
         say!("the assignment is not kept: {error}");
     }
-    while factory.hangs {}
+    if factory.hangs {
+        loop {
+            core::hint::spin_loop();
+        }
+    }
     #[cfg(feature = "mqtt")]
     let assignment = telemetry::send(&factory, client, assignment, clock, &tls)?;
     say!("provisioned: {} {}", assignment.hub(), assignment.device_id());
