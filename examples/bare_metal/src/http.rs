@@ -19,7 +19,7 @@ use crate::board::uptime;
 use crate::tls::Tls;
 
 /// More than any answer of the service has.
-const MAX_ANSWER: usize = 16 * 1024;
+const MAX_ANSWER: usize = 8 * 1024;
 const MAX_HEADERS: usize = 24;
 
 /// HTTPS over one connection that is kept.

@@ -29,8 +29,9 @@ use crate::net::Stream;
 
 /// How much is read at once.
 const READ: usize = 1460;
-/// The longest record, with its header.
-const MAX_RECORD: usize = 5 + 16 * 1024 + 2048;
+/// How much may wait to be decrypted: TLS allows records of 16 KB, but the service's certificates and answers have less than 6, and the
+/// heap is small.
+const MAX_INCOMING: usize = 8 * 1024;
 
 /// A TLS connection.
 pub struct Tls {
@@ -148,11 +149,10 @@ impl Tls {
 
     fn read_more(&mut self, until: Duration) -> Result<(), TransportError> {
         let held = self.incoming.len();
-        if held > MAX_RECORD {
-            return Err(TransportError::from(Kind::Tls).with_source("a record that is too long"));
+        if held > MAX_INCOMING {
+            return Err(TransportError::from(Kind::AnswerTooLarge).with_source("a TLS record that is too long"));
         }
-        // No more than that: the heap is small.
-        self.incoming.reserve_exact(READ);
+        self.incoming.try_reserve_exact(READ).map_err(|_| Kind::AnswerTooLarge)?;
         self.incoming.resize(held + READ, 0);
         let length = self.stream.read(self.incoming.get_mut(held..).unwrap_or_default(), until)?;
         self.incoming.truncate(held + length);
