@@ -637,6 +637,13 @@ fn a_wait_that_would_pass_the_deadline_ends_the_registration_now_and_says_when_t
 }
 
 #[test]
+fn a_deadline_of_part_of_a_second_is_told_to_the_millisecond() {
+    let busy = refused(429, 429_001).map(|answer| answer.with_header("Retry-After", "100"));
+    let run = drive(&settings().deadline(Duration::from_millis(60_050)), [busy]);
+    assert!(run.error().to_string().starts_with("not assigned within the deadline of 60.050 s, "), "{}", run.error());
+}
+
+#[test]
 fn a_retry_after_of_ages_silences_a_device_for_no_longer_than_an_hour() {
     for value in ["86400", "18446744073709551615", "99999999999999999999999", "Fri, 31 Dec 9999 23:59:59 GMT"] {
         let answer = assigning_after(value).map(|answer| answer.with_header("Date", "Thu, 01 Jan 2026 00:00:00 GMT"));

@@ -13,7 +13,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "interop"))
-from support import TARGET, find, skip  # noqa: E402
+from support import TARGET, find, flash, skip  # noqa: E402
 
 ARM = ["qemu-system-arm", "-semihosting-config", "enable=on,target=native", "-machine"]
 BOARDS = {
@@ -24,6 +24,7 @@ BOARDS = {
 PARTS = ("", "token", "registration", "client", "exchange")
 # Of the Cortex-M4, in bytes.
 FLASH = {"token": 27_200, "registration": 62_500, "client": 82_500, "exchange": 90_500}
+# The Cortex-M0 needs more stack than the M4, which stays below 2,048.
 HEAP, STACK = 800, 2_150
 LINE = re.compile(r"(.+): (\d+) instructions, heap (\d+) in (\d+), stack (\d+)")
 
@@ -34,12 +35,6 @@ def build(target, features, *more, check=True):
     command += ["--no-default-features", "--features", features, *more]
     done = subprocess.run(command, check=check, env=environment, stderr=None if check else subprocess.PIPE, text=True)
     return done.stderr if not check else TARGET / "bare" / target / "release/bare"
-
-
-def flash(image):
-    """Text and data."""
-    columns = subprocess.run(["size", image], check=True, capture_output=True, text=True).stdout.splitlines()[1].split()
-    return int(columns[0]) + int(columns[1])
 
 
 def run(target, image):

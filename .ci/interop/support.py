@@ -34,6 +34,12 @@ def install(package):
             return
 
 
+def flash(image):
+    """What an image takes of a board's flash: text and data."""
+    columns = subprocess.run(["size", image], check=True, capture_output=True, text=True).stdout.splitlines()[1].split()
+    return int(columns[0]) + int(columns[1])
+
+
 def skip(why):
     print(f"skipped: {why}")
     sys.exit(SKIPPED)

@@ -66,8 +66,8 @@ fn each<'a>(json: &'a [u8], [open, close]: [u8; 2], item: &mut dyn FnMut(&mut Re
 struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
-    /// Takes a value as it stands. Whether it is JSON, however deep, is for `serde_json` to tell; this is the one of its ways to read that
-    /// brings no code for floating point with it.
+    /// Takes a value as it stands. `serde_json` tells whether it is JSON, however deep, and the iterator where it ends; `IgnoredAny` brings
+    /// no code for floating point with it, as all types do that hold something.
     fn value(&mut self) -> Option<&'a str> {
         self.skip_space();
         let mut values = serde_json::Deserializer::from_slice(self.0).into_iter::<IgnoredAny>();
@@ -85,7 +85,7 @@ impl<'a> Reader<'a> {
     }
 
     fn skip_space(&mut self) {
-        while let [b' ' | b'\n' | b'\r', rest @ ..] = self.0 {
+        while let [b' ' | b'\n' | b'\r' | b'\t', rest @ ..] = self.0 {
             self.0 = rest;
         }
     }
@@ -195,9 +195,51 @@ mod tests {
         }
 
         #[test]
-        fn an_object_is_one_where_serde_takes_it_for_one(json in r#"[{]( {0,1}"[a\\]{0,2}" {0,1}[:,]{0,1} {0,1}[\[{}0-9n"-]{0,3} {0,1},{0,1}){0,3}[}\] ]{0,2}"#) {
+        fn an_object_is_one_where_serde_takes_it_for_one(
+            json in r#"[{]("[a\\]{0,2}"[ \t\r\n]{0,1}[:,]{0,1}[ \t\r\n]{0,1}(1|-|[0-9n"]{0,2}|"b"|\[\]|\{\})[ \t\r\n]{0,1},{0,1}){0,2}[}\] ]{0,2}"#,
+        ) {
             let expected = serde_json::from_str::<BTreeMap<String, &RawValue>>(&json).is_ok();
             prop_assert_eq!(read(json.as_bytes(), &mut []).is_some(), expected, "{}", json);
         }
+
+        #[test]
+        fn a_list_is_one_where_serde_takes_it_for_one(
+            json in r#"[\[]([ \t\r\n]{0,1}(1|-|n|"b"|\[\]|\{\})[ \t\r\n]{0,1},{0,1}){0,3}[}\] ]{0,2}"#,
+        ) {
+            let expected = serde_json::from_str::<Vec<&RawValue>>(&json).ok().map(|list| list.len());
+            let mut items = 0;
+            let read = list(json.as_bytes(), &mut |_| {
+                items += 1;
+                Some(())
+            });
+            prop_assert_eq!(read.map(|()| items), expected, "{}", json);
+        }
+    }
+
+    #[test]
+    fn space_of_every_kind_may_stand_around_every_token() {
+        for space in [" ", "\t", "\r", "\n"] {
+            let json =
+                ["", "{", r#""status""#, ":", r#""assigned""#, ",", r#""n""#, ":", "[", "1", ",", "2", "]", "}", ""]
+                    .join(space);
+            let (mut status, mut n) = (None, None);
+            let fields = &mut [("status", Slot::Text(&mut status)), ("n", Slot::Json(&mut n))];
+            assert_eq!(read(json.as_bytes(), fields), Some(()), "{json:?}");
+            assert_eq!(status.map(|text| text.0.into_owned()).as_deref(), Some("assigned"), "{json:?}");
+            assert!(n.is_some_and(|n| n.starts_with('[') && n.ends_with(']')), "{json:?}");
+        }
+    }
+
+    #[test]
+    fn a_body_that_is_not_utf_8_is_none_wherever_that_stands() {
+        assert!(read(b"{\"a\":\"\xFF\"}", &mut []).is_none());
+        assert!(read(b"{\"\xFF\":1}", &mut []).is_none());
+    }
+
+    #[test]
+    fn a_known_field_that_comes_twice_makes_the_body_none() {
+        let mut a = None;
+        assert!(read(br#"{"a":1,"\u0061":1}"#, &mut [("a", Slot::Json(&mut a))]).is_none());
+        assert!(read(br#"{"b":1,"b":1}"#, &mut [("a", Slot::Json(&mut a))]).is_some());
     }
 }

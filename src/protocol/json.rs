@@ -160,7 +160,7 @@ impl<'a> Body<'a> {
         Some(body)
     }
 
-    /// Reads into the place where it stays. What is no body has no field.
+    /// Reads into the place where it stays. A body that is not JSON of the device API leaves all fields empty.
     #[inline(never)]
     pub(crate) fn read(&mut self, bytes: &'a [u8]) -> Option<()> {
         let mut state = None;

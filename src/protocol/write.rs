@@ -2,7 +2,8 @@
 
 use alloc::string::String;
 
-/// An object that is being written. A field without a value is left out.
+/// An object that is being written. A field without a value is left out. Where the text ends with an opening bracket nothing has been
+/// written behind that: no value ends so.
 pub(crate) struct ObjectWriter(String);
 
 impl ObjectWriter {
@@ -20,7 +21,7 @@ impl ObjectWriter {
         self.0.push('}');
     }
 
-    fn name(&mut self, name: &str) {
+    fn name(&mut self, name: &'static str) {
         if !self.0.ends_with('{') {
             self.0.push(',');
         }
@@ -33,7 +34,7 @@ impl ObjectWriter {
         self.0.push_str(&serde_json::to_string(text).unwrap_or_default());
     }
 
-    pub(crate) fn text(&mut self, name: &str, text: Option<&str>) {
+    pub(crate) fn text(&mut self, name: &'static str, text: Option<&str>) {
         if let Some(text) = text {
             self.name(name);
             self.quoted(text);
@@ -41,28 +42,28 @@ impl ObjectWriter {
     }
 
     /// Writes a value that is JSON already.
-    pub(crate) fn json(&mut self, name: &str, json: Option<&str>) {
+    pub(crate) fn json(&mut self, name: &'static str, json: Option<&str>) {
         if let Some(json) = json {
             self.name(name);
             self.0.push_str(json);
         }
     }
 
-    pub(crate) fn number(&mut self, name: &str, number: u32) {
+    pub(crate) fn number(&mut self, name: &'static str, number: u32) {
         self.json(name, Some(itoa::Buffer::new().format(number)));
     }
 
-    pub(crate) fn flag(&mut self, name: &str, flag: bool) {
+    pub(crate) fn flag(&mut self, name: &'static str, flag: bool) {
         self.json(name, Some(if flag { "true" } else { "false" }));
     }
 
-    pub(crate) fn object(&mut self, name: &str, fields: impl FnOnce(&mut Self)) {
+    pub(crate) fn object(&mut self, name: &'static str, fields: impl FnOnce(&mut Self)) {
         self.name(name);
         self.braces(fields);
     }
 
     /// Writes a list of texts.
-    pub(crate) fn texts(&mut self, name: &str, texts: impl IntoIterator<Item = String>) {
+    pub(crate) fn texts(&mut self, name: &'static str, texts: impl IntoIterator<Item = String>) {
         self.name(name);
         self.0.push('[');
         for text in texts {

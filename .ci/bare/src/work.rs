@@ -12,7 +12,8 @@ const GROUP_KEY: &str = "8isrFI1sGsIlvvFSSFRiMfCNzv21fjbE/+ah/lSh3lF8e2YG1Te7w1K
 const ID: &str = "sn-007-888-abc-mac-a1-b2-c3-d4-e5-f6";
 const DEVICE_KEY: &str = "Jsm0lyGpjaVYVP2g3FnmnmG9dI/9qU24wNoykUmermc=";
 
-/// What must not fail. Without the error's text: a device that never prints it does not pay for it.
+/// What must not fail. Without the error's text, and `assert!` in place of `assert_eq!`: a device that never prints values does not pay
+/// for that.
 fn good<T, E>(result: Result<T, E>) -> T {
     match result {
         Ok(value) => value,

@@ -26,11 +26,15 @@ def chain(folder, name, *issuers):
 
 
 def make(folder):
-    """Makes `rsa-chain.pem` of `rsa-root.pem`, `ecdsa-chain.pem` of `ecdsa-root.pem`, and `evil-chain.pem`, whose issuer is a leaf."""
+    """Makes `rsa-chain.pem` of `rsa-root.pem`, `ecdsa-chain.pem` of `ecdsa-root.pem`, `weak-chain.pem`, whose issuer has a short key, and
+    `evil-chain.pem`, whose issuer is a leaf."""
     root(folder, "rsa-root", RSA_2048)
     issue(folder, "rsa-issuer", "rsa-root", RSA_4096, AUTHORITY, "-sha384")
     issue(folder, "rsa", "rsa-issuer", RSA_2048, SERVER, "-sha384")
     chain(folder, "rsa", "rsa-issuer")
+    issue(folder, "weak-issuer", "rsa-root", ("-newkey", "rsa:1024"), AUTHORITY)
+    issue(folder, "weak", "weak-issuer", RSA_2048, SERVER)
+    chain(folder, "weak", "weak-issuer")
     root(folder, "ecdsa-root", ECDSA)
     issue(folder, "ecdsa", "ecdsa-root", ECDSA, SERVER)
     chain(folder, "ecdsa")

@@ -10,6 +10,8 @@ use core::time::Duration;
 use azure_iot_dps::time::UnixTime;
 use azure_iot_dps::{DeviceKey, Endpoint, IdScope, RegistrationId};
 
+use zeroize::Zeroizing;
+
 use crate::board;
 use crate::device::Failure;
 
@@ -25,6 +27,9 @@ const CHAIN: &str = "chain.pem";
 #[cfg(feature = "x509")]
 const PRIVATE_KEY: &str = "private-key.pem";
 
+/// Wiped when dropped, for it may hold a key.
+pub type Pem = Zeroizing<Vec<u8>>;
+
 pub struct Factory {
     pub endpoint: Endpoint,
     pub id_scope: IdScope,
@@ -32,10 +37,10 @@ pub struct Factory {
     /// Derived from the group's key in the factory; a board with a certificate has none.
     pub key: Option<DeviceKey>,
     /// The certificate authorities to trust, in PEM; taken when TLS is set up.
-    pub roots: Vec<u8>,
-    /// The board's own certificate with its chain, and the private key, in PEM.
+    pub roots: Pem,
+    /// The board's own certificate with its chain, and the private key, in PEM; taken, too.
     #[cfg(feature = "x509")]
-    pub certificate: Option<(Vec<u8>, Vec<u8>)>,
+    pub certificate: Option<(Pem, Pem)>,
     /// Whether to register over MQTT, and not over HTTPS.
     #[cfg(feature = "mqtt")]
     pub over_mqtt: bool,
@@ -54,7 +59,7 @@ pub struct Factory {
 }
 
 impl Factory {
-    #[inline(never)] // Its stack is not that of the handshakes to come.
+    #[inline(never)] // Keeps its frame off the stack of the handshakes.
     pub fn load() -> Result<Self, Failure> {
         let bytes = board::load(SETTINGS).ok_or("the board has no settings")?;
         let text = core::str::from_utf8(&bytes).map_err(|_| "the settings are no text")?;

@@ -1,6 +1,7 @@
 //! The page of flash that keeps the assignment from boot to boot.
 
 use alloc::borrow::Cow;
+use core::mem;
 
 use azure_iot_dps::error::StoreError;
 use azure_iot_dps::hub::AssignmentStore;
@@ -20,7 +21,7 @@ pub struct Page;
 
 impl AssignmentStore for Page {
     fn load(&mut self) -> Result<Cow<'_, [u8]>, StoreError> {
-        Ok(board::load(NAME).unwrap_or_default().into())
+        Ok(board::load(NAME).map(|mut page| mem::take(&mut *page)).unwrap_or_default().into())
     }
 
     fn save(&mut self, record: &[u8]) -> Result<(), StoreError> {

@@ -21,16 +21,20 @@ use crate::tls::Tls;
 /// More than any answer of the service has.
 const MAX_ANSWER: usize = 8 * 1024;
 const MAX_HEADERS: usize = 24;
+/// What a request's head has beside its headers, at most.
+const OVERHEAD: usize = 768;
 
 /// HTTPS over one connection that is kept.
 pub struct Https {
     config: Arc<ClientConfig>,
     connection: Option<Box<Tls>>,
+    /// Whether it can carry another request.
+    is_reusable: bool,
 }
 
 impl Https {
     pub fn new(config: Arc<ClientConfig>) -> Self {
-        Self { config, connection: None }
+        Self { config, connection: None, is_reusable: false }
     }
 
     fn connect(&self, request: &Request<'_>, until: Duration) -> Result<Box<Tls>, TransportError> {
@@ -42,7 +46,10 @@ impl Https {
 impl Transport for Https {
     fn send<'b>(&'b mut self, request: &Request<'_>) -> Result<Response<'b>, TransportError> {
         let until = uptime() + request.time_limit();
-        let kept = self.connection.take().and_then(|kept| exchange(kept, request, until).ok());
+        // A connection that is dead without a word must leave time for another one.
+        let half = uptime() + request.time_limit() / 2;
+        let kept = self.connection.take().filter(|_| self.is_reusable);
+        let kept = kept.and_then(|kept| exchange(kept, request, half).ok());
         let connection = match kept {
             Some(connection) => connection,
             // None, or one that has died meanwhile: the requests of a registration can be sent once more.
@@ -50,7 +57,9 @@ impl Transport for Https {
         };
         let connection = self.connection.insert(connection);
         // It is whole.
-        Ok(Answer::read(&connection.received)?.ok_or(Kind::AnswerBroken)?.into_response())
+        let answer = Answer::read(&connection.received)?.ok_or(Kind::AnswerBroken)?;
+        self.is_reusable = answer.keeps_alive && answer.length == connection.received.len();
+        Ok(answer.head.with_body(answer.body))
     }
 }
 
@@ -59,9 +68,10 @@ fn write(request: &Request<'_>) -> Zeroizing<String> {
     let length = request.body().map_or(0, <[u8]>::len);
     let (http, endpoint) = (request.http(), request.endpoint());
     let (method, target) = (http.method(), http.target());
+    let headers = http.headers().map(|(name, value)| name.len() + value.len() + 4).sum::<usize>();
     // With room for all of it, so that no copy of the token is left behind.
-    let mut text = Zeroizing::new(String::with_capacity(1024));
-    // A string takes everything.
+    let mut text = Zeroizing::new(String::with_capacity(OVERHEAD + headers));
+    // Writing to a string cannot fail.
     let _ = write!(text, "{method} {target} HTTP/1.1\r\nHost: {endpoint}\r\nContent-Length: {length}\r\n");
     http.headers().for_each(|(name, value)| text.extend([name, ": ", value, "\r\n"]));
     text.push_str("\r\n");
@@ -89,13 +99,13 @@ fn exchange(mut tls: Box<Tls>, request: &Request<'_>, until: Duration) -> Result
 struct Answer<'a> {
     head: Response<'static>,
     body: Cow<'a, [u8]>,
+    /// How many bytes it has in all.
+    length: usize,
+    /// Whether the connection can carry another request.
+    keeps_alive: bool,
 }
 
 impl<'a> Answer<'a> {
-    fn into_response(self) -> Response<'a> {
-        self.head.with_body(self.body)
-    }
-
     /// `None` where more must come first.
     fn read(bytes: &'a [u8]) -> Result<Option<Self>, TransportError> {
         let broken = |error| TransportError::from(Kind::AnswerBroken).with_source_text(error);
@@ -107,34 +117,43 @@ impl<'a> Answer<'a> {
             let header = answer.headers.iter().find(|header| header.name.eq_ignore_ascii_case(name))?;
             core::str::from_utf8(header.value).ok()
         };
-        let body = if value("Transfer-Encoding").is_some_and(|value| value.eq_ignore_ascii_case("chunked")) {
-            unchunk(rest)?.map(Cow::Owned)
+        let status = answer.code.unwrap_or_default();
+        let (body, used) = if value("Transfer-Encoding").is_some_and(|value| value.eq_ignore_ascii_case("chunked")) {
+            let Some((body, used)) = unchunk(rest)? else { return Ok(None) };
+            (Cow::Owned(body), used)
         } else {
-            let length = value("Content-Length").map_or(Ok(0), str::parse::<usize>).map_err(|_| Kind::AnswerBroken)?;
-            rest.get(..length).map(Cow::Borrowed)
+            let length = match value("Content-Length") {
+                Some(digits) if digits.bytes().all(|digit| digit.is_ascii_digit()) => digits.parse().ok(),
+                // These have no body.
+                None if matches!(status, 204 | 304) => Some(0),
+                _ => None,
+            };
+            let Some(body) = rest.get(..length.ok_or(Kind::AnswerBroken)?) else { return Ok(None) };
+            (Cow::Borrowed(body), body.len())
         };
+        let keeps_alive = !value("Connection").is_some_and(|value| value.eq_ignore_ascii_case("close"));
         let headers = answer.headers.iter().map(|header| (header.name, header.value));
-        let head = Response::head(answer.code.unwrap_or_default(), headers);
-        Ok(body.map(|body| Self { head, body }))
+        let head = Response::head(status, headers);
+        Ok(Some(Self { head, body, length: length + used, keeps_alive }))
     }
 }
 
-/// Puts chunks together; `None` where more must come first.
-fn unchunk(mut bytes: &[u8]) -> Result<Option<Vec<u8>>, TransportError> {
+/// Puts chunks together, and returns their length with their frames; `None` where more must come first.
+fn unchunk(bytes: &[u8]) -> Result<Option<(Vec<u8>, usize)>, TransportError> {
     const END: &[u8] = b"\r\n";
     let mut body = Vec::new();
+    let mut left = bytes;
     loop {
-        let Status::Complete((start, size)) = httparse::parse_chunk_size(bytes).map_err(|_| Kind::AnswerBroken)? else {
+        let Status::Complete((start, size)) = httparse::parse_chunk_size(left).map_err(|_| Kind::AnswerBroken)? else {
             return Ok(None);
         };
         let size = usize::try_from(size).map_err(|_| Kind::AnswerTooLarge)?;
-        let rest = bytes.get(start..).unwrap_or_default();
-        let Some((chunk, rest)) = rest.split_at_checked(size) else { return Ok(None) };
+        let Some((chunk, rest)) = left.get(start..).unwrap_or_default().split_at_checked(size) else { return Ok(None) };
         body.extend_from_slice(chunk);
         match rest.split_at_checked(END.len()) {
             // The service sends no trailers.
-            Some((END, _)) if size == 0 => return Ok(Some(body)),
-            Some((END, rest)) => bytes = rest,
+            Some((END, rest)) if size == 0 => return Ok(Some((body, bytes.len() - rest.len()))),
+            Some((END, rest)) => left = rest,
             Some(_) => return Err(Kind::AnswerBroken.into()),
             None => return Ok(None),
         }

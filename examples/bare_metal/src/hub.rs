@@ -12,7 +12,7 @@ use azure_iot_dps::error::{TransportError, TransportErrorKind as Kind};
 use azure_iot_dps::hub::{HubFailure, MqttLogin};
 use mqttrs::{Connect, Packet, Pid, Protocol, Publish, QosPid, encode_slice};
 use rustls::ClientConfig;
-use zeroize::Zeroize;
+use zeroize::Zeroizing;
 
 use crate::board::{say, uptime};
 use crate::tls::Tls;
@@ -70,11 +70,9 @@ impl Hub {
 
     /// Sends a packet whose texts have this length.
     fn send(&mut self, packet: &Packet<'_>, length: usize, until: Duration) -> Result<(), TransportError> {
-        let mut buffer = vec![0; length + OVERHEAD];
+        let mut buffer = Zeroizing::new(vec![0; length + OVERHEAD]);
         let encoded = encode_slice(packet, &mut buffer).map_err(|_| Kind::Other)?;
-        let sent = self.0.write_all(buffer.get(..encoded).unwrap_or_default(), until);
-        buffer.zeroize();
-        sent
+        self.0.write_all(buffer.get(..encoded).unwrap_or_default(), until)
     }
 
     /// Both answers that are awaited have four bytes.

@@ -47,7 +47,8 @@ impl Transport for Mqtt {
                 self.connection = Some((tls, exchange));
                 return Ok(answer);
             }
-            if !tls.read(until)? {
+            // A write may have found something already.
+            if tls.received.is_empty() && !tls.read(until)? {
                 return Err(TransportError::from(Kind::AnswerBroken).with_source("the service closed the connection"));
             }
             exchange.read(&tls.received)?;

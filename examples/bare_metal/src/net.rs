@@ -22,6 +22,8 @@ const HOST: Ipv4Address = Ipv4Address::new(10, 0, 2, 2);
 
 const RECEIVE_BUFFER: usize = 2 * 1460;
 const SEND_BUFFER: usize = 1460;
+/// The longest that closing a connection may last.
+const CLOSE_LIMIT: Duration = Duration::from_millis(500);
 /// The first of the ports that a client may take.
 const FIRST_PORT: u16 = 49_152;
 
@@ -35,7 +37,7 @@ struct Net {
 static NET: Mutex<RefCell<Option<Net>>> = Mutex::new(RefCell::new(None));
 
 /// Starts the stack, with an address.
-#[inline(never)] // Its stack is not that of the handshakes to come.
+#[inline(never)] // Keeps its frame off the stack of the handshakes.
 pub fn start(mut device: Lan9118) -> Result<(), &'static str> {
     let mut config = Config::new(device.address().into());
     config.random_seed = u64::from_le_bytes(random_bytes().ok_or(NO_RANDOM)?);
@@ -44,7 +46,7 @@ pub fn start(mut device: Lan9118) -> Result<(), &'static str> {
         // There is room for one.
         let _ = addresses.push(IpCidr::new(OWN_ADDRESS.into(), 24));
     });
-    // And here.
+    // For one, too.
     let _ = interface.routes_mut().add_default_ipv4_route(HOST);
     let net = Net { device, interface, sockets: SocketSet::new(vec![]) };
     critical_section::with(|token| NET.borrow_ref_mut(token).replace(net));
@@ -103,7 +105,7 @@ impl Stream {
     pub fn connect(host: &str, port: u16, until: Duration) -> Result<Self, TransportError> {
         let address = resolve(host);
         let socket = with(|net| net.connect(address, port)).unwrap_or_else(|| Err(Kind::CannotConnect.into()))?;
-        // Of which the drop takes care from here on.
+        // From here on its drop removes the socket.
         let mut stream = Self(socket);
         stream.wait(until, |socket| match socket.state() {
             State::Established => Some(Ok(())),
@@ -160,10 +162,14 @@ impl Stream {
 impl Drop for Stream {
     fn drop(&mut self) {
         with(|net| {
-            let socket = net.sockets.get_mut::<Socket<'_>>(self.0);
-            socket.close();
-            net.poll();
-            net.sockets.remove(self.0);
+            net.sockets.get_mut::<Socket<'_>>(self.0).close();
         });
+        // What was written last may have to be sent again.
+        let until = uptime() + CLOSE_LIMIT;
+        let is_open = |net: &mut Net| net.sockets.get::<Socket<'_>>(self.0).is_active();
+        while with(is_open) == Some(true) && uptime() < until {
+            poll();
+        }
+        with(|net| net.sockets.remove(self.0));
     }
 }

@@ -29,6 +29,32 @@ fn framed(body: &[u8]) -> Vec<u8> {
     record
 }
 
+/// What is read of a body, none of it twice.
+const KNOWN: [&str; 5] = ["format", "identity", "second_key", "x509", "assignment"];
+
+/// The names of an object, in order, as serde reads them.
+struct Names(Vec<String>);
+
+impl<'de> serde::Deserialize<'de> for Names {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl<'de> serde::de::Visitor<'de> for Visitor {
+            type Value = Names;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<M: serde::de::MapAccess<'de>>(self, mut map: M) -> Result<Names, M::Error> {
+                let mut names = Names(Vec::new());
+                while let Some((name, _)) = map.next_entry::<String, serde::de::IgnoredAny>()? {
+                    names.0.push(name);
+                }
+                Ok(names)
+            }
+        }
+        deserializer.deserialize_map(Visitor)
+    }
+}
+
 /// The body of a whole record, whatever is behind it.
 fn body(record: &[u8]) -> Option<&[u8]> {
     let rest = record.strip_prefix(b"azure-iot-dps assignment ")?;
@@ -76,6 +102,13 @@ fuzz_target!(|input: Input<'_>| {
         }
         Ok(None) => assert!(erased || !ours, "an assignment of this device was there"),
         Err(StoreError::LaterFormat { found, known }) => assert!(ours && found > known),
+        Err(StoreError::Damaged { problem: "its body is not JSON" }) => {
+            let names =
+                body(&record).and_then(|body| serde_json::from_str::<Names>(std::str::from_utf8(body).ok()?).ok());
+            let twice =
+                |names: &Names| KNOWN.iter().any(|known| names.0.iter().filter(|name| name == known).count() > 1);
+            assert!(names.is_none_or(|names| twice(&names)), "it is JSON");
+        }
         Err(StoreError::Damaged { .. }) => assert!(!erased),
         Err(error) => panic!("{error:?}"),
     }

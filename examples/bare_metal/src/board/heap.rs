@@ -24,11 +24,14 @@ static HEAP: Counting =
 // SAFETY: the heap does the work.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        self.live.set(self.live.get() + layout.size());
-        self.peak.set(self.peak.get().max(self.live.get()));
-        self.count.set(self.count.get() + 1);
         // SAFETY: as the caller promises.
-        unsafe { self.heap.alloc(layout) }
+        let block = unsafe { self.heap.alloc(layout) };
+        if !block.is_null() {
+            self.live.set(self.live.get() + layout.size());
+            self.peak.set(self.peak.get().max(self.live.get()));
+            self.count.set(self.count.get() + 1);
+        }
+        block
     }
 
     unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {

@@ -1,15 +1,13 @@
 //! What QEMU's semihosting lends in the place of flash, a real-time clock and a random generator.
 
 use alloc::string::String;
-use alloc::vec;
 use alloc::vec::Vec;
 use core::fmt::{Arguments, Write};
 
 use azure_iot_dps::time::UnixTime;
-use cortex_m_semihosting::{debug, hio, nr, syscall};
 
-/// More than any file here has.
-const LIMIT: usize = 8 * 1024;
+use cortex_m_semihosting::{debug, hio, nr, syscall};
+use zeroize::Zeroizing;
 
 pub fn print(text: Arguments<'_>) {
     if let Ok(mut out) = hio::hstdout() {
@@ -24,6 +22,14 @@ pub fn exit(good: bool) -> ! {
     }
 }
 
+/// Does nothing any more, for ever: only the watchdog helps.
+pub fn hang() -> ! {
+    say!("the board hangs");
+    loop {
+        cortex_m::asm::nop();
+    }
+}
+
 pub(super) fn unix_time() -> UnixTime {
     // SAFETY: the call takes nothing.
     UnixTime::from_secs(u64::from(unsafe { syscall!(TIME) } as u32))
@@ -31,16 +37,19 @@ pub(super) fn unix_time() -> UnixTime {
 
 /// Fills these bytes with random ones; `false` where there are none.
 pub fn random(bytes: &mut [u8]) -> bool {
-    read("/dev/urandom", bytes) == Some(bytes.len())
+    with_file("/dev/urandom", nr::open::R_BINARY, |file| fill(file, bytes)) == Some(Some(bytes.len()))
 }
 
-/// What a page of flash holds; `None` where nobody ever wrote to it.
-pub fn load(name: &str) -> Option<Vec<u8>> {
-    let mut bytes = vec![0; LIMIT];
-    let length = read(name, &mut bytes)?;
-    bytes.truncate(length);
-    bytes.shrink_to_fit();
-    Some(bytes)
+/// What a page of flash holds; `None` where nobody ever wrote to it. Some hold keys, so it is wiped when dropped.
+pub fn load(name: &str) -> Option<Zeroizing<Vec<u8>>> {
+    with_file(name, nr::open::R_BINARY, |file| {
+        // SAFETY: the file is open.
+        let length = unsafe { syscall!(FLEN, file) };
+        let mut bytes = Zeroizing::new(Vec::new());
+        bytes.try_reserve_exact(length).ok()?;
+        bytes.resize(length, 0);
+        (fill(file, &mut bytes) == Some(length)).then_some(bytes)
+    })?
 }
 
 /// Erases a page of flash and writes it; `false` where that failed.
@@ -52,12 +61,11 @@ pub fn save(name: &str, bytes: &[u8]) -> bool {
     with_file(name, nr::open::W_TRUNC_BINARY, write) == Some(true)
 }
 
-fn read(name: &str, bytes: &mut [u8]) -> Option<usize> {
-    with_file(name, nr::open::R_BINARY, |file| {
-        // SAFETY: the call fills the bytes, and returns how many it did not.
-        let left = unsafe { syscall!(READ, file, bytes.as_mut_ptr(), bytes.len()) };
-        bytes.len() - left
-    })
+/// Reads from a file, and returns how much that was.
+fn fill(file: usize, bytes: &mut [u8]) -> Option<usize> {
+    // SAFETY: the call fills the bytes, and returns how many it did not.
+    let left = unsafe { syscall!(READ, file, bytes.as_mut_ptr(), bytes.len()) };
+    bytes.len().checked_sub(left)
 }
 
 fn with_file<T>(name: &str, mode: usize, work: impl FnOnce(usize) -> T) -> Option<T> {

@@ -66,7 +66,7 @@ pub struct Lan9118 {
 
 impl Lan9118 {
     /// Resets the controller and switches it on. There is one, so this can be done once.
-    #[inline(never)] // Its stack is not that of the handshakes to come.
+    #[inline(never)] // Keeps its frame off the stack of the handshakes.
     pub fn new() -> Result<Self, &'static str> {
         let buffers = cortex_m::singleton!(: [[u8; BUFFER]; 2] = [[0; BUFFER]; 2]);
         let [received, sent] = buffers.ok_or("the Ethernet controller is in use")?;

@@ -1,8 +1,10 @@
 //! The board: an MPS2 with a Cortex-M4, as QEMU has it. All that is unsafe is in this folder.
 //!
-//! Replace it by your chip's HAL: a timer, a watchdog, a page of flash, an Ethernet or Wi-Fi driver, and a random generator that
-//! deserves the name.
+//! Replace it by your chip's HAL: a timer, a watchdog, a page of flash, an Ethernet or Wi-Fi driver, and a
+//! cryptographically secure random generator.
 #![allow(unsafe_code, reason = "registers and the allocator")]
+
+macro_rules! say { ($($it:tt)*) => { $crate::board::print(format_args!($($it)*)) } }
 
 mod heap;
 mod host;
@@ -14,12 +16,11 @@ mod watchdog;
 use core::time::Duration;
 
 use azure_iot_dps::time::{Clock, Now, UnixTime};
-pub use host::{exit, load, print, random, save};
+pub use host::{exit, hang, load, print, random, save};
 pub use lan9118::Lan9118;
 pub use timer::uptime;
 pub use watchdog::feed_watchdog;
 
-macro_rules! say { ($($it:tt)*) => { $crate::board::print(format_args!($($it)*)) } }
 pub(crate) use say;
 
 /// Call it first, and once.

@@ -1,8 +1,8 @@
-//! CMSDK watchdog, which counts down at 25 MHz. The first time it asks by an interrupt that nobody answers here, the second time it resets
-//! the board.
+//! CMSDK watchdog, which counts down at 25 MHz. A board that does not feed it for 10 s is interrupted and says so, and 10 s later it is
+//! reset.
 
 const WATCHDOG: *mut u32 = 0x4000_8000 as *mut u32;
-/// 10 s twice: a handshake with an RSA-4096 issuer computes for a second or so, and nothing is fed meanwhile.
+/// A handshake with an RSA-4096 issuer computes for a second or so, and nothing is fed meanwhile.
 const TICKS: u32 = 10 * 25_000_000;
 const ASK_AND_RESET: u32 = 0b11;
 
@@ -20,7 +20,7 @@ pub fn feed_watchdog() {
     unsafe { WATCHDOG.add(3).write_volatile(1) };
 }
 
-/// Somebody forgot: the reset comes when the time has run out once more.
+/// The reset comes when the time has run out once more.
 #[cortex_m_rt::exception]
 unsafe fn NonMaskableInt() {
     super::say!("the watchdog barks");

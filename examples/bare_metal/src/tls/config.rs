@@ -1,4 +1,4 @@
-//! Whom the board trusts, and how it proves who it is.
+//! TLS's configuration: the authorities that the board trusts, and its own certificate.
 
 use alloc::sync::Arc;
 use core::mem;
@@ -24,7 +24,7 @@ impl TimeProvider for BoardClock {
     }
 }
 
-#[inline(never)] // Its stack is not that of the handshakes to come.
+#[inline(never)] // Keeps its frame off the stack of the handshakes.
 pub fn config(factory: &mut Factory, clock: BoardClock) -> Result<Arc<ClientConfig>, Failure> {
     let mut roots = RootCertStore::empty();
     for root in CertificateDer::pem_slice_iter(&mem::take(&mut factory.roots)) {
@@ -47,15 +47,15 @@ pub fn config(factory: &mut Factory, clock: BoardClock) -> Result<Arc<ClientConf
 }
 
 #[cfg(feature = "x509")]
-fn certificate(factory: &Factory) -> Result<Option<Arc<SingleCertAndKey>>, Failure> {
-    let Some((chain, private_key)) = &factory.certificate else { return Ok(None) };
-    let chain = CertificateDer::pem_slice_iter(chain).collect::<Result<_, _>>();
+fn certificate(factory: &mut Factory) -> Result<Option<Arc<SingleCertAndKey>>, Failure> {
+    let Some((chain, private_key)) = factory.certificate.take() else { return Ok(None) };
+    let chain = CertificateDer::pem_slice_iter(&chain).collect::<Result<_, _>>();
     let chain = chain.map_err(|_| "the board's certificate is no PEM")?;
-    let key = CertifiedKey::new(chain, Arc::new(provider::PrivateKey::from_pem(private_key)?));
+    let key = CertifiedKey::new(chain, Arc::new(provider::PrivateKey::from_pem(&private_key)?));
     Ok(Some(Arc::new(SingleCertAndKey::from(key))))
 }
 
 #[cfg(not(feature = "x509"))]
-fn certificate(_: &Factory) -> Result<Option<Arc<SingleCertAndKey>>, Failure> {
+fn certificate(_: &mut Factory) -> Result<Option<Arc<SingleCertAndKey>>, Failure> {
     Ok(None)
 }

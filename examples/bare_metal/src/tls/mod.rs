@@ -1,7 +1,7 @@
 //! TLS 1.2 and 1.3 by rustls, which does no I/O in this form.
 //!
 //! Replace it by your vendor's TLS (esp-mbedtls, a modem's own, a secure element's) where there is one. What it must do: check the chain,
-//! the name and the time, tell a close from a cut, and have a random generator that deserves the name.
+//! the name and the time, tell a close from a cut, and have a cryptographically secure random generator.
 
 mod config;
 mod provider;
@@ -24,9 +24,13 @@ use rustls::unbuffered::{
 };
 use rustls::{AlertDescription, CertificateError, ClientConfig};
 
-use crate::board::say;
+use crate::board::{say, uptime};
 use crate::net::Stream;
 
+/// The longest that taking leave may last.
+const FAREWELL_LIMIT: Duration = Duration::from_secs(1);
+/// More than an alert takes, encrypted.
+const ALERT: usize = 64;
 /// How much is read at once.
 const READ: usize = 1460;
 /// How much may wait to be decrypted: TLS allows records of 16 KB, but the service's certificates and answers have less than 6, and the
@@ -39,8 +43,10 @@ pub struct Tls {
     session: UnbufferedClientConnection,
     /// What came and is not decrypted yet.
     incoming: Vec<u8>,
-    /// What came, decrypted: to be taken out by whoever reads.
+    /// What came, decrypted: to be taken out by whoever reads. A write may find something, too.
     pub received: Vec<u8>,
+    /// The peer has said that nothing more comes.
+    is_closed: bool,
 }
 
 /// What a call is for.
@@ -48,6 +54,8 @@ enum Goal<'a> {
     Handshake,
     Write(&'a [u8]),
     Read,
+    /// Says goodbye, or tells the peer what was wrong with it.
+    Close,
 }
 
 /// How a call went on.
@@ -79,7 +87,7 @@ impl Tls {
         let name = ServerName::try_from(String::from(host)).map_err(|_| Kind::NameNotResolved)?;
         let session = UnbufferedClientConnection::new(Arc::clone(config), name).map_err(|error| explain(&error))?;
         let stream = Stream::connect(host, port, until)?;
-        Ok(Box::new(Self { stream, session, incoming: Vec::new(), received: Vec::new() }))
+        Ok(Box::new(Self { stream, session, incoming: Vec::new(), received: Vec::new(), is_closed: false }))
     }
 
     pub fn write_all(&mut self, bytes: &[u8], until: Duration) -> Result<(), TransportError> {
@@ -103,12 +111,19 @@ impl Tls {
 
     fn drive(&mut self, goal: &Goal<'_>, until: Duration) -> Result<bool, TransportError> {
         let mut outgoing = Vec::new();
-        loop {
+        while !self.is_closed {
             match self.step(goal, &mut outgoing, until)? {
                 Next::Again => {}
+                Next::Read if matches!(goal, Goal::Close) => return Ok(true),
                 Next::Read => self.read_more(until)?,
                 Next::Done => return Ok(true),
-                Next::Closed => return Ok(false),
+                Next::Closed => self.is_closed = true,
+            }
+        }
+        match goal {
+            Goal::Read | Goal::Close => Ok(false),
+            Goal::Handshake | Goal::Write(_) => {
+                Err(TransportError::from(Kind::AnswerBroken).with_source("the peer has closed the connection"))
             }
         }
     }
@@ -131,6 +146,10 @@ impl Tls {
                     Next::Done
                 }
                 Goal::Read => Next::Read,
+                Goal::Close => {
+                    self.stream.write_all(&farewell(traffic)?, until)?;
+                    Next::Done
+                }
             },
             ConnectionState::ReadTraffic(mut traffic) => {
                 while let Some(record) = traffic.next_record() {
@@ -154,12 +173,21 @@ impl Tls {
         }
         self.incoming.try_reserve_exact(READ).map_err(|_| Kind::AnswerTooLarge)?;
         self.incoming.resize(held + READ, 0);
-        let length = self.stream.read(self.incoming.get_mut(held..).unwrap_or_default(), until)?;
-        self.incoming.truncate(held + length);
-        match length {
+        let read = self.stream.read(self.incoming.get_mut(held..).unwrap_or_default(), until);
+        // Nothing of the room is left behind where that failed.
+        self.incoming.truncate(held + read.as_ref().map_or(0, |length| *length));
+        match read? {
             0 => Err(TransportError::from(Kind::AnswerBroken).with_source("the connection ended without TLS's close")),
             _ => Ok(()),
         }
+    }
+}
+
+/// Ends the connection as TLS has it, so that the peer can tell a close from a cut.
+impl Drop for Tls {
+    fn drop(&mut self) {
+        // The peer may be gone already.
+        let _ = self.drive(&Goal::Close, uptime() + FAREWELL_LIMIT);
     }
 }
 
@@ -182,6 +210,13 @@ fn encrypt<Data>(mut traffic: WriteTraffic<'_, Data>, bytes: &[u8]) -> Result<Ve
     };
     let mut record = vec![0; required_size];
     let written = traffic.encrypt(bytes, &mut record).map_err(|_| Kind::Tls)?;
+    record.truncate(written);
+    Ok(record)
+}
+
+fn farewell<Data>(mut traffic: WriteTraffic<'_, Data>) -> Result<Vec<u8>, TransportError> {
+    let mut record = vec![0; ALERT];
+    let written = traffic.queue_close_notify(&mut record).map_err(|_| Kind::Tls)?;
     record.truncate(written);
     Ok(record)
 }
@@ -220,7 +255,7 @@ fn explain_certificate(error: &CertificateError) -> TransportError {
         CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
             "it is for another purpose"
         }
-        _ => "it is not as it should be",
+        _ => "its chain is not one of authorities down to a server",
     };
     TransportError::from(Kind::CertificateNotTrusted).with_source(why)
 }

@@ -35,9 +35,10 @@ struct Tls13(Direction);
 
 impl Direction {
     fn new(key: &AeadKey, iv: Iv) -> Self {
-        // rustls cuts keys to the length that it was told.
-        let key = key.as_ref().first_chunk::<KEY>().copied().unwrap_or_default();
-        Self { cipher: Box::new(Cipher::new(&key.into())), iv }
+        let Ok(cipher) = Cipher::new_from_slice(key.as_ref()) else {
+            unreachable!("rustls cuts keys to the length that it was told");
+        };
+        Self { cipher: Box::new(cipher), iv }
     }
 
     fn seal(&self, nonce: Nonce, aad: &[u8], bytes: &mut [u8]) -> Result<[u8; TAG], Error> {

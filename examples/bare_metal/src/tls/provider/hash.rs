@@ -50,8 +50,8 @@ pub(super) struct HmacSha256;
 
 impl tls_hmac::Hmac for HmacSha256 {
     fn with_key(&self, key: &[u8]) -> Box<dyn tls_hmac::Key> {
-        // A key of any length will do.
-        Box::new(Key(Hmac::new_from_slice(key).unwrap_or_else(|_| Hmac::new(&Default::default()))))
+        let Ok(mac) = Hmac::new_from_slice(key) else { unreachable!("HMAC takes a key of any length") };
+        Box::new(Key(mac))
     }
 
     fn hash_output_len(&self) -> usize {

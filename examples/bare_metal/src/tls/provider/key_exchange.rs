@@ -32,7 +32,10 @@ struct Exchange {
 
 impl ActiveKeyExchange for Exchange {
     fn complete(self: Box<Self>, peer: &[u8]) -> Result<SharedSecret, Error> {
-        let peer = PublicKey::from_sec1_bytes(peer).map_err(|_| PeerMisbehaved::InvalidKeyShare)?;
+        // TLS knows the uncompressed form alone (RFC 8446, section 4.2.8.2).
+        let point = Some(peer).filter(|peer| peer.first() == Some(&4));
+        let peer = point.and_then(|point| PublicKey::from_sec1_bytes(point).ok());
+        let peer = peer.ok_or(PeerMisbehaved::InvalidKeyShare)?;
         Ok(self.secret.diffie_hellman(&peer).raw_secret_bytes().as_slice().into())
     }
 

@@ -4,6 +4,7 @@ use p256::ecdsa::signature::Verifier as _;
 use p256::ecdsa::{self, DerSignature};
 use rsa::pkcs1::DecodeRsaPublicKey;
 use rsa::signature::Verifier as _;
+use rsa::traits::PublicKeyParts;
 use rsa::{RsaPublicKey, pkcs1v15, pss};
 use rustls::SignatureScheme;
 use rustls::crypto::WebPkiSupportedAlgorithms;
@@ -19,6 +20,14 @@ pub(super) static ALGORITHMS: WebPkiSupportedAlgorithms = WebPkiSupportedAlgorit
         (SignatureScheme::RSA_PKCS1_SHA384, &[&RsaSha384]),
     ],
 };
+
+/// The fewest bytes that a modulus may have: shorter keys can be broken.
+const MIN_RSA: usize = 256;
+
+fn rsa_key(der: &[u8]) -> Result<RsaPublicKey, InvalidSignature> {
+    let key = RsaPublicKey::from_pkcs1_der(der).map_err(|_| InvalidSignature)?;
+    if key.size() >= MIN_RSA { Ok(key) } else { Err(InvalidSignature) }
+}
 
 macro_rules! algorithm {
     ($Name:ident, $key:expr, $signature:expr, $parse_key:expr, $parse_signature:expr) => {
@@ -54,20 +63,20 @@ algorithm!(
     RsaSha256,
     alg_id::RSA_ENCRYPTION,
     alg_id::RSA_PKCS1_SHA256,
-    |der| RsaPublicKey::from_pkcs1_der(der).map(pkcs1v15::VerifyingKey::<Sha256>::new),
+    |der| rsa_key(der).map(pkcs1v15::VerifyingKey::<Sha256>::new),
     pkcs1v15::Signature::try_from
 );
 algorithm!(
     RsaSha384,
     alg_id::RSA_ENCRYPTION,
     alg_id::RSA_PKCS1_SHA384,
-    |der| RsaPublicKey::from_pkcs1_der(der).map(pkcs1v15::VerifyingKey::<Sha384>::new),
+    |der| rsa_key(der).map(pkcs1v15::VerifyingKey::<Sha384>::new),
     pkcs1v15::Signature::try_from
 );
 algorithm!(
     RsaPssSha256,
     alg_id::RSA_ENCRYPTION,
     alg_id::RSA_PSS_SHA256,
-    |der| RsaPublicKey::from_pkcs1_der(der).map(pss::VerifyingKey::<Sha256>::new),
+    |der| rsa_key(der).map(pss::VerifyingKey::<Sha256>::new),
     pss::Signature::try_from
 );
