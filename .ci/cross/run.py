@@ -31,9 +31,9 @@ def prepare(target):
     compiler, package, library, emulator, root = TARGETS[target]
     if not find(compiler, package) or not find(emulator, "qemu-user"):
         return False
-    if library and not Path(root, "lib").exists():
+    if library and not Path(root, "include/stdio.h").exists():
         install(library)
-        if not Path(root, "lib").exists():
+        if not Path(root, "include/stdio.h").exists():
             return False
     return subprocess.run(["rustup", "target", "add", target], capture_output=True, check=False).returncode == 0
 
