@@ -888,7 +888,7 @@ fn a_signer_that_fails_ends_the_registration_before_anything_is_sent() {
     let run = drive.run([assigned()]);
     assert!(run.sent.is_empty());
     assert!(!run.error().is_transient());
-    assert_eq!(run.error().to_string(), "the device's key could not sign");
+    assert_eq!(run.error().to_string(), "signing with the device's key failed");
     assert_eq!(std::error::Error::source(run.error()).expect("a source").to_string(), "slot 3 is empty");
 }
 

@@ -1,9 +1,20 @@
-//! Keys: the group key of an enrollment group, the device key that is derived from it, and whatever else can sign.
+//! Symmetric keys: group keys, device keys and other signers.
 //!
-//! Everything here is HMAC-SHA256 (RFC 2104, FIPS 180-4) by the `hmac` and `sha2` crates. All that is secret is wiped
-//! when dropped, and none of it is shown by `Debug`. Nor is it left on the stack by the calls that make a key, in an optimised
-//! build. What a program then moves is another matter: Rust does not wipe the place that a value was moved from. Who minds keeps
-//! the key where it was made, behind a `Box` for instance.
+//! All keys are HMAC-SHA256 keys (RFC 2104, FIPS 180-4); the `hmac` and `sha2` crates do the work.
+//! Secrets are zeroized when dropped and hidden from `Debug`. In an optimized build, the functions
+//! that create a key leave no copy of it on the stack. Moving a key can leave a copy behind,
+//! because Rust does not zeroize the memory that a value is moved from. To avoid such copies, keep
+//! the key where it was created, for example behind a `Box`.
+//!
+//! ```
+//! use azure_iot_dps::{DeviceKey, GroupKey, KeyDerivation, RegistrationId};
+//!
+//! let derivation = KeyDerivation::new(&GroupKey::from_bytes(&[7; 64])?); // In the factory.
+//! let text = derivation.derive_base64(&RegistrationId::new("my-device")?);
+//! let device_key = DeviceKey::from_base64(text.as_str())?; // On the device.
+//! assert_eq!(device_key.len(), 32);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod secret;
 mod visitor;
@@ -24,7 +35,7 @@ use crate::encoding::MAC;
 use crate::identity::RegistrationId;
 use crate::zeroizing::{self, with_clean_stack};
 
-/// An HMAC-SHA256 that has taken its key: a clone of it saves the two compressions that taking a key costs.
+/// An HMAC-SHA256 with its key set. Cloning it saves the two compressions that setting a key takes.
 #[derive(Clone)]
 struct KeyedMac(Hmac<Sha256>);
 
@@ -40,7 +51,7 @@ impl KeyedMac {
         zeroizing::Bytes(mac.finalize_fixed().into())
     }
 
-    /// Compares in constant time.
+    /// Returns whether `signature` is the MAC of the message's parts. Compares in constant time.
     fn verify(&self, message: &[&[u8]], signature: &[u8; MAC]) -> bool {
         let mut mac = self.0.clone();
         for part in message {
@@ -50,15 +61,18 @@ impl KeyedMac {
     }
 }
 
-/// Something that signs with a device's key: a [`DeviceKey`] in memory, a secure element, a TPM, a PSA keystore.
+/// A signer that holds a device's symmetric key.
+///
+/// [`DeviceKey`] signs with a key in memory. Implement this trait for a key that stays in a secure
+/// element, a TPM or a PSA keystore. Put a driver that needs `&mut` into a `RefCell` or a mutex.
 ///
 /// ```
 /// use azure_iot_dps::key::{Signer, SignerError};
 ///
-/// /// The key lies in slot 3 of a chip and never leaves it.
+/// /// The key is in slot 3 of a chip and never leaves it.
 /// struct SecureElement;
 /// # impl SecureElement {
-/// #     fn hmac_sha256(&self, _slot: u8, _message: &[u8]) -> Result<[u8; 32], core::fmt::Error> { Ok([0; 32]) }
+/// #     fn hmac_sha256(&self, _: u8, _: &[u8]) -> Result<[u8; 32], String> { Ok([7; 32]) }
 /// # }
 ///
 /// impl Signer for SecureElement {
@@ -66,19 +80,21 @@ impl KeyedMac {
 ///         self.hmac_sha256(3, message).map_err(SignerError::new)
 ///     }
 /// }
-/// ```
 ///
-/// A driver that needs `&mut` to talk to its chip goes into a `RefCell` or a mutex.
+/// assert_eq!(SecureElement.sign(b"message")?, [7; 32]);
+/// # Ok::<(), SignerError>(())
+/// ```
 pub trait Signer {
-    /// The HMAC-SHA256 of `message` under the device's key.
+    /// Returns the HMAC-SHA256 of `message` under the device's key.
     ///
     /// # Errors
     ///
-    /// Whatever kept the signer from signing. It ends a registration: a broken chip is not mended by waiting.
+    /// Returns [`SignerError`] if the signer fails. The error ends a registration without a retry,
+    /// because waiting does not repair a broken chip.
     fn sign(&self, message: &[u8]) -> Result<[u8; 32], SignerError>;
 }
 
-/// Whatever leads to a signer signs.
+/// Implements [`Signer`] for pointers to signers.
 macro_rules! signer_behind {
     ($($(#[$condition:meta])* $Pointer:ty),*) => {$(
         $(#[$condition])*
@@ -92,61 +108,75 @@ macro_rules! signer_behind {
 
 signer_behind!(&S, Box<S>, alloc::rc::Rc<S>, #[cfg(target_has_atomic = "ptr")] alloc::sync::Arc<S>);
 
-/// A signer could not sign; the reason is the `source()`.
+/// The error of a [`Signer`]. The reason is its `source()`.
+///
+/// ```
+/// use azure_iot_dps::{Error, key::SignerError};
+/// use std::error::Error as _;
+///
+/// let error = Error::from(SignerError::new("no answer from the chip"));
+/// let Error::Signer(error) = &error else { panic!("{error}") };
+/// let reason = error.source().map(|source| source.to_string());
+/// assert_eq!(reason.as_deref(), Some("no answer from the chip"));
+/// ```
 #[derive(Debug, thiserror::Error)]
-#[error("the device's key could not sign")]
+#[error("signing with the device's key failed")]
 pub struct SignerError {
     source: Box<dyn core::error::Error + Send + Sync>,
 }
 
 impl SignerError {
-    /// From the error of a driver, or a text.
+    /// Creates an error from a driver's error or from a text.
     #[must_use]
     pub fn new(source: impl Into<Box<dyn core::error::Error + Send + Sync>>) -> Self {
         Self { source: source.into() }
     }
 }
 
-/// The key of an enrollment group, also called its master key: it makes the keys of all devices of the group.
+/// The symmetric key of an enrollment group, also called its master key.
 ///
-/// It can do nothing but that: it signs no token, so it cannot stand in for a [`DeviceKey`] by mistake. It belongs in
-/// the factory or the back office and never on a device (see [`KeyDerivation`]).
+/// It derives the keys of all devices in the group and does nothing else. It is not a [`Signer`],
+/// so it cannot replace a [`DeviceKey`] by mistake. Keep it in the factory or the back office,
+/// never on a device (see [`KeyDerivation`]).
 ///
 /// ```
-/// use azure_iot_dps::DeviceKey;
-/// use azure_iot_dps::sas::{Resource, SasToken};
-/// use azure_iot_dps::time::UnixTime;
-///
-/// let key: DeviceKey = "Jsm0lyGpjaVYVP2g3FnmnmG9dI/9qU24wNoykUmermc=".parse().unwrap();
-/// SasToken::sign(Resource::uri("r"), &key, UnixTime::EPOCH).unwrap();
+/// # use azure_iot_dps::{DeviceKey, sas::{Resource, SasToken}, time::UnixTime};
+/// let key: DeviceKey = "Jsm0lyGpjaVYVP2g3FnmnmG9dI/9qU24wNoykUmermc=".parse()?;
+/// SasToken::sign(Resource::uri("r"), &key, UnixTime::EPOCH)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+///
+/// A group key in its place does not compile:
 ///
 /// ```compile_fail,E0277
-/// use azure_iot_dps::GroupKey;
-/// use azure_iot_dps::sas::{Resource, SasToken};
-/// use azure_iot_dps::time::UnixTime;
-///
-/// let key: GroupKey = "Jsm0lyGpjaVYVP2g3FnmnmG9dI/9qU24wNoykUmermc=".parse().unwrap();
-/// SasToken::sign(Resource::uri("r"), &key, UnixTime::EPOCH).unwrap(); // A group key signs nothing.
+/// # use azure_iot_dps::{GroupKey, sas::{Resource, SasToken}, time::UnixTime};
+/// let key: GroupKey = "Jsm0lyGpjaVYVP2g3FnmnmG9dI/9qU24wNoykUmermc=".parse()?;
+/// SasToken::sign(Resource::uri("r"), &key, UnixTime::EPOCH)?; // `GroupKey` is not a `Signer`.
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone)]
 pub struct GroupKey(KeyBytes);
 
-/// Derives the keys of an enrollment group's devices from the group's key.
+/// The derivation of device keys from an enrollment group's key.
 ///
-/// `device key = HMAC-SHA256(group key, registration ID)`; the registration ID counts exactly as written.
-/// Source: Microsoft, "How to provision devices using symmetric key enrollment groups".
+/// `device key = HMAC-SHA256(group key, registration ID)`. The registration ID is used exactly as
+/// written. Source: Microsoft, "How to provision devices using symmetric key enrollment groups".
 ///
-/// This belongs where devices are made or managed: a factory line, a back office. It does **not** belong into a
-/// device's image: whoever reads a group key out of one device can speak for every device of the group.
+/// Use it on a factory line or in a back office. Do **not** put a group key into a device's image:
+/// anyone who extracts it can impersonate every device in the group.
 ///
-/// Ready to be shared between threads; each derivation costs two compressions of SHA-256 and no allocation.
+/// It is `Send` and `Sync`. Deriving a key does not allocate.
+/// [`derive_base64`](Self::derive_base64) takes two SHA-256 compressions for an ID of up to 55
+/// characters; [`derive`](Self::derive) takes two more.
 ///
 /// ```
 /// use azure_iot_dps::{GroupKey, KeyDerivation, RegistrationId};
 ///
-/// let group_key = GroupKey::from_base64("8isrFI1sGsIlvvFSSFRiMfCNzv21fjbE/+ah/lSh3lF8e2YG1Te7w1KpZhJFFXJrqYKi9yegxkqIChbqOS9Egw==")?;
-/// let device_key = KeyDerivation::new(&group_key).derive_base64(&RegistrationId::new("sn-007-888-abc-mac-a1-b2-c3-d4-e5-f6")?);
+/// let group_key = GroupKey::from_base64(
+///     "8isrFI1sGsIlvvFSSFRiMfCNzv21fjbE/+ah/lSh3lF8e2YG1Te7w1KpZhJFFXJrqYKi9yegxkqIChbqOS9Egw==",
+/// )?;
+/// let registration_id = RegistrationId::new("sn-007-888-abc-mac-a1-b2-c3-d4-e5-f6")?;
+/// let device_key = KeyDerivation::new(&group_key).derive_base64(&registration_id);
 /// assert_eq!(device_key.as_str(), "Jsm0lyGpjaVYVP2g3FnmnmG9dI/9qU24wNoykUmermc=");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -154,32 +184,37 @@ pub struct GroupKey(KeyBytes);
 pub struct KeyDerivation(KeyedMac);
 
 impl KeyDerivation {
-    /// Takes the group's key.
+    /// Creates a derivation from a group's key.
     #[must_use]
     pub fn new(group_key: &GroupKey) -> Self {
         with_clean_stack(|| Self(KeyedMac::new(group_key.0.as_bytes())))
     }
 
-    /// The key of a device, to sign with.
+    /// Derives the key of a device, to sign with.
     #[must_use]
     pub fn derive(&self, registration_id: &RegistrationId) -> DeviceKey {
         with_clean_stack(|| DeviceKey::from_mac(&self.0.mac(registration_id.as_str().as_bytes())))
     }
 
-    /// The key of a device as base64, to burn into the device: what `az iot dps enrollment-group compute-device-key` prints.
+    /// Derives the key of a device as base64, to store on the device.
+    ///
+    /// This is the text that `az iot dps enrollment-group compute-device-key` prints.
     #[must_use]
     pub fn derive_base64(&self, registration_id: &RegistrationId) -> Base64Key {
         with_clean_stack(|| Base64Key::new(&self.0.mac(registration_id.as_str().as_bytes())[..]))
     }
 }
 
-/// The key of one device: derived from a group's key, or an individual enrollment's own.
+/// The symmetric key of one device: derived from a group's key, or from an individual enrollment.
 ///
 /// ```
 /// use azure_iot_dps::key::{DeviceKey, KeyError};
 ///
-/// assert!(DeviceKey::from_base64("Jsm0lyGpjaVYVP2g3FnmnmG9dI/9qU24wNoykUmermc=\n").is_ok());
-/// assert_eq!(DeviceKey::from_base64("Jsm0lyGpjaVYVP2g3FnmnmG9dI/9qU24wNoykUmermc").unwrap_err(), KeyError::PaddingMissing);
+/// let key = DeviceKey::from_base64("Jsm0lyGpjaVYVP2g3FnmnmG9dI/9qU24wNoykUmermc=\n")?;
+/// assert_eq!(key.len(), 32);
+/// let error = DeviceKey::from_base64("Jsm0lyGpjaVYVP2g3FnmnmG9dI/9qU24wNoykUmermc").err();
+/// assert_eq!(error, Some(KeyError::PaddingMissing));
+/// # Ok::<(), KeyError>(())
 /// ```
 #[derive(Clone)]
 pub struct DeviceKey {
@@ -197,20 +232,20 @@ impl DeviceKey {
         Self { bytes: KeyBytes::of_mac(mac), mac: KeyedMac::new(mac) }
     }
 
-    /// The key in base64, as the portal shows it and as a connection string holds it.
+    /// Returns the key as base64, the form that the portal and connection strings use.
     #[must_use]
     pub fn to_base64(&self) -> Base64Key {
         Base64Key::new(self.bytes.as_bytes())
     }
 
-    /// The length of the key in bytes, 16 to 64. A derived key has 32, a key that the service generated has 64.
+    /// Returns the length in bytes, 16 to 64: a derived key has 32, a generated key has 64.
     #[expect(clippy::len_without_is_empty, reason = "no key is empty")]
     #[must_use]
     pub fn len(&self) -> usize {
         self.bytes.as_bytes().len()
     }
 
-    /// Whether `signature` is the HMAC-SHA256 of the message's parts, in a time that does not tell how much of it is.
+    /// Returns whether `signature` is the MAC of the message's parts. Compares in constant time.
     pub(crate) fn verify(&self, message: &[&[u8]], signature: &[u8; MAC]) -> bool {
         self.mac.verify(message, signature)
     }
@@ -222,24 +257,26 @@ impl Signer for DeviceKey {
     }
 }
 
-/// The ways to make a key from outside, the same for both kinds.
+/// Implements the constructors and conversions of a key type.
 macro_rules! key {
     ($Key:ident, $make:expr) => {
         impl $Key {
-            /// From the key's bytes, 16 to 64 of them.
+            /// Creates a key from 16 to 64 bytes.
             ///
             /// # Errors
             ///
-            /// The length is wrong.
+            /// Returns [`KeyError`] if the length is out of range.
             pub fn from_bytes(key: &[u8]) -> Result<Self, KeyError> {
                 with_clean_stack(|| KeyBytes::new(key).map($make))
             }
 
-            /// From standard padded base64, as the portal shows it. White space around it is allowed, nothing else is.
+            /// Decodes a key from standard padded base64, the form that the portal shows.
+            ///
+            /// ASCII white space around the text is ignored.
             ///
             /// # Errors
             ///
-            /// What is wrong with the text, without any of it.
+            /// Returns [`KeyError`] if the text is not a key. The error contains none of it.
             pub fn from_base64(key: &str) -> Result<Self, KeyError> {
                 with_clean_stack(|| KeyBytes::from_base64(key).map($make))
             }
@@ -269,10 +306,10 @@ macro_rules! key {
             }
         }
 
-        /// From base64 text.
+        /// Deserializes a key from base64 text.
         impl<'de> Deserialize<'de> for $Key {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                // Where the format knows what it holds, the visitor is asked about everything that is not text, too.
+                // The visitor hides a value that is not text; a format's own error would quote it.
                 let key = if deserializer.is_human_readable() {
                     deserializer.deserialize_any(KeyVisitor)
                 } else {

@@ -1,4 +1,4 @@
-//! The bytes of a key, from text and back to text.
+//! The bytes of a key, and their base64 form.
 
 use core::fmt;
 
@@ -12,7 +12,7 @@ const MIN_KEY: usize = 16;
 /// The length of the longest key in base64.
 const MAX_KEY_BASE64: usize = 88;
 
-/// A key's bytes.
+/// The bytes of a key.
 #[derive(Clone)]
 pub(super) struct KeyBytes {
     bytes: zeroizing::Bytes<MAX_KEY>,
@@ -37,9 +37,10 @@ impl KeyBytes {
         Self { bytes, length: key.len() }
     }
 
-    /// Reads a key in standard padded base64, white space around it aside.
+    /// Decodes a key from standard padded base64. Ignores ASCII white space around it.
     ///
-    /// The decoder's own error would tell symbols of the key, so every fault is found and named here.
+    /// The decoder's own error would contain symbols of the key, so this function detects each
+    /// fault itself.
     pub(super) fn from_base64(text: &str) -> Result<Self, KeyError> {
         let key = text.trim_ascii();
         let start = text.len().saturating_sub(text.trim_ascii_start().len());
@@ -64,7 +65,7 @@ impl KeyBytes {
             _ => return Err(KeyError::Truncated { length: symbols.len() }),
         }
         let length = check_key_length(symbols.len().saturating_mul(3) / 4)?;
-        // The decoder wants room for whole groups of four symbols.
+        // The decoder needs room for whole groups of four symbols.
         let mut room = zeroizing::Bytes([0; MAX_KEY_BASE64 / 4 * 3]);
         match base64_decode_into(key, &mut room[..]) {
             Some(decoded) if decoded == length => Ok(Self::copy(room.get(..decoded).unwrap_or_default())),
@@ -86,7 +87,20 @@ fn check_key_length(length: usize) -> Result<usize, KeyError> {
     }
 }
 
-/// A key in base64: wiped when dropped, hidden from `Debug`, and without `Display`, so that printing one is on purpose.
+/// A key as base64 text.
+///
+/// It is zeroized when dropped and hidden from `Debug`. It has no `Display`, so that no key is
+/// printed by accident.
+///
+/// ```
+/// use azure_iot_dps::DeviceKey;
+///
+/// let key = DeviceKey::from_base64("Jsm0lyGpjaVYVP2g3FnmnmG9dI/9qU24wNoykUmermc=\n")?;
+/// let text = key.to_base64();
+/// assert_eq!(text.as_str(), "Jsm0lyGpjaVYVP2g3FnmnmG9dI/9qU24wNoykUmermc=");
+/// assert_eq!(format!("{text:?}"), "Base64Key(<hidden>)");
+/// # Ok::<(), azure_iot_dps::key::KeyError>(())
+/// ```
 #[derive(Clone)]
 pub struct Base64Key {
     text: zeroizing::Bytes<MAX_KEY_BASE64>,
@@ -100,7 +114,7 @@ impl Base64Key {
         Self { text, length }
     }
 
-    /// The secret itself, for a file, a flash page or a programming tool.
+    /// Returns the secret text, to write to a file, a flash page or a programming tool.
     #[must_use]
     pub fn as_str(&self) -> &str {
         self.text.get(..self.length).and_then(|text| core::str::from_utf8(text).ok()).unwrap_or_default()
@@ -113,53 +127,71 @@ impl fmt::Debug for Base64Key {
     }
 }
 
-/// Why something is not a key. Tells positions and lengths, never a byte of what was given.
+/// The reason why an input is not a key.
+///
+/// It contains positions and lengths, but no byte of the input.
+///
+/// ```
+/// use azure_iot_dps::key::{DeviceKey, KeyError};
+///
+/// match DeviceKey::from_base64("\"Jsm0lyGpjaVYVP2g3FnmnmG9dI/9qU24wNoykUmermc=\"") {
+///     Err(KeyError::Quoted { position }) => assert_eq!(position, 0),
+///     Err(other) => panic!("{other}"),
+///     Ok(_) => panic!("quotation marks are not part of a key"),
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum KeyError {
-    /// Nothing there, or white space alone.
+    /// The input is empty or consists of white space.
     #[error("the key is empty")]
     Empty,
-    /// Fewer than 16 bytes.
-    #[error("a key has 16 to 64 bytes; this one has {length}")]
+    /// The key has fewer than 16 bytes.
+    #[error("a key must have 16 to 64 bytes; this one has {length}")]
     TooShort {
         /// The number of bytes.
         length: usize,
     },
-    /// More than 64 bytes.
-    #[error("a key has 16 to 64 bytes; this one has {length}")]
+    /// The key has more than 64 bytes.
+    #[error("a key must have 16 to 64 bytes; this one has {length}")]
     TooLong {
         /// The number of bytes.
         length: usize,
     },
-    /// A quotation mark: the tool that printed the key printed it as JSON.
-    #[error("the key is in quotation marks, which are not part of it (one is at position {position})")]
+    /// The text contains a quotation mark, often because a tool printed the key as JSON.
+    #[error("the key contains a quotation mark at position {position}, which is not part of it")]
     Quoted {
-        /// Where, in bytes from 0.
+        /// The position in bytes, from 0.
         position: usize,
     },
-    /// A `-` or `_`, which are of the URL-safe alphabet; DPS keys are in the standard one, with `+` and `/`.
-    #[error("the key is in URL-safe base64, but standard base64 is expected (position {position})")]
+    /// The text contains `-` or `_` of the URL-safe alphabet.
+    ///
+    /// DPS keys use the standard alphabet, with `+` and `/`.
+    #[error("the key is URL-safe base64 (position {position}), but must be standard base64")]
     UrlSafe {
-        /// Where, in bytes from 0.
+        /// The position in bytes, from 0.
         position: usize,
     },
-    /// A character that base64 does not have.
-    #[error("the key is not base64: the character at position {position} does not belong there")]
+    /// The text contains a character that is not allowed at its position.
+    #[error("the key is not base64: the character at position {position} is not allowed there")]
     Character {
-        /// Where, in bytes from 0.
+        /// The position in bytes, from 0.
         position: usize,
     },
-    /// The `=` at the end are missing, or one of two is.
-    #[error("the key's base64 lacks its padding: one or two \"=\" at the end")]
+    /// One or both `=` at the end of the text are missing.
+    #[error("the key's base64 is not padded: one or two \"=\" are missing at the end")]
     PaddingMissing,
-    /// The number of symbols is one that base64 cannot have, or there are too many `=`: a part of the key was lost.
-    #[error("the key's base64 is cut off or has a surplus \"=\": it has {length} symbols")]
+    /// The number of symbols is impossible in base64, or there are too many `=`.
+    ///
+    /// Part of the key is probably missing.
+    #[error("the key's base64 is truncated or has too many \"=\": it has {length} symbols before the padding")]
     Truncated {
         /// The number of symbols before the padding.
         length: usize,
     },
-    /// The last symbol holds bits that belong to no byte: a part of the key was lost or changed.
-    #[error("the key's base64 is damaged: its last symbol holds bits that belong to no byte")]
+    /// The last symbol has unused bits that are not zero.
+    ///
+    /// Part of the key is missing or changed.
+    #[error("the key's base64 is damaged: the unused bits of its last symbol are not zero")]
     TrailingBits,
 }

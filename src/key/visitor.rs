@@ -1,4 +1,4 @@
-//! Reads a key from serde, and tells nothing of what is no key.
+//! A serde visitor that reads a key and never repeats its input in an error.
 
 use core::fmt;
 
@@ -6,9 +6,11 @@ use serde::de;
 
 use crate::key::secret::KeyBytes;
 
-const NOT_TEXT: &str = "a key is text in base64";
+const NOT_TEXT: &str = "a key must be a base64 string";
 
-/// Takes a key from borrowed text, and tells nothing of what it was given instead: it may be a key all the same.
+/// A visitor that decodes a key from borrowed text.
+///
+/// Its errors never contain the rejected value, which may be a key of another type.
 pub(super) struct KeyVisitor;
 
 impl de::Visitor<'_> for KeyVisitor {
@@ -22,7 +24,7 @@ impl de::Visitor<'_> for KeyVisitor {
         KeyBytes::from_base64(text).map_err(E::custom)
     }
 
-    // Serde's own words would repeat the number, which may be a key that somebody forgot to quote.
+    // Serde's default error would repeat the number, which may be a key without quotation marks.
     fn visit_u64<E: de::Error>(self, _: u64) -> Result<KeyBytes, E> {
         Err(E::custom(NOT_TEXT))
     }
