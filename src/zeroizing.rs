@@ -1,7 +1,8 @@
-//! Memory that is zeroized when it is dropped.
+//! Memory that is zeroized when dropped.
 //!
-//! `Zeroizing` of the `zeroize` crate does the same byte by byte, which took about a seventh of the time of a derivation.
-//! Here the memory is filled at once, and `zeroize`'s barrier keeps the compiler from leaving that out.
+//! `Zeroizing` of the `zeroize` crate writes byte by byte, which took about a seventh of the time
+//! of a derivation. These types fill the memory at once, and `zeroize`'s barrier prevents the
+//! compiler from removing the write.
 
 use alloc::string::String;
 use core::mem;
@@ -9,13 +10,17 @@ use core::ops::{Deref, DerefMut};
 
 use zeroize::optimization_barrier;
 
-/// More of the stack than the deepest call that handles a key uses, in bytes.
+/// The size of the stack area to overwrite, in bytes.
+///
+/// It is more than the deepest call that handles a key uses.
 const STACK: usize = 2 * 1024;
 
-/// Calls a function that handles a key, and overwrites what it left on the stack: copies of moved values, and HMAC's blocks.
+/// Calls a function that handles a key, then overwrites the stack that it used.
+///
+/// The stack holds copies of moved values and HMAC blocks.
 pub(crate) fn with_clean_stack<T>(call: impl FnOnce() -> T) -> T {
     let result = deeper(call);
-    // A variable: a borrowed constant would not lie on the stack.
+    // A variable, because a borrowed constant would not be on the stack.
     deeper(|| {
         let mut area = [0_u8; STACK];
         area.fill(core::hint::black_box(0));
@@ -30,7 +35,9 @@ fn deeper<T>(call: impl FnOnce() -> T) -> T {
     call()
 }
 
-/// An array of bytes. Lives where its owner lives, and so never on a heap block of its own that could be left behind.
+/// An array of bytes, zeroized when dropped.
+///
+/// It is stored inline in its owner, never in a heap block of its own.
 #[derive(Clone)]
 pub(crate) struct Bytes<const N: usize>(pub(crate) [u8; N]);
 
@@ -55,7 +62,9 @@ impl<const N: usize> DerefMut for Bytes<N> {
     }
 }
 
-/// A text. Must be given its capacity beforehand: a text that grows leaves copies behind.
+/// A text, zeroized when dropped.
+///
+/// Create it with its final capacity, because a text that grows leaves copies behind.
 #[derive(Clone)]
 pub(crate) struct Text(pub(crate) String);
 

@@ -10,7 +10,7 @@ const NOT_TEXT: &str = "a key must be a base64 string";
 
 /// A visitor that decodes a key from borrowed text.
 ///
-/// Its errors never contain the rejected value, which may be a key of another type.
+/// Its errors never contain the rejected value, which may still be a key.
 pub(super) struct KeyVisitor;
 
 impl de::Visitor<'_> for KeyVisitor {

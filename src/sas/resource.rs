@@ -1,4 +1,4 @@
-//! What a token gives access to.
+//! The resource that a token gives access to.
 
 use alloc::string::String;
 use core::fmt::{self, Write};
@@ -6,18 +6,31 @@ use core::fmt::{self, Write};
 use crate::encoding::percent_encode;
 use crate::identity::{DeviceId, HubName, IdScope, ModuleId, RegistrationId};
 
-/// What a token gives access to, and under which key name (`skn`).
+/// The resource that a token gives access to, and its key name (`skn`).
+///
+/// `Display` writes the resource URI without percent-encoding and without the key name.
+///
+/// ```
+/// use azure_iot_dps::identity::{DeviceId, HubName};
+/// use azure_iot_dps::sas::Resource;
+///
+/// let hub = HubName::new("my-hub.azure-devices.net")?;
+/// let device_id = DeviceId::new("my-device")?;
+/// let resource = Resource::device(&hub, &device_id);
+/// assert_eq!(resource.to_string(), "my-hub.azure-devices.net/devices/my-device");
+/// # Ok::<(), azure_iot_dps::identity::NameError>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Resource<'a> {
     segments: [Segment<'a>; 5],
     key_name: Segment<'a>,
 }
 
-/// A piece of a resource URI.
+/// A segment of a resource URI, or a key name.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Segment<'a> {
     None,
-    /// Has nothing in it that percent-encoding would change.
+    /// Text that percent-encoding does not change.
     Plain(&'a str),
     Any(&'a str),
 }
@@ -30,7 +43,7 @@ impl<'a> Segment<'a> {
         }
     }
 
-    /// At least as long as it is when encoded.
+    /// Returns an upper bound of the encoded length.
     fn max_encoded_len(self) -> usize {
         match self {
             Self::None => 0,
@@ -49,11 +62,13 @@ impl<'a> Segment<'a> {
 }
 
 impl<'a> Resource<'a> {
-    /// A device's registration at DPS: `{idScope}/registrations/{registrationId}`, key name `registration`.
+    /// Creates the resource of a device's registration with DPS.
+    ///
+    /// The URI is `{idScope}/registrations/{registrationId}`, the key name `registration`.
     #[must_use]
     pub fn registration(id_scope: &'a IdScope, registration_id: &'a RegistrationId) -> Self {
         let [id_scope, registrations] = [id_scope.as_str(), "registrations"].map(Segment::Plain);
-        // The only sign of a registration ID that percent-encoding changes.
+        // `:` is the only character of a registration ID that percent-encoding changes.
         let registration_id = match registration_id.as_str() {
             id if id.contains(':') => Segment::Any(id),
             id => Segment::Plain(id),
@@ -62,7 +77,9 @@ impl<'a> Resource<'a> {
         Self { segments, key_name: Segment::Plain("registration") }
     }
 
-    /// A device at its hub: `{hub}/devices/{deviceId}`, no key name.
+    /// Creates the resource of a device in its hub.
+    ///
+    /// The URI is `{hub}/devices/{deviceId}`. There is no key name.
     #[must_use]
     pub fn device(hub: &'a HubName, device_id: &'a DeviceId) -> Self {
         let [hub, device_id] = [hub.as_str(), device_id.as_str()].map(Segment::Any);
@@ -70,7 +87,9 @@ impl<'a> Resource<'a> {
         Self { segments, key_name: Segment::None }
     }
 
-    /// A module of a device at its hub: `{hub}/devices/{deviceId}/modules/{moduleId}`, no key name.
+    /// Creates the resource of a module of a device in its hub.
+    ///
+    /// The URI is `{hub}/devices/{deviceId}/modules/{moduleId}`. There is no key name.
     #[must_use]
     pub fn module(hub: &'a HubName, device_id: &'a DeviceId, module_id: &'a ModuleId) -> Self {
         let device = Self::device(hub, device_id);
@@ -79,14 +98,16 @@ impl<'a> Resource<'a> {
         Self { segments: [hub, devices, device_id, modules, module_id], ..device }
     }
 
-    /// Any resource URI, not percent-encoded yet, without a key name.
+    /// Creates a resource from its URI, without a key name.
+    ///
+    /// The URI must not be percent-encoded: signing encodes it.
     #[must_use]
     pub fn uri(uri: &'a str) -> Self {
         let none = Segment::None;
         Self { segments: [Segment::Any(uri), none, none, none, none], key_name: none }
     }
 
-    /// The same resource under this key name, the token's `skn`. An empty one is none.
+    /// Sets the key name, the token's `skn`. An empty name removes it.
     #[must_use]
     pub fn with_key_name(self, key_name: &'a str) -> Self {
         let key_name = if key_name.is_empty() { Segment::None } else { Segment::Any(key_name) };
@@ -97,7 +118,7 @@ impl<'a> Resource<'a> {
         self.key_name
     }
 
-    /// At least as long as the URI and the key name are when encoded.
+    /// Returns an upper bound of the encoded length of the URI and the key name.
     pub(super) fn max_encoded_len(&self) -> usize {
         const SLASHES: usize = 4 * "%2F".len();
         let segments = self.segments.into_iter().chain([self.key_name]);
@@ -115,7 +136,7 @@ impl<'a> Resource<'a> {
     }
 }
 
-/// The resource URI, not percent-encoded.
+/// Writes the resource URI, without percent-encoding.
 impl fmt::Display for Resource<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, segment) in self.segments.iter().filter_map(|segment| segment.text()).enumerate() {

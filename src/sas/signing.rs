@@ -1,4 +1,4 @@
-//! Signing a token, in one step or in two.
+//! The signing of tokens, in one step or in two.
 
 use alloc::string::String;
 use core::fmt;
@@ -14,11 +14,11 @@ use crate::zeroizing;
 const FIRST_FIELD: &str = "SharedAccessSignature sr=";
 
 impl SasToken {
-    /// Signs a token that is good until `expires_at`.
+    /// Signs a token that is valid until `expires_at`.
     ///
     /// # Errors
     ///
-    /// The signer failed; a [`DeviceKey`](crate::DeviceKey) never does.
+    /// Returns [`SignerError`] if the signer fails. A [`DeviceKey`](crate::DeviceKey) never fails.
     pub fn sign<S: Signer + ?Sized>(
         resource: Resource<'_>,
         signer: &S,
@@ -29,7 +29,7 @@ impl SasToken {
         Ok(token.finish_with(&signature))
     }
 
-    /// Prepares a token that is good until `expires_at`, for a key that cannot sign at once.
+    /// Prepares a token that is valid until `expires_at`, for a key that signs asynchronously.
     ///
     /// ```
     /// use azure_iot_dps::key::{Signer, SignerError};
@@ -37,15 +37,22 @@ impl SasToken {
     /// use azure_iot_dps::time::UnixTime;
     ///
     /// # struct Chip(azure_iot_dps::DeviceKey);
-    /// # impl Chip { async fn hmac(&mut self, message: &[u8]) -> Result<[u8; 32], SignerError> { self.0.sign(message) } }
-    /// async fn token(chip: &mut Chip, uri: &str, expires_at: UnixTime) -> Result<SasToken, SignerError> {
-    ///     let token = SasToken::prepare(Resource::uri(uri), expires_at);
+    /// # impl Chip {
+    /// #     async fn hmac(&mut self, message: &[u8]) -> Result<[u8; 32], SignerError> {
+    /// #         self.0.sign(message)
+    /// #     }
+    /// # }
+    /// async fn token(chip: &mut Chip, expires_at: UnixTime) -> Result<SasToken, SignerError> {
+    ///     let token = SasToken::prepare(Resource::uri("a/b"), expires_at);
     ///     let signature = chip.hmac(token.message()).await?;
     ///     Ok(token.finish(signature))
     /// }
-    /// # let key: azure_iot_dps::DeviceKey = "Jsm0lyGpjaVYVP2g3FnmnmG9dI/9qU24wNoykUmermc=".parse().unwrap();
-    /// # let token = pollster::block_on(token(&mut Chip(key.clone()), "a/b", UnixTime::EPOCH)).unwrap();
-    /// # assert_eq!(token.as_str(), SasToken::sign(Resource::uri("a/b"), &key, UnixTime::EPOCH).unwrap().as_str());
+    /// # let key = "Jsm0lyGpjaVYVP2g3FnmnmG9dI/9qU24wNoykUmermc=";
+    /// # let key = azure_iot_dps::DeviceKey::from_base64(key)?;
+    /// # let token = pollster::block_on(token(&mut Chip(key.clone()), UnixTime::EPOCH))?;
+    /// # let at_once = SasToken::sign(Resource::uri("a/b"), &key, UnixTime::EPOCH)?;
+    /// # assert_eq!(token.as_str(), at_once.as_str());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[must_use]
     pub fn prepare(resource: Resource<'_>, expires_at: UnixTime) -> UnsignedToken<'_> {
@@ -53,9 +60,24 @@ impl SasToken {
     }
 }
 
-/// A token that has yet to be signed: the message to sign, and room for the signature. Made by [`SasToken::prepare`].
+/// A token that is not signed yet, created by [`SasToken::prepare`].
+///
+/// It holds the message to sign and has room for the signature.
+///
+/// ```
+/// use azure_iot_dps::key::{DeviceKey, Signer};
+/// use azure_iot_dps::sas::{Resource, SasToken};
+/// use azure_iot_dps::time::UnixTime;
+///
+/// let key = DeviceKey::from_base64("miuSB501eJKWtdSGawOlw0wbqw7z4flDPUIeAsCTiWs=")?;
+/// let unsigned = SasToken::prepare(Resource::uri("a/b"), UnixTime::from_secs(1_800_000_000));
+/// assert_eq!(unsigned.message(), b"a%2Fb\n1800000000");
+/// let signature = key.sign(unsigned.message())?;
+/// assert!(unsigned.finish(signature).verify(&key));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct UnsignedToken<'a> {
-    // What is signed, `{resource}\n{expiry}`, stands where it and the signature will stand in the token.
+    // Holds the message, `{resource}\n{expiry}`. The resource is where the token has it.
     text: zeroizing::Text,
     resource: Range<usize>,
     key_name: Segment<'a>,
@@ -74,19 +96,19 @@ impl<'a> UnsignedToken<'a> {
         Self { text, resource: start..end, key_name: resource.key_name(), expires_at }
     }
 
-    /// The message to sign, with HMAC-SHA256 under the device's key.
+    /// Returns the message to sign with HMAC-SHA256 under the device's key.
     #[must_use]
     pub fn message(&self) -> &[u8] {
         self.text.get(self.resource.start..).unwrap_or_default().as_bytes()
     }
 
-    /// When the token expires.
+    /// Returns the time at which the token expires.
     #[must_use]
     pub fn expires_at(&self) -> UnixTime {
         self.expires_at
     }
 
-    /// Makes the token, with the signature of its [`message`](Self::message).
+    /// Creates the token from the signature of its [`message`](Self::message).
     #[must_use]
     pub fn finish(self, signature: [u8; 32]) -> SasToken {
         self.finish_with(&zeroizing::Bytes(signature))
@@ -123,7 +145,9 @@ impl fmt::Debug for UnsignedToken<'_> {
     }
 }
 
-/// What any token for this resource needs, so that the text never moves and leaves no copy behind.
+/// Returns a capacity that fits any token for this resource.
+///
+/// The text is thus never reallocated, which would leave a copy behind.
 fn capacity(resource: &Resource<'_>) -> usize {
     const FIXED: usize = FIRST_FIELD.len() + "&sig=&se=&skn=".len() + 3 * MAC_BASE64 + "18446744073709551615".len();
     resource.max_encoded_len().saturating_add(FIXED)

@@ -1,4 +1,4 @@
-//! A SAS token: taken apart and verified.
+//! The type of SAS tokens, with parsing and verification.
 
 use alloc::string::String;
 use core::fmt;
@@ -11,9 +11,10 @@ use crate::zeroizing;
 
 const SCHEME: &str = "SharedAccessSignature ";
 
-/// A SAS token: the value of an `Authorization` header, or the password of an MQTT connection.
+/// A SAS token, the value of an `Authorization` header or the password of an MQTT connection.
 ///
-/// It is a credential for as long as it lives, so `Debug` hides the signature and the memory is wiped when dropped.
+/// A token is a credential until it expires. `Debug` hides the signature, and the memory is
+/// zeroized when the token is dropped.
 ///
 /// ```
 /// use azure_iot_dps::sas::{Resource, SasToken};
@@ -21,12 +22,14 @@ const SCHEME: &str = "SharedAccessSignature ";
 /// use azure_iot_dps::{DeviceKey, IdScope, RegistrationId};
 ///
 /// let key = DeviceKey::from_base64("miuSB501eJKWtdSGawOlw0wbqw7z4flDPUIeAsCTiWs=")?;
-/// let (id_scope, registration_id) = (IdScope::new("0ne00002193")?, RegistrationId::new("dev-01")?);
-/// let token = SasToken::sign(Resource::registration(&id_scope, &registration_id), &key, UnixTime::from_secs(1_800_000_000))?;
-/// assert!(token.as_str().starts_with("SharedAccessSignature sr=0ne00002193%2Fregistrations%2Fdev-01&sig="));
+/// let (id_scope, id) = (IdScope::new("0ne00002193")?, RegistrationId::new("dev-01")?);
+/// let resource = Resource::registration(&id_scope, &id);
+/// let token = SasToken::sign(resource, &key, UnixTime::from_secs(1_800_000_000))?;
+/// let start = "SharedAccessSignature sr=0ne00002193%2Fregistrations%2Fdev-01&sig=";
+/// assert!(token.as_str().starts_with(start));
 /// assert!(token.as_str().ends_with("&se=1800000000&skn=registration"));
 ///
-/// // Where a 401 is being looked into:
+/// // To diagnose a 401:
 /// let token = SasToken::parse(token.as_str())?;
 /// assert_eq!(token.resource_uri(), "0ne00002193/registrations/dev-01");
 /// assert!(token.verify(&key));
@@ -43,11 +46,14 @@ pub struct SasToken {
 }
 
 impl SasToken {
-    /// Takes a token apart: its fields in any order, percent-encoded in either case or not at all, `skn` there, empty or not.
+    /// Parses a token.
+    ///
+    /// The fields may be in any order, and percent-encoded in upper or lower case or not at all.
+    /// `skn` may be missing or empty. Unknown fields are ignored.
     ///
     /// # Errors
     ///
-    /// What keeps the text from being a token, without any of it.
+    /// Returns [`SasTokenError`] if the text is not a token. The error contains none of the text.
     pub fn parse(text: &str) -> Result<Self, SasTokenError> {
         let fields = text.strip_prefix(SCHEME).ok_or(SasTokenError::Scheme)?;
         let (mut resource, mut signature, mut expiry, mut key_name) = (None, None, None, None);
@@ -87,46 +93,47 @@ impl SasToken {
         Ok(token)
     }
 
-    /// The token itself: the value of the `Authorization` header.
+    /// Returns the token, the value of the `Authorization` header.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// From when on the token is of no use.
+    /// Returns the time at which the token expires.
     #[must_use]
     pub fn expires_at(&self) -> UnixTime {
         self.expires_at
     }
 
-    /// Whether the token is of no use any more at that time.
+    /// Returns whether the token has expired at this time.
     #[must_use]
     pub fn is_expired_at(&self, time: UnixTime) -> bool {
         time >= self.expires_at
     }
 
-    /// The resource URI, decoded; a byte that is not UTF-8 becomes U+FFFD.
+    /// Returns the resource URI, percent-decoded. Invalid UTF-8 becomes U+FFFD.
     #[must_use]
     pub fn resource_uri(&self) -> String {
         decode(self.part(&self.resource))
     }
 
-    /// The key name (`skn`), decoded, unless it is missing or empty.
+    /// Returns the key name (`skn`), percent-decoded, or `None` if it is missing or empty.
     #[must_use]
     pub fn key_name(&self) -> Option<String> {
         self.key_name.as_ref().map(|range| decode(self.part(range)))
     }
 
-    /// Whether `key` made the signature, over the resource and the expiry as they stand in the token.
+    /// Returns whether the signature was made with `key`.
     ///
-    /// Says nothing about the expiry: see [`SasToken::is_expired_at`].
+    /// The signed message is the resource and the expiry as they are written in the token. The
+    /// expiry itself is not checked: see [`SasToken::is_expired_at`].
     #[must_use]
     pub fn verify(&self, key: &DeviceKey) -> bool {
         let message = [self.part(&self.resource).as_bytes(), b"\n", self.part(&self.expiry).as_bytes()];
         self.mac().is_some_and(|mac| key.verify(&message, &mac))
     }
 
-    /// The signature as it stands in the token, so that errors can be searched for it.
+    /// Returns the signature as it is written in the token, so that errors can be searched for it.
     pub(crate) fn signature(&self) -> &str {
         self.part(&self.signature)
     }
@@ -160,23 +167,34 @@ fn decode(text: &str) -> String {
     String::from_utf8_lossy(&percent_decode(text).collect::<alloc::vec::Vec<u8>>()).into_owned()
 }
 
-/// Why a text is not a SAS token. Tells which field, never what it holds.
+/// The reason why a text is not a SAS token.
+///
+/// It names the field at fault, but never its value.
+///
+/// ```
+/// use azure_iot_dps::sas::{SasToken, SasTokenError};
+///
+/// match SasToken::parse("SharedAccessSignature sr=0ne00002193&se=1800000000") {
+///     Err(SasTokenError::Missing { field }) => assert_eq!(field, "sig"),
+///     other => panic!("{other:?}"),
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SasTokenError {
     /// The text does not begin with `SharedAccessSignature` and a space.
-    #[error("a SAS token begins with \"SharedAccessSignature \"")]
+    #[error("a SAS token must begin with \"SharedAccessSignature \"")]
     Scheme,
-    /// A field that every token has is missing.
+    /// A required field is missing.
     #[error("the SAS token has no field \"{field}\"")]
     Missing {
-        /// The field's name.
+        /// The name of the field.
         field: &'static str,
     },
-    /// A field is there more than once.
-    #[error("the SAS token has the field \"{field}\" twice")]
+    /// A field occurs more than once.
+    #[error("the SAS token has the field \"{field}\" more than once")]
     Repeated {
-        /// The field's name.
+        /// The name of the field.
         field: &'static str,
     },
     /// `se` is not a number of seconds.
