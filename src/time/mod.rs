@@ -1,8 +1,9 @@
-//! Time is an argument: the core is told what time it is and never asks.
+//! Clocks and points in time.
 //!
-//! [`Now`] is one reading of a device's two clocks. The wall clock ([`UnixTime`]) decides when a token expires; the uptime
-//! decides waits and deadlines. [`Clock`] is what blocking code needs: to read the clocks, and to sleep. `SystemClock` is the
-//! clock of an operating system (feature `std`).
+//! The core never reads a clock: every call takes the time as an argument. [`Now`] is one reading
+//! of a device's two clocks. The wall clock ([`UnixTime`]) determines when a token expires, the
+//! uptime determines waits and deadlines. Blocking code needs a [`Clock`], which reads both and
+//! sleeps. `SystemClock` (feature `std`) is the clock of an operating system.
 
 mod correction;
 mod pause;
@@ -21,64 +22,78 @@ pub use system_clock::SystemClock;
 pub(crate) use text::http_date;
 pub(crate) use text::{parse_http_date, parse_rfc3339};
 
-/// Whole seconds since 1970-01-01T00:00:00Z, without leap seconds.
+/// A point in time, in whole seconds since 1970-01-01T00:00:00Z, without leap seconds.
 ///
-/// `Display` prints it as RFC 3339 does, `2026-02-03T04:05:06Z`.
+/// `Display` writes it as in RFC 3339.
+///
+/// ```
+/// use azure_iot_dps::time::UnixTime;
+/// use core::time::Duration;
+///
+/// let time = UnixTime::from_secs(1_770_091_506);
+/// assert_eq!(time.to_string(), "2026-02-03T04:05:06Z");
+/// let later = time.saturating_add(Duration::from_secs(60));
+/// assert_eq!(later.saturating_duration_since(time), Duration::from_secs(60));
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UnixTime(u64);
 
 impl UnixTime {
-    /// The first second of 1970.
+    /// The Unix epoch, 1970-01-01T00:00:00Z.
     pub const EPOCH: Self = Self(0);
 
-    /// 2026-01-01T00:00:00Z: no clock that is set reads an earlier time, for this crate did not exist.
+    /// The earliest time that a clock can read if it is set: 2026-01-01T00:00:00Z.
+    ///
+    /// The crate did not exist before.
     pub(crate) const THIS_CRATE: Self = Self(1_767_225_600);
 
-    /// Returns whether a clock that reads this can have been set.
+    /// Returns whether a clock that reads this time may be set.
     pub(crate) fn is_plausible(self) -> bool {
         self >= Self::THIS_CRATE
     }
 
-    /// From seconds since the epoch.
+    /// Creates a time from the seconds since the epoch.
     #[must_use]
     pub const fn from_secs(seconds: u64) -> Self {
         Self(seconds)
     }
 
-    /// Seconds since the epoch.
+    /// Returns the seconds since the epoch.
     #[must_use]
     pub const fn as_secs(self) -> u64 {
         self.0
     }
 
-    /// The time that much later, its fraction of a second dropped; the last there is rather than past it.
+    /// Adds the whole seconds of a duration, or returns the latest time on overflow.
     #[must_use]
     pub const fn saturating_add(self, duration: Duration) -> Self {
         Self(self.0.saturating_add(duration.as_secs()))
     }
 
-    /// The time that much earlier, its fraction of a second dropped; the epoch rather than before it.
+    /// Subtracts the whole seconds of a duration, or returns the epoch on underflow.
     #[must_use]
     pub const fn saturating_sub(self, duration: Duration) -> Self {
         Self(self.0.saturating_sub(duration.as_secs()))
     }
 
-    /// How much later than `earlier` this is; zero if it is not later.
+    /// Returns the duration since `earlier`, or zero if `earlier` is later than `self`.
     #[must_use]
     pub const fn saturating_duration_since(self, earlier: Self) -> Duration {
         Duration::from_secs(self.0.saturating_sub(earlier.0))
     }
 
-    /// How far apart the two are, in whichever direction.
+    /// Returns the absolute difference of two times.
     #[must_use]
     pub const fn abs_diff(self, other: Self) -> Duration {
         Duration::from_secs(self.0.abs_diff(other.0))
     }
 
-    /// The time of the proleptic Gregorian calendar in UTC, or `None` where a field is out of its range or before 1970.
+    /// Converts a date and a time of day of the proleptic Gregorian calendar in UTC.
+    ///
+    /// Returns `None` if a field is out of range, or the year is not from 1970 to 9999.
     pub(crate) fn from_civil(civil: Civil) -> Option<Self> {
         let Civil { year, month, day, hour, minute, second } = civil;
-        // A leap second (":60") counts as the second that follows it, as POSIX does.
+        // As in POSIX, a leap second (":60") counts as the second after it.
         let ranges =
             (1970..=9999).contains(&year) && (1..=12).contains(&month) && hour < 24 && minute < 60 && second < 61;
         if !ranges || !(1..=days_in_month(year, month)).contains(&day) {
@@ -91,7 +106,9 @@ impl UnixTime {
         Some(Self(seconds.checked_add(second)?))
     }
 
-    /// The date and time in UTC. Algorithm: Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", `civil_from_days`.
+    /// Converts to a date and a time of day in UTC.
+    ///
+    /// Algorithm: Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", `civil_from_days`.
     #[expect(clippy::arithmetic_side_effects, reason = "every term is bounded by the divisions before it")]
     pub(crate) fn to_civil(self) -> Civil {
         let (days, rest) = (self.0 / 86_400, self.0 % 86_400);
@@ -119,7 +136,7 @@ impl fmt::Display for UnixTime {
     }
 }
 
-/// Whole seconds, rounded up.
+/// Returns the duration in seconds, rounded up.
 pub(crate) fn ceil_secs(duration: Duration) -> u64 {
     duration.as_secs().saturating_add(u64::from(duration.subsec_nanos() > 0))
 }
@@ -148,18 +165,32 @@ fn days_in_month(year: u64, month: u64) -> u64 {
     }
 }
 
-/// One reading of the clocks.
+/// One reading of a device's clocks.
+///
+/// ```
+/// use azure_iot_dps::time::{Now, UnixTime};
+/// use core::time::Duration;
+///
+/// /// Reads a millisecond counter, and a real-time clock if the board has one.
+/// fn now(ticks: u64, rtc: Option<u64>) -> Now {
+///     Now { unix: rtc.map(UnixTime::from_secs), uptime: Duration::from_millis(ticks) }
+/// }
+///
+/// assert_eq!(now(5_000, None), Now { unix: None, uptime: Duration::from_secs(5) });
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Now {
-    /// The wall clock, from which the expiry of tokens is reckoned. `None` on a board that does not know the time.
+    /// The wall clock, which determines the expiry of tokens, or `None` if the time is unknown.
     pub unix: Option<UnixTime>,
-    /// A clock that never goes back and is never set, such as the time since power-on: waits and deadlines go by it. One that
-    /// goes back all the same, as a counter of 32 bits does, makes no wait longer than it was.
+    /// A monotonic clock, such as the time since power-on, which determines waits and deadlines.
+    ///
+    /// If it jumps back, for example because a 32-bit counter wraps, no wait takes longer than its
+    /// full length.
     pub uptime: Duration,
 }
 
 impl Now {
-    /// Returns whether the wall clock was neither set nor started since the earlier reading.
+    /// Returns whether the wall clock was neither set nor started since an earlier reading.
     pub(crate) fn goes_on_from(self, then: Self) -> bool {
         let passed = self.uptime.saturating_sub(then.uptime);
         match (then.unix, self.unix) {
@@ -170,18 +201,42 @@ impl Now {
     }
 }
 
-/// A difference between two clocks that does not count.
+/// The largest difference between two clocks that is ignored.
 pub(crate) const CLOCK_TOLERANCE: Duration = Duration::from_secs(60);
 
-/// What the blocking client needs of a device's clock.
+/// A device's clock, as the blocking client needs it.
 ///
-/// Any pair of a clock and a way to wait will do: with the feature `std` there is `SystemClock`, an RTOS has its ticks and its
-/// delay.
+/// `SystemClock` (feature `std`) implements it. On an RTOS, implement it with the tick counter and
+/// the delay function:
+///
+/// ```
+/// use azure_iot_dps::time::{Clock, Now};
+/// use core::time::Duration;
+/// # mod rtos {
+/// #     pub fn ticks() -> u64 { 7 }
+/// #     pub fn delay(_milliseconds: u128) {}
+/// # }
+///
+/// struct Ticks;
+///
+/// impl Clock for Ticks {
+///     fn now(&mut self) -> Now {
+///         Now { unix: None, uptime: Duration::from_millis(rtos::ticks()) }
+///     }
+///
+///     fn sleep(&mut self, pause: Duration) {
+///         rtos::delay(pause.as_millis());
+///     }
+/// }
+/// # assert_eq!(Ticks.now().uptime, Duration::from_millis(7));
+/// ```
 pub trait Clock {
     /// Reads the clocks.
     fn now(&mut self) -> Now;
 
-    /// Lets time pass: about `pause`, which is never more than a second. May return early.
+    /// Sleeps for about `pause`. May return early.
+    ///
+    /// The client never asks for more than one second at once.
     fn sleep(&mut self, pause: Duration);
 }
 

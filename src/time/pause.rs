@@ -1,10 +1,11 @@
-//! Time that has to pass.
+//! Pauses, measured in uptime.
 
 use core::time::Duration;
 
-/// A stretch of uptime that has to pass.
+/// A span of uptime to wait.
 ///
-/// An uptime that jumps back (a counter that wraps, a restart) cannot make it longer than it was.
+/// An uptime that jumps back (because of a counter that wraps, or a restart) never makes a pause
+/// longer than its length.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Pause {
     since: Duration,
@@ -12,38 +13,43 @@ pub(crate) struct Pause {
 }
 
 impl Pause {
-    /// One that is over.
+    /// A pause that is over.
     pub(crate) const NONE: Self = Self { since: Duration::ZERO, length: Duration::ZERO };
 
-    /// A pause of this length that begins at this uptime.
+    /// Creates a pause of this length that begins at this uptime.
     pub(crate) const fn new(length: Duration, uptime: Duration) -> Self {
         Self { since: uptime, length }
     }
 
-    /// What is left of it.
+    /// Returns how much of the pause is left.
     pub(crate) fn left(self, uptime: Duration) -> Duration {
         let passed = uptime.saturating_sub(self.since);
         self.length.saturating_sub(passed)
     }
 
-    /// Whether it has passed.
+    /// Returns whether the pause is over.
     pub(crate) fn is_over(self, uptime: Duration) -> bool {
         self.left(uptime).is_zero()
     }
 
-    /// Returns what is left of it as a pause that begins at this uptime. If the uptime then jumps back, only the time since is lost.
+    /// Returns the rest of the pause, as a pause that begins at this uptime.
+    ///
+    /// If the uptime jumps back later, only the time that passed since this call is waited again.
     #[must_use]
     pub(crate) fn seen_at(self, uptime: Duration) -> Self {
         Self::new(self.left(uptime), uptime)
     }
 
-    /// Returns the same as [`seen_at`](Self::seen_at), shortened by what has passed by another clock since the pause began.
+    /// Returns the rest of the pause, given the time that has passed by another clock since it
+    /// began.
+    ///
+    /// The result is never longer than that of [`seen_at`](Self::seen_at).
     #[must_use]
     pub(crate) fn has_passed(self, passed: Duration, uptime: Duration) -> Self {
         self.seen_at(uptime).at_most(self.length.saturating_sub(passed))
     }
 
-    /// Returns the pause, shortened to this length if it is longer.
+    /// Shortens the pause to this length if it is longer.
     #[must_use]
     pub(crate) fn at_most(self, length: Duration) -> Self {
         Self { length: self.length.min(length), ..self }

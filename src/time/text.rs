@@ -1,12 +1,16 @@
-//! Times as text: the date of HTTP (RFC 9110, section 5.6.7), `Sun, 06 Nov 1994 08:49:37 GMT`, and that of the service's JSON
-//! (RFC 3339, section 5.6), `2019-11-19T21:39:05.1573304Z`.
+//! Text forms of time.
+//!
+//! HTTP uses `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110, section 5.6.7). The service's JSON uses
+//! `2019-11-19T21:39:05.1573304Z` (RFC 3339, section 5.6).
 
 use crate::time::{Civil, UnixTime};
 
 const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
-/// Reads an `IMF-fixdate`, the form that every sender must use. The day of the week is not checked against the date; the
-/// two obsolete forms, and anything else, are no date.
+/// Parses an `IMF-fixdate`, the form that every sender must use.
+///
+/// Does not check the day of the week against the date. Returns `None` for any other text,
+/// including the two obsolete forms.
 pub(crate) fn parse_http_date(text: &str) -> Option<UnixTime> {
     let (_, rest) = text.trim_ascii().split_once(',')?;
     let mut words = rest.strip_prefix(' ')?.split(' ');
@@ -25,7 +29,7 @@ pub(crate) fn parse_http_date(text: &str) -> Option<UnixTime> {
     UnixTime::from_civil(Civil { year: digits(year, 4)?, month, day: digits(day, 2)?, hour, minute, second })
 }
 
-/// Reads a time in UTC as the service writes it; a fraction of a second is dropped.
+/// Parses a time in UTC in the service's form. Drops a fraction of a second.
 pub(crate) fn parse_rfc3339(text: &str) -> Option<UnixTime> {
     let (date, time) = text.trim_ascii().strip_suffix('Z')?.split_once('T')?;
     let (time, fraction) = time.split_once('.').unwrap_or((time, "0"));
@@ -49,7 +53,7 @@ fn digits(text: &str, length: usize) -> Option<u64> {
     if right { text.parse().ok() } else { None }
 }
 
-/// Writes the time as HTTP does.
+/// Formats a time for an HTTP header.
 #[cfg(feature = "simulator")]
 pub(crate) fn http_date(time: UnixTime) -> alloc::string::String {
     const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
