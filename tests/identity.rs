@@ -209,11 +209,11 @@ fn a_product_is_printable_ascii() {
 fn an_error_is_a_sentence_that_names_the_rule_and_the_position() {
     assert_eq!(
         RegistrationId::new("my device").expect_err("a space").to_string(),
-        "a registration ID consists of ASCII letters, digits, '-', '.', '_' and ':'; found ' ' at position 2"
+        "a registration ID must consist of ASCII letters, digits, '-', '.', '_' and ':'; found ' ' at position 2"
     );
     assert_eq!(
         "https://global.azure-devices-provisioning.net".parse::<Endpoint>().expect_err("a URL").to_string(),
-        "an endpoint is a host name with an optional port, not a URL; found \"//\" at position 6"
+        "an endpoint must be a host name with an optional port, not a URL; found \"//\" at position 6"
     );
 }
 

@@ -1,4 +1,4 @@
-//! Where a service answers.
+//! The address of the service.
 
 use alloc::borrow::Cow;
 use alloc::string::String;
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::identity::error::{NameError, NameKind, NameRule};
 use crate::identity::names::HostName;
 
-/// The address of a DPS: a host name and, where it is not the protocol's own, a port.
+/// The address of a DPS endpoint: a host name and an optional port.
 ///
 /// ```
 /// use azure_iot_dps::Endpoint;
@@ -29,31 +29,36 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// The global device endpoint of the public cloud, `global.azure-devices-provisioning.net`. The default.
+    /// The global device endpoint of the public cloud, `global.azure-devices-provisioning.net`.
+    ///
+    /// This is the default.
     pub const GLOBAL: Self = Self::known("global.azure-devices-provisioning.net");
     /// The device endpoint of Azure Government (US), `global.azure-devices-provisioning.us`.
     pub const US_GOVERNMENT: Self = Self::known("global.azure-devices-provisioning.us");
-    /// The device endpoint of Azure operated by 21Vianet (China), `global.azure-devices-provisioning.cn`.
+    /// The device endpoint of Azure operated by 21Vianet (China),
+    /// `global.azure-devices-provisioning.cn`.
     pub const CHINA: Self = Self::known("global.azure-devices-provisioning.cn");
 
     const fn known(host: &'static str) -> Self {
         Self { host: HostName(Cow::Borrowed(host)), port: None }
     }
 
-    /// A host at a port.
+    /// Creates an endpoint from a host name and a port.
     #[must_use]
     pub fn new(host: HostName, port: NonZeroU16) -> Self {
         Self { host, port: Some(port) }
     }
 
-    /// The host name.
+    /// Returns the host name.
     #[must_use]
     pub fn host(&self) -> &HostName {
         &self.host
     }
 
-    /// The TCP port; `None` means the protocol's default, 443 for HTTPS and 8883 for MQTT. MQTT through WebSocket has a setting of its
-    /// own, in the transport.
+    /// Returns the TCP port, or `None` for the default port of the protocol.
+    ///
+    /// The default is 443 for HTTPS and 8883 for MQTT. The transport has a separate setting for the
+    /// port of MQTT through WebSocket.
     #[must_use]
     pub fn port(&self) -> Option<u16> {
         self.port.map(NonZeroU16::get)
@@ -92,7 +97,7 @@ impl FromStr for Endpoint {
     }
 }
 
-/// Reads the port behind the colon at this position.
+/// Parses the port after the colon at this position.
 pub(super) fn parse_port(name: NameKind, port: &str, colon: usize) -> Result<NonZeroU16, NameError> {
     let start = colon.saturating_add(1);
     if port.is_empty() {
@@ -120,7 +125,7 @@ impl TryFrom<String> for Endpoint {
     }
 }
 
-/// `host`, or `host:port` where a port was given.
+/// Writes `host`, or `host:port` if the endpoint has a port.
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.port {

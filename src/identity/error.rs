@@ -1,14 +1,17 @@
-//! Why a text is not a name.
+//! The error of a text that is not a name.
 
 use core::fmt;
 
-/// A text is not the name that it was to be: which name, which rule it breaks, and where.
+/// The error of a text that is not a valid name.
+///
+/// It has the kind of name, the rule that the text breaks, and the position.
 ///
 /// ```
 /// use azure_iot_dps::identity::{NameKind, NameRule, RegistrationId};
 ///
 /// let error = RegistrationId::new("my device").unwrap_err();
-/// assert_eq!((error.name(), error.rule(), error.position()), (NameKind::RegistrationId, NameRule::Character { found: ' ' }, 2));
+/// assert_eq!((error.name(), error.position()), (NameKind::RegistrationId, 2));
+/// assert_eq!(error.rule(), NameRule::Character { found: ' ' });
 /// assert!(error.to_string().ends_with("found ' ' at position 2"));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +22,16 @@ pub struct NameError {
 }
 
 /// The kinds of names.
+///
+/// `Display` writes the kind with its article.
+///
+/// ```
+/// use azure_iot_dps::identity::{HostName, NameKind};
+///
+/// let error = HostName::new("-").unwrap_err();
+/// assert_eq!(error.name(), NameKind::HostName);
+/// assert_eq!(error.name().to_string(), "a host name");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NameKind {
@@ -41,6 +54,17 @@ pub enum NameKind {
 }
 
 /// The rules that a text can break.
+///
+/// ```
+/// use azure_iot_dps::identity::{NameRule, RegistrationId};
+///
+/// let error = RegistrationId::new("x".repeat(130)).unwrap_err();
+/// let hint = match error.rule() {
+///     NameRule::TooLong { length, limit } => format!("remove {} characters", length - limit),
+///     _ => error.to_string(),
+/// };
+/// assert_eq!(hint, "remove 2 characters");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NameRule {
@@ -50,20 +74,22 @@ pub enum NameRule {
     TooLong {
         /// The number of characters.
         length: usize,
-        /// The most that are allowed.
+        /// The largest number that is allowed.
         limit: usize,
     },
-    /// A character that the name cannot have there.
+    /// A character is not allowed at its position.
     Character {
         /// The character.
         found: char,
     },
-    /// A character that the name can have, but not at the end.
+    /// The last character is not allowed at the end of the name.
     LastCharacter {
         /// The character.
         found: char,
     },
-    /// Two dots in a row, or a dot at the start or the end of a host name.
+    /// A label of a host name is empty.
+    ///
+    /// The name has two dots in a row, or a dot at the start or the end.
     EmptyLabel,
     /// A label of a host name has more than 63 characters.
     LabelTooLong {
@@ -72,9 +98,9 @@ pub enum NameRule {
     },
     /// A label of a host name begins or ends with a hyphen.
     OuterHyphen,
-    /// The text is a URL; found `//`.
+    /// The text is a URL, because it contains `//`.
     Url,
-    /// Nothing follows the colon before a port.
+    /// The port after the colon is missing.
     PortMissing,
     /// A character of a port is not a digit.
     PortCharacter {
@@ -90,26 +116,28 @@ impl NameError {
         Self { name, rule, position }
     }
 
-    /// Which name the text was to be.
+    /// Returns the kind of name that was expected.
     #[must_use]
     pub fn name(&self) -> NameKind {
         self.name
     }
 
-    /// Which rule the text breaks.
+    /// Returns the rule that the text breaks.
     #[must_use]
     pub fn rule(&self) -> NameRule {
         self.rule
     }
 
-    /// Where, from 0. All before it is ASCII, so bytes and characters count alike.
+    /// Returns the position of the fault, from 0.
+    ///
+    /// All text before it is ASCII, so the position counts bytes as well as characters.
     #[must_use]
     pub fn position(&self) -> usize {
         self.position
     }
 }
 
-/// Prints the name with its article: `an ID scope`.
+/// Writes the kind with its article, such as `an ID scope`.
 impl fmt::Display for NameKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
@@ -143,31 +171,39 @@ impl fmt::Display for NameError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { name, rule, position } = self;
         match rule {
-            NameRule::Empty => write!(f, "{name} is not empty"),
-            NameRule::TooLong { length, limit } => write!(f, "{name} has at most {limit} characters; found {length}"),
+            NameRule::Empty => write!(f, "{name} must not be empty"),
+            NameRule::TooLong { length, limit } => {
+                write!(f, "{name} must have at most {limit} characters; found {length}")
+            }
             NameRule::Character { found } => {
-                write!(f, "{name} consists of {}; found {found:?} at position {position}", name.alphabet())
+                write!(f, "{name} must consist of {}; found {found:?} at position {position}", name.alphabet())
             }
             NameRule::LastCharacter { found } => write!(
                 f,
-                "the last character of {name} is an ASCII letter, a digit or '-'; found {found:?} at position {position}"
+                "the last character of {name} must be an ASCII letter, a digit or '-'; found {found:?} at position {position}"
             ),
-            NameRule::EmptyLabel => write!(f, "a label of {name} is not empty, but the one at position {position} is"),
+            NameRule::EmptyLabel => write!(f, "a label of {name} must not be empty; the one at position {position} is"),
             NameRule::LabelTooLong { length } => {
-                write!(f, "a label of {name} has at most 63 characters; the one at position {position} has {length}")
+                write!(
+                    f,
+                    "a label of {name} must have at most 63 characters; the one at position {position} has {length}"
+                )
             }
             NameRule::OuterHyphen => {
-                write!(f, "a label of {name} neither begins nor ends with a hyphen; found one at position {position}")
+                write!(f, "a label of {name} must not begin or end with a hyphen; found one at position {position}")
             }
             NameRule::Url => {
-                write!(f, "{name} is a host name with an optional port, not a URL; found \"//\" at position {position}")
+                write!(
+                    f,
+                    "{name} must be a host name with an optional port, not a URL; found \"//\" at position {position}"
+                )
             }
-            NameRule::PortMissing => write!(f, "a port follows the colon at position {position}, but nothing does"),
+            NameRule::PortMissing => write!(f, "the port after the colon at position {position} is missing"),
             NameRule::PortCharacter { found } => {
-                write!(f, "a port consists of digits; found {found:?} at position {position}")
+                write!(f, "a port must consist of digits; found {found:?} at position {position}")
             }
             NameRule::PortOutOfRange => {
-                write!(f, "a port is a number from 1 to 65535; the one at position {position} is not")
+                write!(f, "a port must be a number from 1 to 65535; the one at position {position} is not")
             }
         }
     }

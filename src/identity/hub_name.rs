@@ -1,4 +1,4 @@
-//! The name of the hub that a service assigns.
+//! The name of an assigned hub.
 
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -11,11 +11,12 @@ use crate::identity::endpoint::parse_port;
 use crate::identity::error::{NameError, NameKind, NameRule};
 use crate::identity::names::{HostName, MAX_HOST_NAME, check_characters, check_length};
 
-/// The name of an IoT hub, as the service assigns it.
+/// The name of an IoT hub, as assigned by the service.
 ///
-/// The text is kept as it came, for the token's resource and the MQTT user name. It is less strict than a [`HostName`]: test
-/// services assign `localhost:443`, names with an underscore and names with a trailing dot. Refused is what would break a
-/// header, a path or a log line.
+/// The text is kept unchanged, for the token's resource and the MQTT user name. The rules are less
+/// strict than those of a [`HostName`], because test services assign `localhost:443`, names with an
+/// underscore and names with a trailing dot. Characters that could break a header, a path or a log
+/// line are rejected.
 ///
 /// ```
 /// use azure_iot_dps::identity::HubName;
@@ -33,12 +34,13 @@ pub struct HubName {
 }
 
 impl HubName {
-    /// Checks a text and takes it as it is.
+    /// Creates a name from a text, which is checked and kept unchanged.
     ///
     /// # Errors
     ///
-    /// The host is empty, has more than 253 characters, or others than ASCII letters, digits, `-`, `_` and `.`; or the port
-    /// is not a number from 1 to 65535.
+    /// Returns [`NameError`] if the host is empty, consists of dots only, has more than 253
+    /// characters, or has characters other than ASCII letters, digits, `-`, `_` and `.`, or if the
+    /// port is not a number from 1 to 65535.
     pub fn new(text: impl Into<Box<str>>) -> Result<Self, NameError> {
         const NAME: NameKind = NameKind::HubName;
         let text = text.into();
@@ -53,19 +55,21 @@ impl HubName {
         Ok(Self { host, port: port.map(Into::into), text })
     }
 
-    /// The name as the service wrote it.
+    /// Returns the name as the service wrote it.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// The host to connect to: without a port and without trailing dots.
+    /// Returns the host to connect to, without the port and trailing dots.
     #[must_use]
     pub fn host(&self) -> &str {
         self.text.get(..self.host).unwrap_or_default()
     }
 
-    /// The port that the service wrote, for HTTPS only; 443 where there is none. MQTT uses its own, 8883.
+    /// Returns the port that the service wrote, or `None` for the default port.
+    ///
+    /// It is for HTTPS only, whose default port is 443. MQTT uses port 8883.
     #[must_use]
     pub fn port(&self) -> Option<u16> {
         self.port

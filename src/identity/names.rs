@@ -1,4 +1,4 @@
-//! The names that are text and nothing else.
+//! The names that consist of one text.
 
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
@@ -10,15 +10,18 @@ use serde::{Deserialize, Serialize};
 
 use crate::identity::error::{NameError, NameKind, NameRule};
 
-/// Source: Microsoft, "Device identity properties" and "Azure IoT Hub Device Provisioning Service terminology".
+/// Source: Microsoft, "Device identity properties" and "Azure IoT Hub Device Provisioning Service
+/// terminology".
 const MAX_ID: usize = 128;
-/// The service's have 11 characters, and its documents name no limit: this one keeps what is no scope out of requests.
+/// The service's own ID scopes have 11 characters, and its documentation has no limit.
+///
+/// This limit keeps text that cannot be an ID scope out of requests.
 const MAX_ID_SCOPE: usize = 64;
 /// Source: RFC 1035, section 2.3.4.
 const MAX_LABEL: usize = 63;
 pub(super) const MAX_HOST_NAME: usize = 253;
 
-/// Declares a name type around `$Inner`, with the conversions that the ecosystem expects of one.
+/// Declares a name type around `$Inner`, with the usual conversions.
 macro_rules! name {
     ($(#[$doc:meta])* $Name:ident($Inner:ty), $check:path) => {
         $(#[$doc])*
@@ -27,18 +30,18 @@ macro_rules! name {
         pub struct $Name(pub(super) $Inner);
 
         impl $Name {
-            /// Checks a text and takes it as it is.
+            /// Creates a name from a text, which is checked and kept unchanged.
             ///
             /// # Errors
             ///
-            /// The text breaks a rule of this name.
+            /// Returns [`NameError`] if the text breaks a rule of this name.
             pub fn new(text: impl Into<String>) -> Result<Self, NameError> {
                 let text = text.into();
                 $check(&text)?;
                 Ok(Self(text.into()))
             }
 
-            /// The name as it was written.
+            /// Returns the name as it was written.
             #[must_use]
             pub fn as_str(&self) -> &str {
                 &self.0
@@ -96,48 +99,112 @@ macro_rules! name {
 }
 
 name! {
-    /// The ID scope: the name of a tenant's DPS instance, 1 to 64 ASCII letters and digits, such as `0ne00002193`.
+    /// The ID scope of a DPS instance: 1 to 64 ASCII letters and digits.
     ///
     /// The Azure portal shows it on the overview page of the instance.
+    ///
+    /// ```
+    /// use azure_iot_dps::IdScope;
+    ///
+    /// let id_scope = IdScope::new("0ne00002193")?;
+    /// assert_eq!(id_scope.as_str(), "0ne00002193");
+    /// assert!(IdScope::new("0ne-00002193").is_err());
+    /// # Ok::<(), azure_iot_dps::identity::NameError>(())
+    /// ```
     IdScope(Box<str>), check_id_scope
 }
 
 name! {
-    /// The registration ID: the name under which a device registers with DPS.
+    /// The registration ID, the name under which a device registers with DPS.
     ///
-    /// 1 to 128 ASCII letters, digits, `-`, `.`, `_` and `:`; the last character is a letter, a digit or `-`.
-    /// The service compares without regard to case, but a key is derived from the ID *as written*, so this type keeps
-    /// the case, and `==` regards it.
+    /// It has 1 to 128 ASCII letters, digits, `-`, `.`, `_` and `:`. The last character is a
+    /// letter, a digit or `-`. The service ignores case, but a key is derived from the ID *as
+    /// written*. This type therefore keeps the case, and `==` is case-sensitive.
+    ///
+    /// ```
+    /// use azure_iot_dps::RegistrationId;
+    ///
+    /// let id = RegistrationId::new("sn-007.a1:b2")?;
+    /// assert_eq!(id.as_str(), "sn-007.a1:b2");
+    /// assert_ne!(RegistrationId::new("Dev-1")?, RegistrationId::new("dev-1")?);
+    /// # Ok::<(), azure_iot_dps::identity::NameError>(())
+    /// ```
     RegistrationId(Box<str>), check_registration_id
 }
 
 name! {
-    /// The name of a device in its IoT hub: 1 to 128 of ASCII letters, digits and ``-.+%_#*?!(),:=@$'``.
+    /// The name of a device in its IoT hub: 1 to 128 ASCII letters, digits and
+    /// ``-.+%_#*?!(),:=@$'``.
     ///
-    /// Equals the registration ID for a device of an enrollment group; an individual enrollment can choose another.
+    /// A device of an enrollment group has its registration ID as its device ID. An individual
+    /// enrollment can set another one.
+    ///
+    /// ```
+    /// use azure_iot_dps::identity::DeviceId;
+    ///
+    /// let device_id = DeviceId::new("pump#4")?;
+    /// assert_eq!(device_id.to_string(), "pump#4");
+    /// assert!(DeviceId::new("pump/4").is_err());
+    /// # Ok::<(), azure_iot_dps::identity::NameError>(())
+    /// ```
     DeviceId(Box<str>), check_device_id
 }
 
 name! {
-    /// The name of a module of a device in its IoT hub; the rules are those of a [`DeviceId`].
+    /// The name of a module of a device in its IoT hub.
+    ///
+    /// The rules are those of a [`DeviceId`].
+    ///
+    /// ```
+    /// use azure_iot_dps::identity::{DeviceId, HubName, ModuleId};
+    /// use azure_iot_dps::sas::Resource;
+    ///
+    /// let (hub, device) = (HubName::new("hub.example")?, DeviceId::new("pump#4")?);
+    /// let module = ModuleId::new("camera")?;
+    /// let resource = Resource::module(&hub, &device, &module);
+    /// assert_eq!(resource.to_string(), "hub.example/devices/pump#4/modules/camera");
+    /// # Ok::<(), azure_iot_dps::identity::NameError>(())
+    /// ```
     ModuleId(Box<str>), check_module_id
 }
 
 name! {
-    /// A host name: labels of 1 to 63 ASCII letters, digits and inner hyphens, with dots between, 253 characters in all.
+    /// A host name of at most 253 characters.
     ///
-    /// An IPv4 address in dotted form passes by these rules. There is no scheme, no port and no path in a host name.
+    /// It consists of labels of 1 to 63 ASCII letters, digits and inner hyphens, separated by dots.
+    /// A dotted IPv4 address is valid by these rules. A host name has no scheme, no port and no
+    /// path.
+    ///
+    /// ```
+    /// use azure_iot_dps::Endpoint;
+    /// use azure_iot_dps::identity::HostName;
+    ///
+    /// let host = HostName::new("dps.example")?;
+    /// assert_eq!(Endpoint::from(host).port(), None);
+    /// assert!(HostName::new("https://dps.example").is_err());
+    /// # Ok::<(), azure_iot_dps::identity::NameError>(())
+    /// ```
     HostName(Cow<'static, str>), check_host_name
 }
 
 name! {
-    /// What a device calls itself in the `User-Agent` header: 1 to 128 printable ASCII characters, such as `acme-gateway/1.4`.
+    /// The name of a product for the `User-Agent` header: 1 to 128 printable ASCII characters.
     ///
-    /// The service's operator sees it, and so may proxies: leave serial numbers and the like out of it.
+    /// It must not begin or end with a space. The operator of the service can read it, and so can
+    /// proxies: do not put serial numbers or similar data into it.
+    ///
+    /// ```
+    /// use azure_iot_dps::identity::Product;
+    ///
+    /// let product = Product::new("acme-gateway/1.4")?;
+    /// assert_eq!(product.as_str(), "acme-gateway/1.4");
+    /// assert!(Product::new("acme\r\nHost: x").is_err());
+    /// # Ok::<(), azure_iot_dps::identity::NameError>(())
+    /// ```
     Product(Box<str>), check_product
 }
 
-/// The first character that is not allowed.
+/// Checks that every character is allowed, and reports the first that is not.
 pub(super) fn check_characters(name: NameKind, text: &str, allowed: impl Fn(char) -> bool) -> Result<(), NameError> {
     match text.char_indices().find(|(_, c)| !allowed(*c)) {
         Some((position, found)) => Err(NameError::new(name, NameRule::Character { found }, position)),
@@ -145,7 +212,7 @@ pub(super) fn check_characters(name: NameKind, text: &str, allowed: impl Fn(char
     }
 }
 
-/// From 1 character to so many. All of them are ASCII.
+/// Checks that a text of ASCII has 1 to `limit` characters.
 pub(super) fn check_length(name: NameKind, text: &str, limit: usize) -> Result<(), NameError> {
     match text.len() {
         0 => Err(NameError::new(name, NameRule::Empty, 0)),
@@ -217,8 +284,10 @@ fn check_host_name(text: &str) -> Result<(), NameError> {
 }
 
 impl DeviceId {
-    /// Takes an ID that a service assigned, which may know more signs than the documents do. Refused is what would break a
-    /// path, a header or a log line.
+    /// Creates an ID that a service assigned.
+    ///
+    /// Services may use characters that are not documented. Those that could break a path, a header
+    /// or a log line are rejected.
     pub(crate) fn assigned(text: &str) -> Result<Self, NameError> {
         const MAX_ASSIGNED_ID: usize = 256;
         check_characters(NameKind::DeviceId, text, |c| c.is_ascii_graphic() && !matches!(c, '/' | '\\' | '"'))?;
