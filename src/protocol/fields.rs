@@ -1,5 +1,7 @@
-//! Reads a JSON object by one function over a table of fields. Serde's derived code, one function for each type, needs more flash
-//! and more stack, which a board has little of.
+//! Reads a JSON object with one function and a table of fields.
+//!
+//! Serde's derived code has one function for each type and needs more flash and stack, which are
+//! scarce on a board.
 
 use alloc::borrow::Cow;
 use alloc::string::String;
@@ -7,23 +9,25 @@ use core::str::Chars;
 
 use serde::de::IgnoredAny;
 
-/// A string of an answer, borrowed unless it had to be unescaped. Never empty in a field.
+/// A string of an answer, borrowed unless it contains escapes. In a field it is never empty.
 pub(crate) struct Text<'a>(pub(crate) Cow<'a, str>);
 
-/// The place that the value of a field is read into.
+/// The destination of a field's value.
 pub(crate) enum Slot<'s, 'a> {
     Text(&'s mut Option<Text<'a>>),
-    /// A number, in quotes or not.
+    /// A number, with or without quotation marks.
     Number(&'s mut Option<u32>),
-    /// Set by `true` alone.
+    /// A flag, set only by `true`.
     Flag(&'s mut bool),
-    /// A value of any type but `null`, as it stands.
+    /// The text of a value of any type except `null`.
     Json(&'s mut Option<&'a str>),
 }
 
-/// Reads these fields of an object, and nothing else of it; `None` where it is no object, or has one of them twice.
+/// Reads these fields of an object and ignores all others.
+///
+/// Returns `None` if the JSON is not an object or repeats one of the fields.
 pub(crate) fn read<'a>(json: &'a [u8], fields: &mut [(&'static str, Slot<'_, 'a>)]) -> Option<()> {
-    // A bit for each field.
+    // One bit for each field.
     let mut seen = 0_u32;
     each(json, *b"{}", &mut |reader| {
         let name = Text::parse(reader.value()?)?;
@@ -40,12 +44,12 @@ pub(crate) fn read<'a>(json: &'a [u8], fields: &mut [(&'static str, Slot<'_, 'a>
     })
 }
 
-/// Reads a list of values; `None` where it is no list.
+/// Reads a list of values. Returns `None` if the JSON is not a list.
 pub(super) fn list<'a>(json: &'a [u8], item: &mut dyn FnMut(&'a str) -> Option<()>) -> Option<()> {
     each(json, *b"[]", &mut |reader| item(reader.value()?))
 }
 
-/// Reads what stands between the two brackets, with commas between.
+/// Reads the comma-separated items between two brackets.
 fn each<'a>(json: &'a [u8], [open, close]: [u8; 2], item: &mut dyn FnMut(&mut Reader<'a>) -> Option<()>) -> Option<()> {
     let mut reader = Reader(json);
     reader.take(open)?;
@@ -62,12 +66,14 @@ fn each<'a>(json: &'a [u8], [open, close]: [u8; 2], item: &mut dyn FnMut(&mut Re
     reader.0.is_empty().then_some(())
 }
 
-/// What is still to be read.
+/// The rest of the input.
 struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
-    /// Takes a value as it stands. `serde_json` tells whether it is JSON, however deep, and the iterator where it ends; `IgnoredAny` brings
-    /// no code for floating point with it, as all types do that hold something.
+    /// Takes the text of the next value.
+    ///
+    /// `serde_json` checks that it is JSON, at any depth, and its iterator finds the end.
+    /// `IgnoredAny` adds no floating-point code, unlike all types that hold a value.
     fn value(&mut self) -> Option<&'a str> {
         self.skip_space();
         let mut values = serde_json::Deserializer::from_slice(self.0).into_iter::<IgnoredAny>();
@@ -103,14 +109,16 @@ impl<'a> Slot<'_, 'a> {
 }
 
 impl<'a> Text<'a> {
-    /// Parses a JSON string, with its quotes; `None` for a value of another type.
+    /// Parses a JSON string with its quotation marks. Returns `None` for a value of another type.
     pub(super) fn parse(json: &'a str) -> Option<Self> {
         let text = json.strip_prefix('"')?.strip_suffix('"')?;
         Some(Self(if text.contains('\\') { Cow::Owned(unescape(text)?) } else { Cow::Borrowed(text) }))
     }
 }
 
-/// Replaces the escapes in a string that is JSON; `None` where one of them is half a character. Source: RFC 8259, section 7.
+/// Replaces the escapes in the text of a JSON string. Source: RFC 8259, section 7.
+///
+/// Returns `None` if an escape is an unpaired surrogate.
 fn unescape(text: &str) -> Option<String> {
     let mut plain = String::with_capacity(text.len());
     let mut rest = text.chars();
@@ -120,7 +128,7 @@ fn unescape(text: &str) -> Option<String> {
     Some(plain)
 }
 
-/// The character behind a backslash.
+/// Reads the escape after a backslash.
 fn escaped(rest: &mut Chars<'_>) -> Option<char> {
     Some(match rest.next()? {
         'b' => '\u{8}',
@@ -133,7 +141,7 @@ fn escaped(rest: &mut Chars<'_>) -> Option<char> {
             if let Some(char) = char::from_u32(first.into()) {
                 return Some(char);
             }
-            // The first half of a pair.
+            // The first half of a surrogate pair.
             rest.next().filter(|next| *next == '\\')?;
             rest.next().filter(|next| *next == 'u')?;
             char::decode_utf16([first, utf16(rest)?]).next()?.ok()?
@@ -142,7 +150,7 @@ fn escaped(rest: &mut Chars<'_>) -> Option<char> {
     })
 }
 
-/// Four hexadecimal digits.
+/// Reads four hexadecimal digits.
 fn utf16(rest: &mut Chars<'_>) -> Option<u16> {
     let (digits, behind) = rest.as_str().split_at_checked(4)?;
     *rest = behind.chars();
@@ -163,7 +171,7 @@ mod tests {
 
     fn assert_reads_as_serde(json: &str) {
         let expected = serde_json::from_str::<String>(json).ok();
-        // What is handed in is JSON as far as serde looks at strings that it skips.
+        // The reader's input is JSON to the degree that serde checks strings that it skips.
         if serde_json::from_str::<IgnoredAny>(json).is_ok() {
             assert_eq!(Text::parse(json).map(|text| text.0.to_string()), expected, "{json}");
         }

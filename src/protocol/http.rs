@@ -1,13 +1,14 @@
-//! A request as HTTP has it.
+//! The HTTP form of a request.
 //!
 //! ```
 //! use azure_iot_dps::protocol::Request;
 //! use core::fmt::Write;
 //!
-//! /// For a client that has a byte stream and nothing else. `Host` and `Content-Length` are its own.
+//! /// For a client with a byte stream only. It must add `Host` and `Content-Length` itself.
 //! fn write_http(request: &Request<'_>, output: &mut String) -> core::fmt::Result {
 //!     let head = request.http();
-//!     write!(output, "{} {} HTTP/1.1\r\nHost: {}\r\n", head.method(), head.target(), request.endpoint())?;
+//!     write!(output, "{} {} HTTP/1.1\r\n", head.method(), head.target())?;
+//!     write!(output, "Host: {}\r\n", request.endpoint())?;
 //!     for (name, value) in head.headers() {
 //!         write!(output, "{name}: {value}\r\n")?;
 //!     }
@@ -21,15 +22,30 @@ use crate::encoding::percent_encode;
 use crate::protocol::request::{Operation, Request};
 use crate::sas::SasToken;
 
-/// The port of HTTPS, where an endpoint names no other.
+/// The default port of HTTPS, used if an endpoint has no port.
 pub const DEFAULT_PORT: u16 = 443;
 
-/// The head of an HTTP request: method, target and headers. Made by [`Request::http`].
+/// The head of an HTTP request: method, target and headers.
+///
+/// [`Request::http`] creates it.
+///
+/// ```
+/// # use azure_iot_dps::attestation::AttestationKind;
+/// # use azure_iot_dps::registration::{Registration, RegistrationSettings, Step};
+/// # let settings = RegistrationSettings::new("0ne00002193".parse()?, "my-device".parse()?);
+/// # let mut registration = Registration::new(&settings, AttestationKind::X509);
+/// # let now = azure_iot_dps::time::Now { unix: None, uptime: core::time::Duration::ZERO };
+/// # let Step::Send(request) = registration.step(now)? else { panic!("no request") };
+/// let head = request.http();
+/// assert_eq!((head.method(), head.port()), ("PUT", 443));
+/// assert!(head.headers().any(|header| header == ("Accept", "application/json")));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy)]
 pub struct Head<'a>(Request<'a>);
 
 impl<'a> Request<'a> {
-    /// The request as HTTP has it.
+    /// Returns the HTTP form of the request.
     #[must_use]
     pub fn http(&self) -> Head<'a> {
         Head(*self)
@@ -37,7 +53,7 @@ impl<'a> Request<'a> {
 }
 
 impl<'a> Head<'a> {
-    /// The method: `PUT`, `GET` or `POST`.
+    /// Returns the method: `PUT`, `GET` or `POST`.
     #[must_use]
     pub fn method(&self) -> &'static str {
         match self.0.operation() {
@@ -47,24 +63,25 @@ impl<'a> Head<'a> {
         }
     }
 
-    /// The request target, path and query, percent-encoded.
+    /// Returns the request target, which is the path and the query, percent-encoded.
     #[must_use]
     pub fn target(&self) -> Target<'a> {
         Target(self.0)
     }
 
-    /// The TCP port to connect to: the endpoint's, else 443.
+    /// Returns the TCP port to connect to: that of the endpoint, or else 443.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.0.endpoint().port().unwrap_or(DEFAULT_PORT)
     }
 
-    /// The headers, all but `Host` and `Content-Length`, which are the transport's.
+    /// Returns the headers, except `Host` and `Content-Length`, which the transport adds.
     ///
-    /// `Authorization` is a secret. It is absent where a certificate proves the device's identity.
+    /// `Authorization` is secret. It is absent if a client certificate proves the device's
+    /// identity.
     pub fn headers(&self) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
         let token = self.0.token().map(SasToken::as_str).map(|token| ("Authorization", token));
-        // Some gateways compress whatever does not forbid it.
+        // Some gateways compress every answer unless the request forbids it.
         let accepted = [("Accept", "application/json"), ("Accept-Encoding", "identity")];
         let always = accepted.into_iter().chain([("User-Agent", self.0.user_agent())]);
         let content_type = self.0.body().map(|_| ("Content-Type", "application/json; charset=utf-8"));
@@ -81,7 +98,20 @@ impl fmt::Debug for Head<'_> {
     }
 }
 
-/// A request target, `/0ne00002193/registrations/my-device/register?api-version=2021-06-01`. `Display` writes it.
+/// A request target, written by `Display`.
+///
+/// ```
+/// # use azure_iot_dps::attestation::AttestationKind;
+/// # use azure_iot_dps::registration::{Registration, RegistrationSettings, Step};
+/// # let settings = RegistrationSettings::new("0ne00002193".parse()?, "my-device".parse()?);
+/// # let mut registration = Registration::new(&settings, AttestationKind::X509);
+/// # let now = azure_iot_dps::time::Now { unix: None, uptime: core::time::Duration::ZERO };
+/// # let Step::Send(request) = registration.step(now)? else { panic!("no request") };
+/// let target = request.http().target().to_string();
+/// let expected = "/0ne00002193/registrations/my-device/register?api-version=2021-06-01";
+/// assert_eq!(target, expected);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy)]
 pub struct Target<'a>(Request<'a>);
 

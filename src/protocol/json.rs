@@ -1,5 +1,7 @@
-//! The JSON of the device API, both ways. Unknown fields are ignored. A field that is null, of another type than expected, or an
-//! empty string counts as absent.
+//! The JSON of the device API, read and written.
+//!
+//! Unknown fields are ignored. A field counts as absent if it is `null`, an empty string or of an
+//! unexpected type.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -8,7 +10,7 @@ use super::fields::list;
 pub(crate) use super::fields::{Slot, Text, read};
 pub(crate) use super::write::ObjectWriter;
 
-/// Any body that the service sends: an operation status, or an error.
+/// A body that the service sends: an operation status or an error.
 #[derive(Default)]
 pub(crate) struct Body<'a> {
     pub(crate) operation_id: Option<Text<'a>>,
@@ -40,14 +42,14 @@ pub(crate) struct RegistrationState<'a> {
 }
 
 impl<'a> RegistrationState<'a> {
-    /// The bare form, as a registration status lookup is answered.
+    /// Parses a registration state without an enclosing body, the answer to a status lookup.
     pub(crate) fn parse(bytes: &'a [u8]) -> Option<Self> {
         let mut state = Self::default();
         state.read(bytes)?;
         Some(state)
     }
 
-    /// Reads into the place where it stays: a copy of it is a good part of a small board's stack.
+    /// Reads in place, because a copy takes much of a small board's stack.
     #[inline(never)]
     fn read(&mut self, bytes: &'a [u8]) -> Option<()> {
         let (mut symmetric_key, mut x509, mut chain) = (None, None, None);
@@ -79,7 +81,9 @@ impl<'a> RegistrationState<'a> {
     }
 }
 
-/// Reads a list of strings; `None` where one of them is none. Those that are empty are left out.
+/// Reads a list of strings, without the empty ones.
+///
+/// Returns `None` if an item is not a string.
 fn texts(json: &str) -> Option<Vec<Text<'_>>> {
     let mut texts = Vec::new();
     list(json.as_bytes(), &mut |json| {
@@ -102,7 +106,7 @@ impl<'a> SymmetricKey<'a> {
     }
 }
 
-/// What the service tells about a certificate that let a device in.
+/// The service's data about the certificate that it accepted.
 #[derive(Default)]
 pub(crate) struct X509<'a> {
     pub(crate) certificate_info: Option<CertificateInfo<'a>>,
@@ -110,7 +114,7 @@ pub(crate) struct X509<'a> {
 }
 
 impl<'a> X509<'a> {
-    #[inline(never)] // Its fields would lie on the stack of everything else, too.
+    #[inline(never)] // Inlined, its fields would enlarge the caller's stack frame.
     fn parse(json: &'a str) -> Option<Self> {
         let (mut x509, mut info) = (Self::default(), None);
         let fields = &mut [
@@ -123,7 +127,7 @@ impl<'a> X509<'a> {
     }
 }
 
-/// A certificate as the service describes it.
+/// The service's description of a certificate.
 #[derive(Default)]
 pub(crate) struct CertificateInfo<'a> {
     pub(crate) subject_name: Option<Text<'a>>,
@@ -160,7 +164,7 @@ impl<'a> Body<'a> {
         Some(body)
     }
 
-    /// Reads into the place where it stays. A body that is not JSON of the device API leaves all fields empty.
+    /// Reads in place. A body that is not JSON of the device API leaves all fields empty.
     #[inline(never)]
     pub(crate) fn read(&mut self, bytes: &'a [u8]) -> Option<()> {
         let mut state = None;
@@ -185,19 +189,19 @@ impl<'a> Body<'a> {
         Some(())
     }
 
-    /// The error code, wherever it stands.
+    /// Returns the error code of the body, or else of the registration state.
     pub(crate) fn any_error_code(&self) -> Option<u32> {
         self.error_code.or_else(|| self.registration_state.as_ref()?.error_code)
     }
 
-    /// The status of the registration, wherever it stands.
+    /// Returns the status of the body, or else of the registration state.
     pub(crate) fn status(&self) -> Option<Status> {
         let outer = self.status.as_ref().map(|text| Status::parse(&text.0));
         outer.or_else(|| self.registration_state.as_ref()?.status())
     }
 }
 
-/// How far a registration has come.
+/// The status of a registration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Status {
     Unassigned,
@@ -205,7 +209,7 @@ pub(crate) enum Status {
     Assigned,
     Failed,
     Disabled,
-    /// One that came after this was written.
+    /// A status that this version does not know.
     Unknown,
 }
 
@@ -222,7 +226,7 @@ impl Status {
     }
 }
 
-/// Writes the body of a register request. The payload is JSON.
+/// Returns the body of a register request. `payload` is JSON.
 pub(crate) fn register(registration_id: &str, payload: Option<&str>, csr: Option<&str>) -> Vec<u8> {
     let body = ObjectWriter::write(|body| {
         body.text("registrationId", Some(registration_id));

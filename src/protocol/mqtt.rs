@@ -1,20 +1,24 @@
-//! A request as MQTT has it, and the answer out of a topic and a payload.
+//! The MQTT form of a request, and the parsing of an answer from a topic and a payload.
 //!
-//! Whoever has an MQTT client carries requests with these alone; whoever has a byte stream takes
-//! [`mqtt::Exchange`](crate::transport::mqtt::Exchange). The service speaks MQTT 3.1.1 in TLS:
+//! With an MQTT client, these types are all that a transport needs. With a byte stream only, use
+//! [`mqtt::Exchange`](crate::transport::mqtt::Exchange). The service speaks MQTT 3.1.1 over TLS:
 //!
-//! 1. CONNECT with [`client_id`](Message::client_id), [`user_name`](Message::user_name) and [`password`](Message::password). Another
-//!    token needs another connection. Return code 3 is a failure that passes, 4 and 5 are [`Response::unauthorized`].
+//! 1. CONNECT with [`client_id`](Message::client_id), [`user_name`](Message::user_name) and
+//!    [`password`](Message::password). A new token needs a new connection. Return code 3 is a
+//!    transient failure. Return codes 4 and 5 are [`Response::unauthorized`].
 //! 2. SUBSCRIBE to [`ANSWERS`] with QoS 1.
-//! 3. For each request, PUBLISH [`payload`](Message::payload) to [`topic`](Message::topic) with QoS 1.
-//! 4. Of the messages that arrive, the answer is the one for which [`Answer::parse`] finds the same `$rid`. All others are ignored.
+//! 3. PUBLISH each [`payload`](Message::payload) to its [`topic`](Message::topic) with QoS 1.
+//! 4. The answer is the message for which [`Answer::parse`] finds the same `$rid`. Ignore all other
+//!    messages.
 //!
 //! ```
 //! use azure_iot_dps::error::{TransportError, TransportErrorKind};
 //! use azure_iot_dps::protocol::{Request, Response, mqtt};
 //! # struct Modem;
 //! # impl Modem {
-//! #     fn connect(&mut self, _: (&str, u16), _: &str, _: &str, _: Option<&str>) -> Result<(), u16> { Ok(()) }
+//! #     fn connect(
+//! #         &mut self, _: &str, _: u16, _: &str, _: &str, _: Option<&str>,
+//! #     ) -> Result<(), u16> { Ok(()) }
 //! #     fn subscribe(&mut self, _: &str, _: u8) -> Result<(), u16> { Ok(()) }
 //! #     fn publish(&mut self, _: &str, _: &[u8], _: u8) -> Result<(), u16> { Ok(()) }
 //! #     fn next_message(&mut self) -> Result<(String, Vec<u8>), u16> {
@@ -27,8 +31,10 @@
 //!     let broken = |_code| TransportErrorKind::AnswerBroken;
 //!     let message = request.mqtt();
 //!     let topic = message.topic(7).ok_or(TransportErrorKind::Unsupported)?;
-//!     let service = (request.endpoint().host().as_str(), message.port());
-//!     modem.connect(service, message.client_id(), &message.user_name().to_string(), message.password()).map_err(broken)?;
+//!     let host = request.endpoint().host().as_str();
+//!     let (id, user_name) = (message.client_id(), message.user_name().to_string());
+//!     let connected = modem.connect(host, message.port(), id, &user_name, message.password());
+//!     connected.map_err(broken)?;
 //!     modem.subscribe(mqtt::ANSWERS, QOS).map_err(broken)?;
 //!     modem.publish(&topic.to_string(), message.payload(), QOS).map_err(broken)?;
 //!     loop {
@@ -41,7 +47,8 @@
 //! }
 //! ```
 //!
-//! Sources: Microsoft, "Communicate with your DPS using the MQTT protocol", and captures of the official clients.
+//! Sources: Microsoft, "Communicate with your DPS using the MQTT protocol", and captures of the
+//! official clients.
 
 use alloc::borrow::Cow;
 use core::fmt;
@@ -51,21 +58,36 @@ use crate::protocol::request::{Operation, Request};
 use crate::protocol::response::Response;
 use crate::sas::SasToken;
 
-/// The port of MQTT over TLS, where an endpoint names no other.
+/// The default port of MQTT over TLS, used if an endpoint has no port.
 pub const DEFAULT_PORT: u16 = 8883;
 
-/// The topic filter on which all answers arrive. Subscribe with QoS 1.
+/// The topic filter of all answers. Subscribe to it with QoS 1.
 pub const ANSWERS: &str = "$dps/registrations/res/#";
 
-/// How the topic of an answer begins.
+/// The prefix of an answer's topic.
 const ANSWER_PREFIX: &str = "$dps/registrations/res/";
 
-/// A request as MQTT has it: what to connect with, and what to publish. Made by [`Request::mqtt`].
+/// The MQTT form of a request: the values for CONNECT and PUBLISH.
+///
+/// [`Request::mqtt`] creates it.
+///
+/// ```
+/// # use azure_iot_dps::attestation::AttestationKind;
+/// # use azure_iot_dps::registration::{Registration, RegistrationSettings, Step};
+/// # let settings = RegistrationSettings::new("0ne00002193".parse()?, "my-device".parse()?);
+/// # let mut registration = Registration::new(&settings, AttestationKind::X509);
+/// # let now = azure_iot_dps::time::Now { unix: None, uptime: core::time::Duration::ZERO };
+/// # let Step::Send(request) = registration.step(now)? else { panic!("no request") };
+/// let message = request.mqtt();
+/// assert_eq!((message.client_id(), message.port()), ("my-device", 8883));
+/// assert_eq!(message.password(), None); // The device has a certificate.
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy)]
 pub struct Message<'a>(Request<'a>);
 
 impl<'a> Request<'a> {
-    /// The request as MQTT has it.
+    /// Returns the MQTT form of the request.
     #[must_use]
     pub fn mqtt(&self) -> Message<'a> {
         Message(*self)
@@ -73,33 +95,35 @@ impl<'a> Request<'a> {
 }
 
 impl<'a> Message<'a> {
-    /// The TCP port to connect to: the endpoint's, else 8883.
+    /// Returns the TCP port to connect to: that of the endpoint, or else 8883.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.0.endpoint().port().unwrap_or(DEFAULT_PORT)
     }
 
-    /// The client ID: the registration ID.
+    /// Returns the client ID, which is the registration ID.
     #[must_use]
     pub fn client_id(&self) -> &'a str {
         self.0.registration_id().as_str()
     }
 
-    /// The user name: ID scope, registration ID, API version and user agent.
+    /// Returns the user name, made of ID scope, registration ID, API version and user agent.
     #[must_use]
     pub fn user_name(&self) -> UserName<'a> {
         UserName(self.0)
     }
 
-    /// The password, a secret: the SAS token. `None` where a certificate proves the device's identity.
+    /// Returns the password, which is the SAS token and thus secret.
+    ///
+    /// Returns `None` if a client certificate proves the device's identity.
     #[must_use]
     pub fn password(&self) -> Option<&'a str> {
         self.0.token().map(SasToken::as_str)
     }
 
-    /// The topic to publish to; the answer repeats the number `rid`.
+    /// Returns the topic to publish to. The answer repeats the number `rid`.
     ///
-    /// `None` where MQTT has no such operation, the status lookup: a transport reports
+    /// Returns `None` for a status lookup, which MQTT does not have. A transport then returns
     /// [`Unsupported`](crate::error::TransportErrorKind::Unsupported).
     #[must_use]
     pub fn topic(&self, rid: u32) -> Option<Topic<'a>> {
@@ -110,7 +134,7 @@ impl<'a> Message<'a> {
         }
     }
 
-    /// The payload to publish; empty where the operation has none.
+    /// Returns the payload to publish, which is empty if the operation has none.
     #[must_use]
     pub fn payload(&self) -> &'a [u8] {
         self.0.body().unwrap_or_default()
@@ -127,7 +151,20 @@ impl fmt::Debug for Message<'_> {
     }
 }
 
-/// An MQTT user name, `0ne00002193/registrations/my-device/api-version=2021-06-01&ClientVersion=…`. `Display` writes it.
+/// An MQTT user name, written by `Display`.
+///
+/// ```
+/// # use azure_iot_dps::attestation::AttestationKind;
+/// # use azure_iot_dps::registration::{Registration, RegistrationSettings, Step};
+/// # let settings = RegistrationSettings::new("0ne00002193".parse()?, "my-device".parse()?);
+/// # let mut registration = Registration::new(&settings, AttestationKind::X509);
+/// # let now = azure_iot_dps::time::Now { unix: None, uptime: core::time::Duration::ZERO };
+/// # let Step::Send(request) = registration.step(now)? else { panic!("no request") };
+/// let user_name = request.mqtt().user_name().to_string();
+/// let start = "0ne00002193/registrations/my-device/api-version=2021-06-01&ClientVersion=";
+/// assert!(user_name.starts_with(start));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy)]
 pub struct UserName<'a>(Request<'a>);
 
@@ -145,10 +182,22 @@ impl fmt::Debug for UserName<'_> {
     }
 }
 
-/// A topic to publish to, `$dps/registrations/PUT/iotdps-register/?$rid=1`. `Display` writes it.
+/// A topic to publish to, written by `Display`.
+///
+/// ```
+/// # use azure_iot_dps::attestation::AttestationKind;
+/// # use azure_iot_dps::registration::{Registration, RegistrationSettings, Step};
+/// # let settings = RegistrationSettings::new("0ne00002193".parse()?, "my-device".parse()?);
+/// # let mut registration = Registration::new(&settings, AttestationKind::X509);
+/// # let now = azure_iot_dps::time::Now { unix: None, uptime: core::time::Duration::ZERO };
+/// # let Step::Send(request) = registration.step(now)? else { panic!("no request") };
+/// let topic = request.mqtt().topic(1).map(|topic| topic.to_string());
+/// assert_eq!(topic.as_deref(), Some("$dps/registrations/PUT/iotdps-register/?$rid=1"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy)]
 pub struct Topic<'a> {
-    /// Of the registration that is asked about; `None` to register.
+    /// The ID of the operation to poll, or `None` to register.
     operation_id: Option<&'a str>,
     rid: u32,
 }
@@ -172,19 +221,21 @@ impl fmt::Debug for Topic<'_> {
     }
 }
 
-/// An answer of the service, out of the topic and the payload of a message.
+/// An answer of the service, parsed from the topic and the payload of a message.
 ///
 /// ```
 /// use azure_iot_dps::protocol::mqtt::Answer;
 /// use core::time::Duration;
 ///
 /// let topic = "$dps/registrations/res/202/?$rid=1&retry-after=3";
-/// let answer = Answer::parse(topic, &br#"{"operationId":"5.3","status":"assigning"}"#[..]).unwrap();
+/// let payload = br#"{"operationId":"5.3","status":"assigning"}"#;
+/// let answer = Answer::parse(topic, &payload[..]).ok_or("not an answer")?;
 /// assert_eq!(answer.rid(), Some(1));
 /// let response = answer.into_response();
 /// assert_eq!((response.status(), response.retry_after()), (202, Some(Duration::from_secs(3))));
 ///
 /// assert!(Answer::parse("devices/my-device/messages/devicebound/", &b"hello"[..]).is_none());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct Answer<'b> {
@@ -193,9 +244,9 @@ pub struct Answer<'b> {
 }
 
 impl<'b> Answer<'b> {
-    /// Reads a topic. `None` if it is not that of an answer.
+    /// Parses the topic of a message. Returns `None` if it is not the topic of an answer.
     ///
-    /// Junk in a parameter is as good as no parameter.
+    /// A parameter with an invalid value counts as absent.
     #[must_use]
     pub fn parse(topic: &str, payload: impl Into<Cow<'b, [u8]>>) -> Option<Self> {
         let (status, parameters) = topic.strip_prefix(ANSWER_PREFIX)?.split_once('/')?;
@@ -206,7 +257,7 @@ impl<'b> Answer<'b> {
             match parameter.split_once('=') {
                 Some(("$rid", value)) => answer.rid = digits(value),
                 Some((name, value)) if name.eq_ignore_ascii_case("retry-after") => {
-                    // Only the length of a delay is kept of it, so nothing is borrowed from the topic.
+                    // Only the delay itself is kept, so nothing is borrowed from the topic.
                     answer.response = answer.response.with_retry_after_text(value);
                 }
                 _ => {}
@@ -215,20 +266,22 @@ impl<'b> Answer<'b> {
         Some(answer)
     }
 
-    /// The number of the request that it answers; `None` if it has none, or another than this crate gives.
+    /// Returns the number of the request that this answers.
+    ///
+    /// Returns `None` if the topic has no number, or one that is not a `u32`.
     #[must_use]
     pub fn rid(&self) -> Option<u32> {
         self.rid
     }
 
-    /// Returns what a [`Transport`](crate::Transport) gives back.
+    /// Returns the response, which a [`Transport`](crate::Transport) returns in turn.
     #[must_use]
     pub fn into_response(self) -> Response<'b> {
         self.response
     }
 }
 
-/// Reads a number without a sign.
+/// Parses a number without a sign.
 fn digits(text: &str) -> Option<u32> {
     if text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().ok() } else { None }
 }

@@ -1,4 +1,4 @@
-//! What a device asks, whatever the protocol.
+//! The request of a device, independent of the protocol.
 
 use core::fmt;
 use core::time::Duration;
@@ -6,29 +6,59 @@ use core::time::Duration;
 use crate::identity::{Endpoint, IdScope, RegistrationId};
 use crate::sas::SasToken;
 
-/// The device API's version that Microsoft's documents show and the C SDK sends.
+/// The version of the device API that Microsoft documents and the C SDK sends.
 pub(crate) const API_VERSION: &str = "2021-06-01";
-/// The first stable version that knows certificate signing requests.
+/// The first stable version that supports certificate signing requests.
 pub(crate) const CSR_API_VERSION: &str = "2026-11-01";
 
-/// What a request asks for.
+/// The operation that a request asks for.
+///
+/// ```
+/// use azure_iot_dps::protocol::Operation;
+///
+/// fn name(operation: Operation<'_>) -> &'static str {
+///     match operation {
+///         Operation::Register => "register",
+///         Operation::OperationStatus { .. } => "poll",
+///         Operation::StatusLookup => "look up",
+///         _ => "unknown",
+///     }
+/// }
+/// assert_eq!(name(Operation::OperationStatus { operation_id: "5.3" }), "poll");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Operation<'a> {
-    /// Register this device.
+    /// Registers the device.
     Register,
-    /// Tell how far the registration has come.
+    /// Polls the status of a registration.
     OperationStatus {
-        /// The ID that the service gave the registration, not encoded.
+        /// The service's ID of the registration, not percent-encoded.
         operation_id: &'a str,
     },
-    /// Tell the assignment that the device has already. Not billed.
+    /// Looks up the assignment that the device already has. It is not billed.
     StatusLookup,
 }
 
-/// One request to the service, in no protocol's terms.
+/// A request to the service, independent of the protocol.
 ///
-/// A transport takes the view that suits it, such as [`http`](Self::http), and keeps to [`time_limit`](Self::time_limit).
+/// A transport uses the form for its protocol, [`http`](Self::http) or [`mqtt`](Self::mqtt), and
+/// respects the [`time_limit`](Self::time_limit).
+///
+/// ```
+/// # use azure_iot_dps::attestation::AttestationKind;
+/// # use azure_iot_dps::registration::{Registration, RegistrationSettings, Step};
+/// # let settings = RegistrationSettings::new("0ne00002193".parse()?, "my-device".parse()?);
+/// # let mut registration = Registration::new(&settings, AttestationKind::X509);
+/// # let now = azure_iot_dps::time::Now { unix: None, uptime: core::time::Duration::ZERO };
+/// # let Step::Send(request) = registration.step(now)? else { panic!("no request") };
+/// use azure_iot_dps::protocol::Operation;
+///
+/// assert_eq!(request.operation(), Operation::Register);
+/// assert_eq!(request.registration_id().as_str(), "my-device");
+/// assert_eq!(request.body(), Some(&br#"{"registrationId":"my-device"}"#[..]));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy)]
 pub struct Request<'a> {
     pub(crate) operation: Operation<'a>,
@@ -43,55 +73,62 @@ pub struct Request<'a> {
 }
 
 impl<'a> Request<'a> {
-    /// What the request asks for.
+    /// Returns the operation.
     #[must_use]
     pub fn operation(&self) -> Operation<'a> {
         self.operation
     }
 
-    /// The service to ask.
+    /// Returns the endpoint of the service.
     #[must_use]
     pub fn endpoint(&self) -> &'a Endpoint {
         self.endpoint
     }
 
-    /// The ID scope of the device.
+    /// Returns the ID scope.
     #[must_use]
     pub fn id_scope(&self) -> &'a IdScope {
         self.id_scope
     }
 
-    /// The registration ID of the device.
+    /// Returns the registration ID of the device.
     #[must_use]
     pub fn registration_id(&self) -> &'a RegistrationId {
         self.registration_id
     }
 
-    /// The version of the device API, `2021-06-01`.
+    /// Returns the version of the device API.
+    ///
+    /// It is `2021-06-01`, or `2026-11-01` if the settings contain a certificate signing request.
     #[must_use]
     pub fn api_version(&self) -> &'a str {
         self.api_version
     }
 
-    /// The name and version of this crate, and of the [`Product`](crate::identity::Product) where there is one.
+    /// Returns the user agent: this crate's name and version, and the product if there is one.
+    ///
+    /// With the feature `std`, it also has the operating system and the architecture. The product
+    /// is set as a [`Product`](crate::identity::Product).
     #[must_use]
     pub fn user_agent(&self) -> &'a str {
         self.user_agent
     }
 
-    /// The SAS token that proves the device's identity; `None` where a client certificate does.
+    /// Returns the SAS token, or `None` if a client certificate proves the device's identity.
     #[must_use]
     pub fn token(&self) -> Option<&'a SasToken> {
         self.token
     }
 
-    /// The body, JSON; `None` where the operation has none.
+    /// Returns the JSON body, or `None` if the operation has none.
     #[must_use]
     pub fn body(&self) -> Option<&'a [u8]> {
         self.body
     }
 
-    /// The time that the whole exchange may take, from the name's lookup to the last byte of the answer. Never zero.
+    /// Returns the time limit of the whole exchange. It is never zero.
+    ///
+    /// The exchange begins with name resolution and ends with the last byte of the answer.
     #[must_use]
     pub fn time_limit(&self) -> Duration {
         self.time_limit

@@ -1,4 +1,4 @@
-//! What comes back, whatever the protocol.
+//! The answer of the service, independent of the protocol.
 
 use alloc::borrow::{Cow, ToOwned};
 use core::fmt;
@@ -6,51 +6,55 @@ use core::time::Duration;
 
 use crate::time::{UnixTime, parse_http_date};
 
-/// Tells how long to wait, in seconds or as a date.
+/// The time to wait, in seconds or as a date.
 const RETRY_AFTER: &str = "Retry-After";
-/// Tells the service's time.
+/// The service's time.
 const DATE: &str = "Date";
 const CONTENT_TYPE: &str = "Content-Type";
 const CONTENT_ENCODING: &str = "Content-Encoding";
-/// Names the request, for Azure's support.
+/// The ID of the request, for Azure's support.
 const REQUEST_ID: &str = "x-ms-request-id";
-/// Repeats the error code of the body.
+/// The error code of the body.
 const ERROR_CODE: &str = "x-ms-error-code";
 
-/// The complete answer to one request, whatever its status.
+/// The complete answer to one request, with any status.
 ///
-/// The body may borrow the transport's buffer or be owned.
+/// The body may be owned or borrow the transport's buffer.
 ///
 /// ```
 /// use azure_iot_dps::protocol::Response;
 ///
-/// // As a transport over a modem makes one: hand in every header, those that matter are kept.
-/// let body = br#"{"operationId":"5.3","status":"assigning"}"#;
-/// let response = Response::new(202, &body[..]).with_header("Retry-After", "3").with_header("Server", "Kestrel");
-/// assert_eq!(response.status(), 202);
+/// // Pass every header. Only those in `Response::HEADERS` are kept.
+/// let response = Response::new(202, &br#"{"operationId":"5.3","status":"assigning"}"#[..]);
+/// let response = response.with_header("Retry-After", "3").with_header("Server", "Kestrel");
+/// assert_eq!(response.retry_after().map(|delay| delay.as_secs()), Some(3));
 /// ```
 ///
-/// A client that gives the headers first and lends both from one buffer is served as well:
+/// Some clients return the headers first, and lend headers and body from one buffer:
 ///
 /// ```
 /// use azure_iot_dps::protocol::Response;
 /// # struct Http<'b>(&'b mut [u8]);
 /// # impl Http<'_> {
 /// #     fn status(&self) -> u16 { 202 }
-/// #     fn header(&self, name: &str) -> Option<&[u8]> { name.eq_ignore_ascii_case("retry-after").then_some(&self.0[..1]) }
+/// #     fn header(&self, name: &str) -> Option<&[u8]> {
+/// #         name.eq_ignore_ascii_case("retry-after").then_some(&self.0[..1])
+/// #     }
 /// #     fn read_body(&mut self) -> &[u8] { self.0.fill(b'x'); self.0 }
 /// # }
 ///
 /// fn answer<'a>(http: &'a mut Http<'_>) -> Response<'a> {
-///     // By name, as far as the client has them. They are copied, so the buffer is free for the body.
-///     let headers = Response::HEADERS.into_iter().filter_map(|name| Some((name, http.header(name)?)));
+///     // The headers are copied, so the buffer is free for the body.
+///     let names = Response::HEADERS.into_iter();
+///     let headers = names.filter_map(|name| Some((name, http.header(name)?)));
 ///     let response = Response::head(http.status(), headers);
 ///     response.with_body(http.read_body())
 /// }
 /// # let mut buffer = *b"3 header";
 /// # let mut http = Http(&mut buffer);
 /// # let response = answer(&mut http);
-/// # assert_eq!((response.retry_after().map(|it| it.as_secs()), response.body()), (Some(3), &b"xxxxxxxx"[..]));
+/// # assert_eq!(response.retry_after().map(|it| it.as_secs()), Some(3));
+/// # assert_eq!(response.body(), b"xxxxxxxx");
 /// ```
 #[derive(Clone)]
 pub struct Response<'b> {
@@ -65,21 +69,34 @@ pub struct Response<'b> {
     unauthorized: bool,
 }
 
-/// A `Retry-After`: seconds, or a date as RFC 9110 allows it.
+/// The value of a `Retry-After` header: seconds or a date, as in RFC 9110.
+///
+/// ```
+/// use azure_iot_dps::protocol::{Response, RetryAfter};
+/// use core::time::Duration;
+///
+/// let delay = Duration::from_secs(3);
+/// let response = Response::new(202, &b"{}"[..]).with_retry_after(RetryAfter::Delay(delay));
+/// assert_eq!(response.retry_after(), Some(delay));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RetryAfter {
-    /// That long from the answer on.
+    /// The time to wait after the answer.
     Delay(Duration),
-    /// Not before this time, by the clock of whoever answered.
+    /// The earliest time of the next request, by the clock of the server that answered.
     Date(UnixTime),
 }
 
 impl Response<'static> {
-    /// The names of the headers that [`with_header`](Self::with_header) takes, for an HTTP client that is asked by name.
+    /// The names of the headers that [`with_header`](Self::with_header) keeps.
+    ///
+    /// They are for HTTP clients that look up headers by name.
     pub const HEADERS: [&'static str; 6] = [RETRY_AFTER, DATE, CONTENT_TYPE, CONTENT_ENCODING, REQUEST_ID, ERROR_CODE];
 
-    /// An answer whose body comes later, by [`with_body`](Self::with_body). All headers may be handed in; the values of those in
-    /// [`HEADERS`](Self::HEADERS) are copied. A value that is not UTF-8 is as good as none.
+    /// Creates a response without a body. Set the body with [`with_body`](Self::with_body).
+    ///
+    /// The values of the headers in [`HEADERS`](Self::HEADERS) are copied, all others are ignored.
+    /// A value that is not UTF-8 is ignored.
     #[must_use]
     pub fn head<N: AsRef<str>, V: AsRef<[u8]>>(status: u16, headers: impl IntoIterator<Item = (N, V)>) -> Self {
         headers.into_iter().fold(Self::new(status, &[][..]), |response, (name, value)| {
@@ -96,8 +113,9 @@ fn is_taken(name: &str) -> bool {
 }
 
 impl<'b> Response<'b> {
-    /// An answer with this status and this body. The status is that of HTTP, in other protocols too: over MQTT it stands in the
-    /// topic.
+    /// Creates a response from a status and a body.
+    ///
+    /// The status is an HTTP status in every protocol. MQTT has it in the topic.
     #[must_use]
     pub fn new(status: u16, body: impl Into<Cow<'b, [u8]>>) -> Self {
         Self {
@@ -113,25 +131,26 @@ impl<'b> Response<'b> {
         }
     }
 
-    /// The service refused the device's credentials without a word in its own format, as an MQTT CONNACK does.
+    /// Creates the response to refused credentials without an error body, such as a CONNACK.
     ///
-    /// It counts as a 401 of the service: the clock is checked, the other key is tried, and then it is final. An HTTP 401
-    /// without the service's error format is not that: a captive portal answers so, too.
+    /// It counts as a 401 of the service: the clock is checked and the other key is tried before
+    /// the error is final. Do not use it for an HTTP 401 without the service's error format, which
+    /// may come from a captive portal.
     #[must_use]
     pub fn unauthorized() -> Self {
         Self { unauthorized: true, ..Self::new(401, &[][..]) }
     }
 
-    /// Sets the body, for a client that gives the headers first.
+    /// Sets the body, for a client that returns the headers first.
     #[must_use]
     pub fn with_body(self, body: impl Into<Cow<'b, [u8]>>) -> Self {
         Self { body: body.into(), ..self }
     }
 
-    /// Takes a header if it is one that matters ([`HEADERS`](Response::HEADERS)), in any case.
+    /// Sets a header if it is one of [`HEADERS`](Response::HEADERS), and ignores it otherwise.
     ///
-    /// A value that makes no sense, or is empty, is as good as none. Of a header that comes twice the last value counts; of two
-    /// delays, the longer one.
+    /// The case of the name does not matter. An empty or invalid value is ignored. If a header is
+    /// repeated, the last value counts, or the longer one of two delays.
     #[must_use]
     pub fn with_header(mut self, name: &str, value: impl Into<Cow<'b, str>>) -> Self {
         let value = value.into();
@@ -154,14 +173,14 @@ impl<'b> Response<'b> {
         self
     }
 
-    /// Sets how long the service asks to wait: the `retry-after` of an MQTT answer's topic, for one.
+    /// Sets the time to wait, such as the `retry-after` in the topic of an MQTT answer.
     #[must_use]
     pub fn with_retry_after(mut self, retry_after: RetryAfter) -> Self {
         self.retry_after = Some(retry_after);
         self
     }
 
-    /// Takes a `Retry-After` as text. Junk is as good as none; of two delays the longer one counts.
+    /// Sets a `Retry-After` from text, by the rules of [`with_header`](Self::with_header).
     pub(crate) fn with_retry_after_text(mut self, text: &str) -> Self {
         self.retry_after = match (self.retry_after, RetryAfter::parse(text)) {
             (Some(RetryAfter::Delay(one)), Some(RetryAfter::Delay(other))) => Some(RetryAfter::Delay(one.max(other))),
@@ -170,32 +189,33 @@ impl<'b> Response<'b> {
         self
     }
 
-    /// Sets the time at which the service answered, for a transport that learns it elsewhere than in a `Date` header.
+    /// Sets the service's time, for a transport without a `Date` header.
     #[must_use]
     pub fn with_date(mut self, date: UnixTime) -> Self {
         self.date = Some(date);
         self
     }
 
-    /// The status, as HTTP counts.
+    /// Returns the HTTP status.
     #[must_use]
     pub fn status(&self) -> u16 {
         self.status
     }
 
-    /// The body.
+    /// Returns the body.
     #[must_use]
     pub fn body(&self) -> &[u8] {
         &self.body
     }
 
-    /// The time at which the service says that it answered.
+    /// Returns the time at which the service answered, by its own clock.
     #[must_use]
     pub fn date(&self) -> Option<UnixTime> {
         self.date
     }
 
-    /// How long the service asks to wait. A date counts from the answer's own `Date`, and without one not at all.
+    /// Returns the time to wait. A date counts from the answer's `Date`, and is ignored without
+    /// one.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self.retry_after? {
@@ -204,24 +224,24 @@ impl<'b> Response<'b> {
         }
     }
 
-    /// The service's ID of the request.
+    /// Returns the service's ID of the request.
     #[must_use]
     pub fn request_id(&self) -> Option<&str> {
         self.request_id.as_deref()
     }
 
-    /// The type of the body.
+    /// Returns the content type of the body.
     #[must_use]
     pub fn content_type(&self) -> Option<&str> {
         self.content_type.as_deref()
     }
 
-    /// The encoding of the body, where it has one: a gateway compressed it although nobody asked for that.
+    /// Returns the encoding of the body, if a gateway compressed it against the request.
     pub(crate) fn content_encoding(&self) -> Option<&str> {
         self.content_encoding.as_deref().filter(|encoding| !encoding.trim_ascii().eq_ignore_ascii_case("identity"))
     }
 
-    /// The same answer, which borrows nothing.
+    /// Returns the response with owned data.
     pub(crate) fn into_owned(self) -> Response<'static> {
         fn text(text: Option<Cow<'_, str>>) -> Option<Cow<'static, str>> {
             text.map(|text| Cow::Owned(text.into_owned()))
@@ -239,18 +259,18 @@ impl<'b> Response<'b> {
         }
     }
 
-    /// Whether it was made by [`unauthorized`](Self::unauthorized).
+    /// Returns whether [`unauthorized`](Self::unauthorized) created the response.
     pub(crate) fn is_unauthorized(&self) -> bool {
         self.unauthorized
     }
 
-    /// The service's error code, where a header repeats it.
+    /// Returns the service's error code, if a header has it.
     pub(crate) fn error_code(&self) -> Option<u32> {
         self.error_code
     }
 }
 
-/// Without the body: a service may repeat in it what it was sent.
+/// Omits the body, because a service may repeat the request in it.
 impl fmt::Debug for Response<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Response")
@@ -263,7 +283,9 @@ impl fmt::Debug for Response<'_> {
 }
 
 impl RetryAfter {
-    /// Reads the header's value; `None` for what is neither seconds nor a date. More seconds than fit count as the most.
+    /// Parses the header's value. Returns `None` if it is neither seconds nor a date.
+    ///
+    /// A number of seconds that overflows counts as the largest one.
     fn parse(text: &str) -> Option<Self> {
         let text = text.trim_ascii();
         if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -329,7 +351,7 @@ mod tests {
         assert_eq!((response.status(), response.body()), (429, &b"{}"[..]));
         assert_eq!(response.retry_after(), Some(Duration::from_secs(7)));
         assert_eq!((response.request_id(), response.content_type()), (None, Some("application/json")));
-        // Each of the constants is one that is taken.
+        // Each of the constants is kept.
         for name in Response::HEADERS {
             let value = if name == DATE { "Sun, 06 Nov 1994 08:49:37 GMT" } else { "1" };
             let with = |value| alloc::format!("{:?}", Fields(&Response::head(200, [(name, value)])));

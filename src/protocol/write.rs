@@ -1,15 +1,17 @@
-//! Writes a JSON object field by field, by code that all fields share.
+//! Writes a JSON object field by field, with code that all fields share.
 
 use alloc::string::String;
 
-/// An object that is being written. A field without a value is left out. Where the text ends with an opening bracket nothing has been
-/// written behind that: no value ends so.
+/// The writer of a JSON object. It omits fields without a value.
+///
+/// Text that ends with an opening bracket shows that the object or list is still empty, because no
+/// value ends with one.
 pub(crate) struct ObjectWriter(String);
 
 impl ObjectWriter {
-    /// Writes an object.
+    /// Writes an object and returns its text.
     pub(crate) fn write(fields: impl FnOnce(&mut Self)) -> String {
-        // Most have more than this, and a record grows from here.
+        // Most objects are longer. A record grows from here.
         let mut writer = Self(String::with_capacity(64));
         writer.braces(fields);
         writer.0
@@ -25,7 +27,7 @@ impl ObjectWriter {
         if !self.0.ends_with('{') {
             self.0.push(',');
         }
-        // No name needs to be escaped.
+        // No field name needs escaping.
         self.0.extend(["\"", name, "\":"]);
     }
 
@@ -41,7 +43,7 @@ impl ObjectWriter {
         }
     }
 
-    /// Writes a value that is JSON already.
+    /// Writes a value that is already JSON.
     pub(crate) fn json(&mut self, name: &'static str, json: Option<&str>) {
         if let Some(json) = json {
             self.name(name);

@@ -77,7 +77,7 @@ impl SasToken {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct UnsignedToken<'a> {
-    // Holds the message, `{resource}\n{expiry}`. The resource is where the token has it.
+    // Holds the message, `{resource}\n{expiry}`. The resource is already at its place in the token.
     text: zeroizing::Text,
     resource: Range<usize>,
     key_name: Segment<'a>,
