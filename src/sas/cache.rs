@@ -9,7 +9,7 @@ use crate::time::UnixTime;
 pub(crate) const DEFAULT_TOKEN_LIFETIME: Duration = Duration::from_secs(60 * 60);
 /// The shortest lifetime of a token: 5 minutes. Shorter values are raised to it.
 ///
-/// It leaves room for a device clock that is slow.
+/// It tolerates a device clock that is less than 5 minutes slow.
 pub const MIN_TOKEN_LIFETIME: Duration = Duration::from_secs(5 * 60);
 /// The longest lifetime of a token: 365 days. Longer values are reduced to it.
 ///
