@@ -1,4 +1,5 @@
-//! What has been tried in one registration. [`Attempts::sent`] and [`Attempts::answered`] are the only places that change it.
+//! The attempts of one registration. Only [`Attempts::sent`] and [`Attempts::answered`] change
+//! them.
 
 use core::time::Duration;
 
@@ -6,35 +7,36 @@ use crate::attestation::KeySlot;
 use crate::registration::event::WaitReason;
 use crate::registration::outcome::Outcome;
 
-/// How often "the same identity is registering elsewhere" (409, 412) is tried again.
+/// The number of retries after 409 and 412: the same identity is registering elsewhere.
 const CONFLICT_RETRIES: u8 = 4;
-/// How often a registration starts over because the service no longer knows it. Each start is billed.
+/// The number of times that a registration starts over because the service lost the operation. Each
+/// start is billed.
 const OPERATION_RETRIES: u8 = 4;
 
-/// What has been tried so far. Nothing in it makes a second honest event final: each count ends at a limit, or the deadline ends
-/// it.
+/// The attempts of one registration so far. A second occurrence of the same event never ends a
+/// registration by itself: each counter has a limit, or the deadline applies.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Attempts {
     /// Requests that were handed out.
     requests: u32,
-    /// Conflicts since the service last let the device in.
+    /// Conflicts since the last `assigning`.
     conflicts: u8,
-    /// Answers in a row that asked for a wait of nothing.
+    /// Consecutive answers with `Retry-After: 0`.
     zero_waits: u8,
     operations_lost: u8,
     clock_corrections: u8,
     key_switches: u8,
-    /// The key that the service refused since it last let the device in.
+    /// The key that the service has refused since the last `assigning`.
     refused: Option<KeySlot>,
 }
 
 impl Attempts {
-    /// A request is handed out.
+    /// Counts a request that is handed out.
     pub(super) fn sent(&mut self) {
         self.requests = self.requests.saturating_add(1);
     }
 
-    /// An answer, or none, has come to a request that was signed with this key.
+    /// Counts the outcome of a request that was signed with this key.
     pub(super) fn answered(&mut self, outcome: &Outcome, key: KeySlot, retry_after: Option<Duration>) {
         let count = |counter: &mut u8| *counter = counter.saturating_add(1);
         match outcome {
@@ -69,23 +71,23 @@ impl Attempts {
         self.zero_waits
     }
 
-    /// Whether another conflict is one too many.
+    /// Returns whether the limit of conflicts is reached.
     pub(super) fn enough_conflicts(&self) -> bool {
         self.conflicts >= CONFLICT_RETRIES
     }
 
-    /// Whether another lost operation is one too many.
+    /// Returns whether the limit of lost operations is reached.
     pub(super) fn enough_operations_lost(&self) -> bool {
         self.operations_lost >= OPERATION_RETRIES
     }
 
-    /// Whether the service has refused that key since it last let the device in.
+    /// Returns whether the service has refused this key since the last `assigning`.
     pub(super) fn is_refused(&self, key: KeySlot) -> bool {
         self.refused == Some(key)
     }
 
-    /// Whether what this outcome corrects was corrected before in this registration: then a backoff comes first, lest it
-    /// become a request loop.
+    /// Returns whether the registration has made the correction for this outcome before. The retry
+    /// then comes after a backoff, to prevent a request loop.
     pub(super) fn is_repeated(&self, outcome: &Outcome) -> bool {
         match outcome {
             Outcome::ClockWrong { .. } => self.clock_corrections > 1,

@@ -1,4 +1,4 @@
-//! What an outcome changes in a registration.
+//! The changes that an outcome makes to a registration.
 
 use alloc::boxed::Box;
 use core::time::Duration;
@@ -53,7 +53,7 @@ impl Registration<'_> {
         }
     }
 
-    /// Uses the service's time from here on.
+    /// Uses the service's time from now on.
     pub(super) fn correct_clock(&mut self, correction: ClockCorrection) {
         if self.session.clock_correction != Some(correction) {
             self.session.clock_correction = Some(correction);
@@ -61,7 +61,7 @@ impl Registration<'_> {
         }
     }
 
-    /// Tries again what was corrected: at once the first time, after a backoff from then on.
+    /// Retries after a correction: at once the first time, after a backoff later.
     fn correct(&mut self, repeated: bool, error: ServiceError, now: Now) -> Result<(), Error> {
         if !repeated {
             self.phase = Phase::Ready;
@@ -71,8 +71,8 @@ impl Registration<'_> {
         self.retry_later(error.into(), reason, None, now)
     }
 
-    /// After a final 401, neither the other key nor the other time was right: the next registration begins where this one did.
-    /// What the service refused is not asked about again.
+    /// Drops what did not help. After a final 401, the next registration begins with the key and
+    /// the time that this one began with. A refused operation is not polled again.
     fn forget_what_did_not_help(&mut self, error: &Error) {
         if error.status() == Some(401) {
             (self.session.key, self.session.clock_correction) = self.began_with;
@@ -103,7 +103,8 @@ impl Registration<'_> {
         let wait = self.until_poll(retry_after);
         let result = self.wait(wait, WaitReason::Assigning, now);
         if let (Err(_), Some(operation)) = (&result, &mut self.session.operation) {
-            // This call does not get to ask; the next one does, when the service wants to be asked.
+            // This registration has no time left to poll; the next one polls when the service asks
+            // for it.
             operation.pause = Pause::new(wait, now.uptime);
         }
         result
@@ -119,7 +120,7 @@ impl Registration<'_> {
         if let Failure::Service(error) = &failure
             && error.kind() == ServiceErrorKind::Failed
         {
-            // The operation is over: the next request registers anew, which is billed.
+            // The operation has ended: the next request registers anew, which is billed.
             self.session.operation = None;
             self.session.refusals = self.session.refusals.saturating_add(1);
         }

@@ -1,4 +1,4 @@
-//! What a progress display or a log wants to know. No event holds a secret.
+//! Events for progress displays and logs. No event holds a secret.
 
 use core::fmt;
 use core::time::Duration;
@@ -9,102 +9,127 @@ use crate::attestation::KeySlot;
 use crate::error::TransportErrorKind;
 use crate::time::{UnixTime, ceil_secs};
 
-/// Something happened in a registration.
+/// An event of a registration.
+///
+/// `Display` writes a short text for logs, without secrets.
+///
+/// ```
+/// use azure_iot_dps::registration::{Event, WaitReason};
+/// use std::time::Duration;
+///
+/// let event = Event::Waiting { duration: Duration::from_secs(3), reason: WaitReason::Assigning };
+/// assert_eq!(event.to_string(), "assigning, next poll in 3 s");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
-    /// A register request goes out.
+    /// A register request is sent.
     Registering {
-        /// The number of the request in this registration, from 1.
+        /// The number of the request in this registration, counted from 1.
         request: u32,
     },
-    /// The service is asked how the registration goes.
+    /// A poll is sent: a request for the status of the registration.
     Polling {
-        /// The number of the request in this registration, from 1.
+        /// The number of the request in this registration, counted from 1.
         request: u32,
     },
-    /// An answer has come.
+    /// An answer has arrived.
     Answered {
-        /// Its status, as HTTP counts.
+        /// The HTTP status of the answer.
         status: u16,
     },
-    /// No complete answer has come.
+    /// No complete answer has arrived.
     Unanswered {
-        /// Why.
+        /// The reason.
         kind: TransportErrorKind,
     },
-    /// Nothing is done for a while.
+    /// The registration waits.
     Waiting {
-        /// For how long.
+        /// The duration of the wait.
         duration: Duration,
-        /// And why.
+        /// The reason for the wait.
         reason: WaitReason,
     },
-    /// A status lookup goes out: is the device assigned already?
+    /// A status lookup is sent: a request for the existing assignment of the device.
     StatusLookup {
-        /// The number of the request in this registration, from 1.
+        /// The number of the request in this registration, counted from 1.
         request: u32,
     },
-    /// The key was refused; the other one is tried.
+    /// The service refused the key, and the registration tries the other one.
     KeySwitched {
-        /// The one that is tried.
+        /// The key that is tried next.
         key: KeySlot,
     },
-    /// The device's clock was wrong or missing; from here on the service's time is used.
+    /// The device's clock is wrong or missing. The registration uses the service's time from now
+    /// on.
     ClockCorrected {
-        /// The time that the service told.
+        /// The service's time.
         service_time: UnixTime,
     },
-    /// Something about the client certificate may keep the service from taking it.
+    /// A property of the client certificate may make the service refuse it.
     #[cfg(feature = "x509")]
     CertificateNote {
-        /// What it is.
+        /// The property.
         note: CertificateNote,
     },
-    /// The service no longer knows the operation that was polled: the device registers anew.
+    /// The service no longer knows the operation that was polled. The device registers again.
     OperationLost,
-    /// The device has its hub.
+    /// The device is assigned to a hub.
     Assigned,
-    /// The assignment was taken from its store: nothing is asked of the service.
+    /// The assignment was loaded from its store. No request is sent.
     Restored,
-    /// The store could not be read, or what it held is damaged or of a later version: the device registers.
+    /// The stored assignment could not be read, is damaged, or was written by a later version. The
+    /// device registers.
     NotRestored,
-    /// The assignment could not be put into its store: the next boot does not find it there.
+    /// The assignment could not be stored. The next boot does not find it.
     NotStored,
 }
 
-/// Why a registration waits.
+/// The reason why a registration waits.
+///
+/// ```
+/// use azure_iot_dps::registration::{Wait, WaitReason};
+///
+/// fn led_color(wait: &Wait) -> &'static str {
+///     match wait.reason() {
+///         WaitReason::Request | WaitReason::Assigning => "green",
+///         WaitReason::Refused { status: 429 } | WaitReason::FirstSpread => "yellow",
+///         _ => "red",
+///     }
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WaitReason {
-    /// Nothing is waited for: a request goes out next, and may take as long as its time limit.
+    /// No wait: a request is sent next, and may take as long as its time limit.
     Request,
     /// The service is still choosing a hub.
     Assigning,
-    /// The service refused for now.
+    /// The service refused the request for now.
     Refused {
-        /// The status of the refusal, as HTTP counts.
+        /// The HTTP status of the refusal.
         status: u16,
     },
-    /// Somebody else answered: a gateway, a captive portal.
+    /// The answer is not from the service: a gateway or a captive portal answered.
     UnexpectedAnswer {
-        /// The status of the refusal, as HTTP counts.
+        /// The HTTP status of the answer.
         status: u16,
     },
-    /// No complete answer came.
+    /// No complete answer arrived.
     Unanswered {
-        /// Why.
+        /// The reason.
         kind: TransportErrorKind,
     },
-    /// A fleet may have been powered on together: see [`RetryPolicy::first_spread`](crate::registration::RetryPolicy::first_spread).
+    /// The random delay before the first request. See
+    /// [`RetryPolicy::first_spread`](crate::registration::RetryPolicy::first_spread).
     FirstSpread,
-    /// An earlier registration was refused, and the time that it was to hold still is not over.
+    /// The pause after a refused or failed earlier registration is not over.
     EarlierRefusal,
 }
 
 #[cfg(feature = "log")]
 impl Event {
-    /// Tells the `log` crate, as loud as it is unusual.
+    /// Writes the event to the `log` crate. The level depends on how unusual the event is.
     pub(crate) fn log(&self, registration_id: &crate::identity::RegistrationId) {
         let level = match self {
             Self::Assigned | Self::Restored => log::Level::Info,
@@ -119,7 +144,7 @@ impl Event {
     }
 }
 
-/// For people: `assigning, next poll in 3 s`.
+/// Writes a text for people, such as `assigning, next poll in 3 s`.
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -175,7 +200,7 @@ impl fmt::Display for WaitReason {
     }
 }
 
-/// The events that nobody has asked for yet. One step and one answer bring no more than it has room for.
+/// The events that were not drained yet. One step and one answer cause at most four.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Events {
     pending: [Option<Event>; 4],

@@ -1,32 +1,34 @@
-//! What an answer means: the one place where it is decided what is final and what is tried again. It changes nothing, and all
-//! that it needs is in its arguments.
+//! The meaning of an answer: the one place that decides what is final and what is retried. It
+//! changes nothing, and depends on its arguments only.
 //!
 //! | answer | outcome |
 //! | --- | --- |
 //! | `assigned` with a hub and a device ID | done |
-//! | `assigned` with a result that lacks one of them, or has one that cannot be used | final, paced by the hour |
+//! | `assigned` with a result in which one of them is missing or unusable | final, paced by the hour |
 //! | `assigning`, `unassigned`, an unknown status, or an operation ID alone | poll |
 //! | `failed` | by its error code, as if that were the status: the rows below; without one, final, paced by the hour |
 //! | `disabled` | final, paced by the hour |
-//! | 401, where the service's time shows that the token was expired | sign again with the service's time |
-//! | another 401, where the other key was not refused | sign again with the other key |
-//! | 401, where the clock is at fault and cannot be corrected | final, paced by minutes or until the clock is set |
-//! | another 401 | final, paced by the half hour: the service may not have noticed that a key was rolled |
+//! | 401, and the service's time shows that the token was expired | sign again with the service's time |
+//! | another 401, and the other key was not refused | sign again with the other key |
+//! | 401, and the clock is at fault and cannot be corrected | final, paced by minutes or until the clock is set |
+//! | another 401 | final, paced by the half hour: the service may still expect a key that was rolled |
 //! | 404 on a poll | register again, up to four times |
 //! | 404, 204 or `null` on a status lookup | there is no assignment |
-//! | error code 4002xx: the allocation's own code answered badly | final, paced by minutes |
-//! | 409, 412 in the service's error format | try again, up to four times, then final, paced by minutes |
-//! | 3xx, 408, 429, 5xx in the service's error format | try again |
+//! | error code 4002xx: the allocation failed | final, paced by minutes |
+//! | 409, 412 in the service's error format | retry, up to four times, then final, paced by minutes |
+//! | 3xx, 408, 429, 5xx in the service's error format | retry |
 //! | any other error in the service's format | final, paced by the hour |
-//! | all else: HTML, nothing, JSON that makes no sense | try again |
+//! | everything else: HTML, an empty body, unexpected JSON | retry |
 //! | no answer, because the client certificate was refused in the handshake | final, paced by the half hour |
+//! | no answer, because the proxy refused the connection | final, paced by minutes |
 //! | no answer, because the protocol has no such operation, or the certificate is another device's | final |
-//! | no answer for any other reason | try again |
+//! | no answer for any other reason | retry |
 //!
 //! The service's error format is JSON with an `errorCode`, the header `x-ms-error-code`, or
-//! [`Response::unauthorized`]. "Try again" ends at the deadline. A correction of the same kind as one before in the same
-//! registration is tried after a backoff, the first one at once. "Paced" means that the error says when another registration may
-//! go out, and that one that comes earlier waits (minutes) or fails without a request.
+//! [`Response::unauthorized`]. Retries end at the deadline. The first correction of a kind in a
+//! registration is tried at once, later ones after a backoff. "Paced" means that the error says
+//! when the next registration may be sent. An earlier one waits (minutes) or fails without a
+//! request.
 
 use alloc::boxed::Box;
 
@@ -46,7 +48,7 @@ use crate::registration::settings::RegistrationSettings;
 use crate::sas::SasToken;
 use crate::time::{ClockCorrection, UnixTime, parse_rfc3339};
 
-/// What was sent.
+/// The request that was sent.
 #[derive(Clone, Copy)]
 pub(super) struct Sent<'s> {
     pub(super) operation: Operation<'s>,
@@ -55,7 +57,7 @@ pub(super) struct Sent<'s> {
     pub(super) key: KeySlot,
 }
 
-/// What is known beside the answer.
+/// The context of an answer.
 #[derive(Clone, Copy)]
 pub(super) struct Known<'k> {
     pub(super) settings: &'k RegistrationSettings,
@@ -64,7 +66,7 @@ pub(super) struct Known<'k> {
     pub(super) attempts: Attempts,
 }
 
-/// What an answer means, or what it means that none came.
+/// Judges an answer, or the lack of one.
 pub(super) fn judge(sent: Sent<'_>, answer: Result<&Response<'_>, TransportError>, known: Known<'_>) -> Outcome {
     match answer {
         Ok(response) => Judge { sent, response, known }.judge(),
@@ -99,7 +101,7 @@ impl Judge<'_, '_> {
             return Outcome::NotAssigned;
         }
         let mut body = Body::default();
-        // The service may put its error code into a header and nothing into the body.
+        // The service may send its error code in a header, with an empty body.
         if body.read(self.response.body()).is_none() && self.response.error_code().is_none() {
             return self.foreign("the body is not JSON of the device API");
         }
@@ -122,14 +124,15 @@ impl Judge<'_, '_> {
             }
     }
 
-    /// The answer to a status lookup: the bare result.
+    /// Judges the answer to a status lookup, which is a bare registration result.
     fn looked_up(&self, body: &Body<'_>) -> Outcome {
         let Some(state) = RegistrationState::parse(self.response.body()) else {
             return self.foreign("the body is not a registration result");
         };
         match state.status() {
             Some(Status::Assigned) => self.assigned(&state),
-            // How the last registration ended, be it days ago: there is nothing to wait for.
+            // This is the end of the last registration, possibly days ago: there is nothing to
+            // poll.
             Some(Status::Failed) => repair(self.ended(ServiceErrorKind::Failed, body, Some(&state))),
             Some(Status::Disabled) => repair(self.ended(ServiceErrorKind::Disabled, body, Some(&state))),
             Some(_) => Outcome::NotAssigned,
@@ -137,7 +140,7 @@ impl Judge<'_, '_> {
         }
     }
 
-    /// How the registration goes.
+    /// Judges the answer to a register request or a poll.
     fn told(&self, body: &Body<'_>) -> Outcome {
         let state = body.registration_state.as_ref();
         match body.status() {
@@ -173,7 +176,7 @@ impl Judge<'_, '_> {
         }
     }
 
-    /// An error in the service's own format.
+    /// Judges an error in the service's own format.
     fn refused(&self, body: &Body<'_>, error_code: u32) -> Outcome {
         let status = self.response.status();
         if status == 401 {
@@ -189,7 +192,7 @@ impl Judge<'_, '_> {
         self.by_what_it_says(error)
     }
 
-    /// Judges an error by its status, and a registration that failed by its error code.
+    /// Judges an error by its status, and a failed registration by its error code.
     fn by_what_it_says(&self, error: ServiceError) -> Outcome {
         let status = error.says();
         let pace = match status {
@@ -212,20 +215,21 @@ impl Judge<'_, '_> {
             Some(ClockFault::Wrong { service_time }) if self.known.settings.clock_correction => {
                 Outcome::ClockWrong { service_time, error }
             }
-            // Without the service's time, the key may be at fault as well as the clock.
+            // Without the service's time, either the key or the clock may be at fault.
             None | Some(ClockFault::NotSet) if self.has_other_key() => Outcome::KeyRefused(error),
             None => Outcome::Refused { error: error.into(), pace: Pace::Key },
             Some(_) => Outcome::Refused { error: error.into(), pace: Pace::Clock },
         }
     }
 
-    /// The service's time: of the answer, or else of the error in it.
+    /// Returns the service's time: from the answer's header, or else from the error body.
     fn service_time(&self, body: &Body<'_>) -> Option<UnixTime> {
         let timestamp = || parse_rfc3339(&body.timestamp_utc.as_ref()?.0);
         self.response.date().or_else(timestamp)
     }
 
-    /// Returns how the device's clock caused a 401: the token was expired by the service's time, or it expires before 2026.
+    /// Returns how the device's clock caused a 401: the token was expired by the service's time, or
+    /// it expires before 2026.
     fn clock_fault(&self, service_time: Option<UnixTime>) -> Option<ClockFault> {
         let token = self.sent.token?;
         match service_time {
@@ -258,13 +262,13 @@ impl Judge<'_, '_> {
         Outcome::TryAgain(answer.into(), WaitReason::UnexpectedAnswer { status: self.response.status() })
     }
 
-    /// The signature that was sent, in case it is repeated in the answer.
+    /// Returns the signature that was sent, to remove it from the answer's texts.
     fn secret(&self) -> &str {
         self.sent.token.map_or("", SasToken::signature)
     }
 }
 
-/// Ends the registration until somebody repairs something.
+/// Ends the registration with a refusal that an operator must repair.
 fn repair(error: impl Into<Error>) -> Outcome {
     Outcome::Refused { error: error.into(), pace: Pace::Repair }
 }

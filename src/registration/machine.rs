@@ -1,4 +1,4 @@
-//! The order of steps.
+//! The order of the steps of a registration.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -20,10 +20,11 @@ use crate::registration::step::{SignRequest, Step, Wait};
 use crate::sas::{Resource, SasToken, TokenCache, UnsignedToken};
 use crate::time::{ClockCorrection, Now, Pause, UnixTime};
 
-/// The most that one request may take: 10 s to resolve the name, 30 s to connect, 30 s to get the answer.
+/// The longest time of one request: 10 s to resolve the name, 30 s to connect, 30 s to get the
+/// answer.
 const REQUEST_LIMIT: Duration = Duration::from_secs(10 + 30 + 30);
 
-/// One registration, from the first request to the assignment.
+/// A registration, from the first request to the assignment.
 ///
 #[doc = include_str!("loops.md")]
 pub struct Registration<'a> {
@@ -32,12 +33,12 @@ pub struct Registration<'a> {
     pub(super) goal: Goal,
     body: Vec<u8>,
     pub(super) tokens: TokenCache,
-    /// What [`Step::Sign`] asks to sign.
+    /// The message that [`Step::Sign`] asks to sign.
     unsigned: Option<UnsignedToken<'a>>,
     pub(super) phase: Phase,
-    /// Whether the request at hand was told and counted.
+    /// Whether the current request was counted and its event pushed.
     announced: bool,
-    /// When it is over, so is the registration; begins with the first step.
+    /// The end of the registration. It is set at the first step.
     pub(super) deadline: Option<Pause>,
     pub(super) session: Session,
     /// The key and the time that this registration began with.
@@ -47,7 +48,7 @@ pub struct Registration<'a> {
     events: Events,
 }
 
-/// What a registration is after.
+/// The purpose of a registration.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Goal {
     Register,
@@ -60,7 +61,7 @@ pub(super) enum Phase {
     Signing,
     Signed,
     SignerFailed(SignerError),
-    /// Since that time.
+    /// The time when the request was handed out.
     Sent(Now),
     Waiting {
         pause: Pause,
@@ -70,7 +71,7 @@ pub(super) enum Phase {
     Ended,
 }
 
-/// A step, before it borrows anything.
+/// A step that borrows nothing yet.
 pub(super) enum Next<'a> {
     Sign(UnsignedToken<'a>),
     Send { time_limit: Duration },
@@ -78,11 +79,11 @@ pub(super) enum Next<'a> {
     Done(Assignment),
 }
 
-/// What the error tells if the deadline ends the registration now.
+/// The last failure, for the error when the deadline ends the registration.
 pub(super) enum LastFailure {
     None,
     Failed(Failure),
-    /// The service was assigning; its ID of the request.
+    /// The service was assigning. Holds its request ID.
     Assigning(Option<Box<str>>),
 }
 
@@ -93,10 +94,11 @@ impl<'a> Registration<'a> {
         Self::resume(settings, kind, Session::default())
     }
 
-    /// Creates a registration that goes on from what an earlier one of this device learnt.
+    /// Creates a registration that continues from the session of an earlier one of this device.
     ///
-    /// If the service has taken up the earlier one, and what is asked for is the same, this one asks about that first and
-    /// registers anew only where the service has forgotten it.
+    /// If the service has accepted the earlier registration and the settings ask for the same, this
+    /// one polls that operation first. It registers anew only if the service no longer knows the
+    /// operation.
     #[must_use]
     pub fn resume(settings: &'a RegistrationSettings, kind: AttestationKind, session: Session) -> Self {
         Self {
@@ -117,8 +119,10 @@ impl<'a> Registration<'a> {
         }
     }
 
-    /// Makes it a status lookup: it asks for the assignment that the device has already, without registering, and is not
-    /// billed. It ends in the assignment, or in [`Error::NotAssigned`] where there is none.
+    /// Turns the registration into a status lookup, which asks for an existing assignment.
+    ///
+    /// A lookup registers nothing and is not billed. It ends with the assignment, or with
+    /// [`Error::NotAssigned`] if there is none.
     #[must_use]
     pub fn status_lookup(self) -> Self {
         let registration_id = self.settings.registration_id.as_str();
@@ -126,14 +130,16 @@ impl<'a> Registration<'a> {
         Self { goal: Goal::StatusLookup, body, ..self }
     }
 
-    /// Returns what to do next, at this time.
+    /// Returns the next step at this time.
     ///
-    /// The time limit of a request counts from `now`. Asking again before the answer is in gives the same request, or the rest
-    /// of the same wait. Events that were not drained are dropped.
+    /// The time limit of a request counts from `now`. A call before the answer was received returns
+    /// the same request, or the rest of the same wait. Events that were not drained are dropped.
     ///
     /// # Errors
     ///
-    /// The deadline has passed, the signer failed, or the registration has ended.
+    /// Returns [`Error::DeadlineExceeded`] if the deadline has passed or the current wait would
+    /// pass it, [`Error::TooEarly`] if a pause after a refusal is not over, [`Error::Signer`] if
+    /// the signer failed, and [`Error::Ended`] if the registration has ended.
     pub fn step(&mut self, now: Now) -> Result<Step<'_>, Error> {
         Ok(match self.next(now)? {
             Next::Sign(unsigned) => {
@@ -146,12 +152,14 @@ impl<'a> Registration<'a> {
         })
     }
 
-    /// Moves on to this time without taking the step, so that events can be drained before [`step`](Self::step) lends what is
-    /// to be done. Only who drains events needs it.
+    /// Advances to this time without taking the step.
+    ///
+    /// Call it to drain events before [`step`](Self::step) borrows the registration. A caller that
+    /// ignores events does not need it.
     ///
     /// # Errors
     ///
-    /// Those of [`step`](Self::step).
+    /// Returns the errors of [`step`](Self::step).
     pub fn advance(&mut self, now: Now) -> Result<(), Error> {
         match self.next(now)? {
             Next::Sign(unsigned) => self.unsigned = Some(unsigned),
@@ -161,8 +169,9 @@ impl<'a> Registration<'a> {
         Ok(())
     }
 
-    /// Takes the signature that the last [`Step::Sign`] asked for, or why there is none; the next step then fails. One that
-    /// nobody asked for is ignored.
+    /// Takes the signature for the last [`Step::Sign`], or the signer's error.
+    ///
+    /// After an error the next step fails. A signature that was not asked for is ignored.
     pub fn signed(&mut self, signature: Result<[u8; 32], SignerError>) {
         if !matches!(self.phase, Phase::Signing) {
             return;
@@ -177,12 +186,15 @@ impl<'a> Registration<'a> {
         };
     }
 
-    /// Takes what came of the request of the last [`Step::Send`]. An answer that nobody asked for is ignored.
+    /// Takes the answer to the last [`Step::Send`], or the transport's error.
+    ///
+    /// An answer that was not asked for is ignored.
     ///
     /// # Errors
     ///
-    /// The service refused for good, or the next try would come too late for the deadline.
-    #[inline(never)] // What it takes of the stack is not on top of what a transport takes.
+    /// Returns an error if the service refused for good, or if the next try would come after the
+    /// deadline.
+    #[inline(never)] // Its stack frame must not add to that of a transport.
     pub fn receive(&mut self, answer: Result<Response<'_>, TransportError>, now: Now) -> Result<(), Error> {
         let Phase::Sent(sent_at) = self.phase else { return Ok(()) };
         self.look_at_the_deadline(now);
@@ -215,34 +227,35 @@ impl<'a> Registration<'a> {
         self.act_on(outcome, retry_after, now)
     }
 
-    /// The next event that was not told yet.
+    /// Returns the next event that was not drained yet.
     ///
-    /// Drain all of them after every [`advance`](Self::advance) and [`receive`](Self::receive), before acting on the result or
-    /// returning the error. At most four are pending; the next step drops those that were not drained.
+    /// Drain all events after every [`advance`](Self::advance) and [`receive`](Self::receive),
+    /// before acting on the result or returning the error. At most four are pending. The next step
+    /// drops the rest.
     pub fn next_event(&mut self) -> Option<Event> {
         self.events.pop()
     }
 
-    /// Returns what was learnt so far, for [`Registration::resume`].
+    /// Returns what the registration has learned so far, for [`Registration::resume`].
     #[must_use]
     pub fn session(&self) -> &Session {
         &self.session
     }
 
-    /// Ends the registration, and gives what it learnt.
+    /// Ends the registration, and returns what it has learned.
     #[must_use]
     pub fn into_session(self) -> Session {
         self.session
     }
 
-    #[inline(never)] // As with `receive`.
+    #[inline(never)] // As for `receive`.
     fn next(&mut self, now: Now) -> Result<Next<'a>, Error> {
         self.events.clear();
         self.look_at_the_deadline(now);
         match core::mem::replace(&mut self.phase, Phase::Ended) {
             Phase::New => self.begin(now),
             Phase::Ready | Phase::Signing => self.next_request(now),
-            // Whatever the clock says meanwhile: one signature, one request.
+            // Independent of the clock: each signature is used for one request.
             Phase::Signed | Phase::Sent(_) => self.hand_out(now),
             Phase::SignerFailed(error) => Err(error.into()),
             Phase::Waiting { pause, reason } => self.go_on_waiting(pause, reason, now),
@@ -251,7 +264,7 @@ impl<'a> Registration<'a> {
         }
     }
 
-    /// The request that is due, or the signature that it lacks.
+    /// Returns the request that is due, or the token that must be signed for it.
     pub(super) fn next_request(&mut self, now: Now) -> Result<Next<'a>, Error> {
         if self.time_left(now).is_zero() {
             return Err(self.out_of_time(Duration::ZERO));
@@ -265,7 +278,7 @@ impl<'a> Registration<'a> {
         self.hand_out(now)
     }
 
-    /// The request, with the time that is left for it now.
+    /// Hands out the request, with the time that is left for it.
     fn hand_out(&mut self, now: Now) -> Result<Next<'a>, Error> {
         let time_limit = self.time_left(now).min(REQUEST_LIMIT);
         if time_limit.is_zero() {
@@ -285,7 +298,7 @@ impl<'a> Registration<'a> {
         Ok(Next::Send { time_limit })
     }
 
-    /// The message that somebody may be signing already stays the same for as long as it is good.
+    /// Keeps the message that is being signed for as long as it is valid.
     fn token_to_sign(&mut self, time: UnixTime) -> UnsignedToken<'a> {
         let RegistrationSettings { id_scope, registration_id, .. } = self.settings;
         let under_way = self.unsigned.take().filter(|it| self.tokens.is_good(it.expires_at(), time));
@@ -317,15 +330,16 @@ impl<'a> Registration<'a> {
         }
     }
 
-    /// What an answer tells about the time, where that is off by more than a minute from what tokens are signed by. Every
-    /// answer of the service counts: a token of a clock that is nearly an hour behind is let in, and useless minutes later.
+    /// Returns the correction from an answer whose date differs by more than a minute from the time
+    /// that signs tokens. Every answer of the service counts: the token of a clock that is nearly
+    /// an hour behind is accepted, but expires minutes later.
     fn clock_correction(&self, response: &Response<'_>, sent_at: Now, now: Now) -> Option<ClockCorrection> {
         let told = response.date().filter(|_| self.settings.clock_correction)?;
         let needed = ClockCorrection::is_needed(told, self.wall_clock(sent_at), self.wall_clock(now));
         needed.then(|| ClockCorrection::new(told, now))
     }
 
-    /// The time of day: the device's own, unless it was found to be wrong.
+    /// Returns the time of day: the device's own, unless it was found to be wrong.
     fn wall_clock(&self, now: Now) -> Option<UnixTime> {
         match self.session.clock_correction {
             Some(correction) => Some(correction.time_at(now.uptime)),

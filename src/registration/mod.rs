@@ -1,19 +1,34 @@
-//! The state machine of a registration: register, wait, poll, until the device has its hub or it is clear that it gets none.
+//! The state machine of a registration: register, wait, poll, until the device is assigned or
+//! refused.
 //!
-//! [`Registration`] does no I/O, reads no clock and holds no key. Whoever drives it asks for the next [`Step`], signs, sends or
-//! waits, and hands in what comes of it. The page of [`Registration`] shows the loop, blocking and async.
-//! [`client::drive`](crate::client::drive) is the blocking loop with a wait hook and an observer.
+//! [`Registration`] does no I/O, reads no clock and holds no key. The caller asks for the next
+//! [`Step`], signs, sends or waits, and hands in the result. The documentation of [`Registration`]
+//! shows a blocking and an async loop. [`client::drive`](crate::client::drive) is a ready-made
+//! blocking loop with a wait hook and an observer.
 //!
-//! | file | what it decides |
+//! ```
+//! use azure_iot_dps::attestation::AttestationKind;
+//! use azure_iot_dps::registration::{Registration, RegistrationSettings, Step};
+//! use azure_iot_dps::time::Now;
+//! use std::time::Duration;
+//!
+//! let settings = RegistrationSettings::new("0ne00002193".parse()?, "my-device".parse()?);
+//! let mut registration = Registration::new(&settings, AttestationKind::SymmetricKey);
+//! let now = Now { unix: None, uptime: Duration::ZERO };
+//! assert!(matches!(registration.step(now)?, Step::Sign(_)));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! | file | content |
 //! | --- | --- |
 //! | `machine` | the order of steps |
-//! | `judge`, `outcome` | what an answer means: a pure function, with the table of all answers |
-//! | `changes` | what each outcome changes, and what comes next |
-//! | `attempts` | what has been tried in this registration, and how often that is enough |
-//! | `session` | what outlives it: backoff, operation under way, the service's time, the key that works |
-//! | `pacing` | when the next step is due |
-//! | `retry`, `refusal` | how long every wait is, and every pause after a refusal |
-//! | `event`, `step`, `settings` | what it tells, what it asks for, and what it is told |
+//! | `judge`, `outcome` | the meaning of an answer: a pure function, with a table of all answers |
+//! | `changes` | the changes that each outcome makes, and the next phase |
+//! | `attempts` | the attempts of this registration and their limits |
+//! | `session` | the state that outlives it: backoff, pending operation, the service's time, the key that works |
+//! | `pacing` | the time of the next step |
+//! | `retry`, `refusal` | the length of every wait and of every pause after a refusal |
+//! | `event`, `step`, `settings` | events, steps and settings |
 
 mod attempts;
 mod changes;

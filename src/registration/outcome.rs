@@ -1,4 +1,4 @@
-//! What there is to make of an answer.
+//! The outcomes of an answer.
 
 use alloc::boxed::Box;
 
@@ -8,30 +8,31 @@ use crate::registration::event::WaitReason;
 use crate::registration::refusal::Pace;
 use crate::time::UnixTime;
 
-/// What to make of an answer.
+/// The outcome of an answer.
 pub(super) enum Outcome {
-    /// The device has its hub.
+    /// The device is assigned to a hub.
     Assigned(Assignment),
-    /// The service is at it; the operation's ID and the request's, where the answer names them.
+    /// The service is still assigning. Holds the operation ID and the request ID, if the answer has
+    /// them.
     Assigning { operation_id: Option<Box<str>>, request_id: Option<Box<str>> },
-    /// The token was refused for a wrong clock.
+    /// The service refused the token because the clock was wrong.
     ClockWrong { service_time: UnixTime, error: ServiceError },
-    /// The key was refused, and the other one was not.
+    /// The service refused the key, but not the other one.
     KeyRefused(ServiceError),
-    /// The service knows nothing of the operation that was polled.
+    /// The service does not know the operation that was polled.
     OperationLost(ServiceError),
-    /// There is no assignment to look up.
+    /// A status lookup found no assignment.
     NotAssigned,
-    /// It may be otherwise in a while.
+    /// The failure is transient.
     TryAgain(Failure, WaitReason),
-    /// It is over, and paced: a call that comes too early is not let out.
+    /// The registration ends, and the next one is paced: a call that comes too early sends nothing.
     Refused { error: Error, pace: Pace },
-    /// It is over.
+    /// The registration ends.
     Final(Error),
 }
 
 impl Outcome {
-    /// Whether the service itself has answered, as far as can be seen.
+    /// Returns whether the answer appears to be from the service itself.
     pub(super) fn is_by_the_service(&self) -> bool {
         !matches!(self, Self::TryAgain(Failure::Transport(_) | Failure::UnexpectedAnswer(_), _))
     }

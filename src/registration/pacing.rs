@@ -1,4 +1,4 @@
-//! When the next step is due.
+//! The time of the next step.
 
 use core::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::sas::SasToken;
 use crate::time::{Now, Pause};
 
 impl<'a> Registration<'a> {
-    /// Waits out what an earlier registration had to wait for.
+    /// Begins with the wait that an earlier registration left.
     pub(super) fn begin(&mut self, now: Now) -> Result<Next<'a>, Error> {
         self.session.begin(self.settings, self.kind, now);
         self.began_with = (self.session.key, self.session.clock_correction);
@@ -29,7 +29,7 @@ impl<'a> Registration<'a> {
         let [refused, assigning] = [self.session.pause, polls.unwrap_or_default()];
         let (pause, reason) = if !self.session.spread && refused.is_over(now.uptime) && polls.is_none() {
             let spread = Pause::new(self.settings.retry.spread(self.jitter(now)), now.uptime);
-            // Drawn once: a deadline that is shorter does not make for another draw.
+            // Drawn once: a registration that ends at a shorter deadline does not draw again.
             (self.session.spread, self.session.pause) = (true, spread);
             (spread, WaitReason::FirstSpread)
         } else if assigning.left(now.uptime) > refused.left(now.uptime) {
@@ -54,7 +54,7 @@ impl<'a> Registration<'a> {
         }
     }
 
-    /// Waits before the next request, if there is time for that.
+    /// Waits before the next request, if the deadline allows it.
     pub(super) fn wait(&mut self, wait: Duration, reason: WaitReason, now: Now) -> Result<(), Error> {
         if wait >= self.time_left(now) {
             return Err(self.out_of_time(wait));
@@ -66,9 +66,9 @@ impl<'a> Registration<'a> {
         Ok(())
     }
 
-    /// Counts a failure, and returns how long to wait after it.
+    /// Counts a failure, and returns the wait after it.
     pub(super) fn back_off(&mut self, retry_after: Option<Duration>, now: Now) -> Duration {
-        // Registrations that fail after the service has let the device in count as failures in a row, too.
+        // Registrations that fail after `assigning` count as consecutive failures, too.
         let attempt = self.session.failures.max(self.session.refusals);
         let wait = self.settings.retry.backoff(attempt, bounded(retry_after), self.jitter(now));
         self.session.failures = self.session.failures.saturating_add(1);
@@ -86,7 +86,7 @@ impl<'a> Registration<'a> {
     ) -> Duration {
         let floor = bounded(retry_after).unwrap_or_default();
         let wait = pace.pause(self.session.refusals, floor, self.jitter(now));
-        // A lookup that the service does not have says nothing about registrations.
+        // A refused lookup says nothing about registrations, unless the credentials were refused.
         if self.goal == Goal::StatusLookup && error.status() != Some(401) {
             return wait;
         }
@@ -102,12 +102,12 @@ impl<'a> Registration<'a> {
         wait
     }
 
-    /// Returns how long to wait before the next poll.
+    /// Returns the wait before the next poll.
     pub(super) fn until_poll(&self, retry_after: Option<Duration>) -> Duration {
         self.settings.retry.poll(bounded(retry_after), self.attempts.zero_waits())
     }
 
-    /// Counts the deadline from now on, in case the uptime jumps back.
+    /// Updates the deadline, in case the uptime jumps back.
     pub(super) fn look_at_the_deadline(&mut self, now: Now) {
         let deadline = self.deadline.unwrap_or(Pause::new(self.settings.deadline, now.uptime));
         self.deadline = Some(deadline.seen_at(now.uptime));

@@ -1,4 +1,4 @@
-//! How long a device that was refused stays quiet.
+//! The pause of a device after a refusal.
 
 use core::time::Duration;
 
@@ -9,24 +9,26 @@ use crate::registration::retry::{Jitter, doubled};
 use crate::time::Pause;
 
 const MINUTE: Duration = Duration::from_secs(60);
-/// The longest of all pauses after a refusal.
+/// The longest pause after a refusal.
 pub(super) const MAX_REFUSAL_PAUSE: Duration = Duration::from_secs(4 * 60 * 60);
 
-/// How soon a refusal may have been resolved, which decides the pause after it.
+/// The speed at which the cause of a refusal may disappear, which decides the pause after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Pace {
-    /// By itself, in minutes: the same identity registers elsewhere, or the allocation's own code answered badly.
+    /// Minutes, without intervention: the same identity registers elsewhere, or the allocation
+    /// failed.
     Minutes,
-    /// When the clock is set, or in minutes.
+    /// Until the clock is set, or minutes.
     Clock,
-    /// When the key is repaired, or the service has noticed that it was rolled: in half an hour.
+    /// Half an hour: the key is repaired, or the service has noticed that it was rolled.
     Key,
-    /// When somebody has repaired something else: in an hour.
+    /// An hour: an operator repairs another cause.
     Repair,
 }
 
 impl Pace {
-    /// Returns the pause after a refusal, at least `floor`. It doubles with each of the `refusals` that came before in a row.
+    /// Returns the pause after a refusal, at least `floor`. It doubles with each of the `refusals`
+    /// that came before in a row.
     #[expect(clippy::arithmetic_side_effects, reason = "the divisor is not zero")]
     pub(super) fn pause(self, refusals: u32, floor: Duration, jitter: Jitter<'_>) -> Duration {
         let (lower, span) = match self {
@@ -40,7 +42,7 @@ impl Pace {
                 (lower, lower / 4)
             }
         };
-        // Above the floor, too: a fleet must not come back together.
+        // The jitter is added to the floor, too: a fleet must not come back together.
         lower.max(floor).saturating_add(jitter.part_of(span, refusals))
     }
 }
@@ -52,21 +54,23 @@ pub(super) struct Refusal {
     pub(super) reason: Reason,
 }
 
-/// A [`Refusal`] in flash.
+/// A [`Refusal`] as stored in flash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct SavedRefusal {
     pub(super) wait: Duration,
     reason: Reason,
 }
 
-/// Whom the service refused, and how.
+/// The device that the service refused, and the error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Reason {
     status: Option<u16>,
     error_code: Option<u32>,
-    /// Endpoint, ID scope and registration ID, by [`RegistrationSettings::device`](super::RegistrationSettings).
+    /// The fingerprint of endpoint, ID scope and registration ID:
+    /// [`RegistrationSettings::device`](super::RegistrationSettings).
     device: [u8; 8],
-    /// The keys, by [`Attestation::fingerprint`](crate::attestation::Attestation); `None` where nobody told.
+    /// The fingerprint of the keys: [`Attestation::fingerprint`](crate::attestation::Attestation).
+    /// `None` if it is not known.
     keys: Option<[u8; 8]>,
 }
 
@@ -85,12 +89,12 @@ impl Refusal {
         Self { pause: Pause::new(saved.wait, uptime).at_most(MAX_REFUSAL_PAUSE), reason: saved.reason }
     }
 
-    /// Whether it is this device that was refused.
+    /// Returns whether this device was refused.
     pub(super) fn is_of_device(self, device: [u8; 8]) -> bool {
         self.reason.device == device
     }
 
-    /// Whether other keys than these were refused.
+    /// Returns whether keys other than these were refused.
     pub(super) fn is_of_other_keys(self, keys: Option<[u8; 8]>) -> bool {
         matches!((self.reason.keys, keys), (Some(refused), Some(keys)) if refused != keys)
     }
@@ -102,7 +106,7 @@ impl Refusal {
         }
     }
 
-    /// Creates the error of a call that comes when so much of the pause is left.
+    /// Creates the error of a call that comes when `left` of the pause remains.
     pub(super) fn too_early(self, left: Duration) -> TooEarly {
         TooEarly::new(left, self.reason.status, self.reason.error_code)
     }

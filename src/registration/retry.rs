@@ -1,4 +1,4 @@
-//! How long to wait: backoff, jitter, `Retry-After`.
+//! Waits: backoff, jitter, `Retry-After`.
 
 use core::time::Duration;
 
@@ -7,26 +7,32 @@ use sha2::{Digest, Sha256};
 use crate::identity::RegistrationId;
 use crate::time::{Now, UnixTime};
 
-/// The longest time that a `Retry-After` can silence a device: a wrong one must not cost a trip to the site.
+/// The longest `Retry-After` that is honored. A longer one counts as this: a wrong value must not
+/// require a visit to the device.
 pub(crate) const MAX_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
 
-/// What doubles with each attempt, counted from 0.
+/// Returns `first`, doubled with each attempt up to `max`. Attempts count from 0.
 pub(crate) fn doubled(first: Duration, attempt: u32, max: Duration) -> Duration {
     first.saturating_mul(2_u32.saturating_pow(attempt)).min(max)
 }
 
-/// How long a registration waits between its requests.
+/// The lengths of the waits between the requests of a registration.
 ///
-/// After a failure it waits 1 to 5 s, then 5 to 10, 10 to 20 and so on up to 2 to 4 min: exponential backoff with equal
-/// jitter. `Retry-After` of the service is a floor under that, not a replacement for it, so that a fleet which was
-/// refused together does not come back together. More than an hour counts as an hour; the floor holds for the next
-/// registration too, where the deadline ends this one.
+/// After a failure, a registration waits 1 to 5 s, then 5 to 10 s, 10 to 20 s and so on, up to 2 to
+/// 4 min: exponential backoff with equal jitter. The service's `Retry-After` is a lower bound to
+/// which jitter is added, so that a fleet that was refused together does not come back together.
+/// More than an hour counts as an hour. The bound also holds for the next registration, if the
+/// deadline ends this one.
 ///
 /// ```
 /// use azure_iot_dps::RetryPolicy;
 /// use std::time::Duration;
 ///
-/// const PATIENT: RetryPolicy = RetryPolicy::DEFAULT.first_wait(Duration::from_secs(30)).max_wait(Duration::from_secs(600));
+/// const PATIENT: RetryPolicy = RetryPolicy::DEFAULT
+///     .first_wait(Duration::from_secs(30))
+///     .max_wait(Duration::from_secs(600));
+///
+/// assert_ne!(PATIENT, RetryPolicy::default());
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetryPolicy {
@@ -37,7 +43,8 @@ pub struct RetryPolicy {
 }
 
 impl RetryPolicy {
-    /// First wait up to 5 s, longest wait up to 4 min, polls 2 s apart, no first spread.
+    /// The default policy: first wait up to 5 s, longest wait up to 4 min, polls 2 s apart, no
+    /// first spread.
     pub const DEFAULT: Self = Self {
         first: Duration::from_secs(5),
         max: Duration::from_secs(240),
@@ -45,63 +52,69 @@ impl RetryPolicy {
         spread: Duration::ZERO,
     };
 
-    /// The shortest of all waits after a failure: a policy of zeros is no busy loop.
+    /// The shortest wait after a failure. A policy of zeros must not become a busy loop.
     const MIN_WAIT: Duration = Duration::from_secs(1);
 
-    /// The upper end of the first wait after a failure; it doubles with each further one. Default 5 s; less than 1 s
-    /// counts as 1 s.
+    /// Sets the upper bound of the first wait after a failure. Default: 5 s.
+    ///
+    /// The bound doubles with each further failure. Less than 1 s counts as 1 s.
     #[must_use]
     pub const fn first_wait(self, first: Duration) -> Self {
         Self { first, ..self }
     }
 
-    /// The upper end of every wait that the service did not ask for. Default 4 min; less than 1 s counts as 1 s.
+    /// Sets the upper bound of every wait that the service did not ask for. Default: 4 min.
+    ///
+    /// Less than 1 s counts as 1 s.
     #[must_use]
     pub const fn max_wait(self, max: Duration) -> Self {
         Self { max, ..self }
     }
 
-    /// How long to wait before asking again how the registration goes, where the service does not say. Default 2 s,
-    /// which is the service's limit (5 polls per 10 s); less than that counts as that.
+    /// Sets the wait before a poll, if the service does not name one. Default: 2 s.
+    ///
+    /// The default is the service's limit (5 polls per 10 s). Less than 2 s counts as 2 s.
     #[must_use]
     pub const fn poll_interval(self, poll: Duration) -> Self {
         Self { poll, ..self }
     }
 
-    /// A random pause of up to this long before the very first request, for a fleet that is powered on together. Default
-    /// none.
+    /// Sets the upper bound of a random delay before the first request. Default: none.
+    ///
+    /// Use it for a fleet that is powered on together.
     #[must_use]
     pub const fn first_spread(self, spread: Duration) -> Self {
         Self { spread, ..self }
     }
 
-    /// The pause before the very first request.
+    /// Returns the delay before the first request.
     pub(crate) fn spread(&self, jitter: Jitter<'_>) -> Duration {
         jitter.part_of(self.spread, u32::MAX)
     }
 
-    /// How long to wait after the failure number `attempt`, counted from 0.
+    /// Returns the wait after the failure number `attempt`, counted from 0.
     #[expect(clippy::arithmetic_side_effects, reason = "the divisor is not zero")]
     pub(crate) fn backoff(&self, attempt: u32, retry_after: Option<Duration>, jitter: Jitter<'_>) -> Duration {
         let upper = doubled(self.first.max(Self::MIN_WAIT), attempt, self.max());
         let lower = if attempt == 0 { Self::MIN_WAIT } else { (upper / 2).max(Self::MIN_WAIT) };
         let floor = lower.max(retry_after.unwrap_or_default());
-        // Even a policy without room between the two ends spreads its devices.
+        // A policy with equal bounds still spreads its devices.
         let span = upper.saturating_sub(lower).max(Self::MIN_WAIT);
         floor.saturating_add(jitter.part_of(span, attempt))
     }
 
-    /// The longest wait that the service did not ask for.
+    /// Returns the longest wait that the service did not ask for.
     pub(crate) fn max(&self) -> Duration {
         self.max.max(Self::MIN_WAIT)
     }
 
-    /// The longest pause that one registration can leave to the next.
+    /// Returns the longest pause that one registration can leave to the next.
     pub(crate) fn max_hold(&self) -> Duration {
         MAX_RETRY_AFTER.saturating_add(self.max()).max(self.spread)
     }
 
-    /// How long to wait before the next poll. `zeros` counts the answers in a row that said `Retry-After: 0`.
+    /// Returns the wait before the next poll. `zeros` counts the consecutive answers with
+    /// `Retry-After: 0`.
     pub(crate) fn poll(&self, retry_after: Option<Duration>, zeros: u8) -> Duration {
         match retry_after {
             Some(Duration::ZERO) if zeros <= 2 => Duration::ZERO,
@@ -117,8 +130,8 @@ impl Default for RetryPolicy {
     }
 }
 
-/// The source of jitter. It is no random number but a hash of the device, the time and the number of the attempt, so that two
-/// devices of a fleet do not march in step and a test can predict the wait.
+/// The source of jitter: a hash of the device, the time and the number of the attempt instead of a
+/// random number. Devices of a fleet wait differently, and a test can predict the wait.
 #[derive(Clone, Copy)]
 pub(crate) struct Jitter<'a> {
     pub(crate) registration_id: &'a RegistrationId,
@@ -126,7 +139,7 @@ pub(crate) struct Jitter<'a> {
 }
 
 impl Jitter<'_> {
-    /// A part of the span, anything from nothing to nearly all of it.
+    /// Returns a part of the span, from zero to nearly all of it.
     #[expect(clippy::arithmetic_side_effects, reason = "the divisor is not zero")]
     pub(crate) fn part_of(self, span: Duration, attempt: u32) -> Duration {
         let hash = Sha256::new()
@@ -136,7 +149,7 @@ impl Jitter<'_> {
             .chain_update(attempt.to_be_bytes())
             .finalize();
         let [a, b, ..] = <[u8; 32]>::from(hash);
-        // 65,536 steps: under 4 ms each, for the longest wait that is usual.
+        // 65,536 steps: less than 4 ms each for the longest usual wait.
         (span / (1 << 16)).saturating_mul(u32::from(u16::from_be_bytes([a, b])))
     }
 }

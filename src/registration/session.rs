@@ -1,4 +1,4 @@
-//! What outlives a registration.
+//! The state that outlives a registration.
 
 use alloc::boxed::Box;
 use core::fmt;
@@ -11,62 +11,93 @@ use crate::registration::refusal::{Refusal, SavedRefusal};
 use crate::registration::settings::RegistrationSettings;
 use crate::time::{ClockCorrection, Now, Pause, UnixTime};
 
-/// The memory of a device between registrations on the same clock: how far its backoff has come, a refusal that is to be
-/// repaired, the operation that is under way at the service, the key that works, and the time, if the device's own clock was
-/// found wrong.
+/// The state that a device keeps between registrations on the same clock.
 ///
-/// Start with [`Session::default`], hand it to [`Registration::resume`](super::Registration::resume), and take it back with
-/// [`Registration::into_session`](super::Registration::into_session). What can outlive a reboot is [`SavedSession`].
+/// It holds the progress of the backoff, a refusal that must be repaired, the pending operation at
+/// the service, the key that works, and the service's time if the device's clock was wrong. Start
+/// with [`Session::default`], pass it to [`Registration::resume`](super::Registration::resume), and
+/// take it back with [`Registration::into_session`](super::Registration::into_session).
+/// [`SavedSession`] is the part that can outlive a reboot.
+///
+/// ```
+/// use azure_iot_dps::attestation::AttestationKind;
+/// use azure_iot_dps::registration::{Registration, RegistrationSettings, Session};
+///
+/// let settings = RegistrationSettings::new("0ne00002193".parse()?, "my-device".parse()?);
+/// let mut session = Session::default();
+/// let registration = Registration::resume(&settings, AttestationKind::SymmetricKey, session);
+/// // Drive the registration. Then keep the session for the next one:
+/// session = registration.into_session();
+/// # assert_eq!(session, Session::default());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Session {
-    /// Failures since the service last let the device in.
+    /// Failures since the last `assigning`.
     pub(super) failures: u32,
     /// Registrations that were refused or failed since the last assignment.
     pub(super) refusals: u32,
-    /// Before it is over, no request goes out.
+    /// No request is sent before the end of this pause.
     pub(super) pause: Pause,
-    /// Before it is over, a registration fails without a request.
+    /// A registration fails without a request before the end of this refusal's pause.
     pub(super) refusal: Option<Refusal>,
-    /// The clocks when a refusal was blamed on them: the pause ends when the wall clock is set.
+    /// The clocks at the time of a refusal that was blamed on them. The pause ends when the wall
+    /// clock is set.
     pub(super) blamed_clock: Option<Now>,
-    /// The registration that the service has taken up.
+    /// The operation that the service has accepted.
     pub(super) operation: Option<PendingOperation>,
-    /// What the service told about the time.
+    /// The correction by the service's time.
     pub(super) clock_correction: Option<ClockCorrection>,
     /// The key to begin with.
     pub(super) key: KeySlot,
-    /// Whether the first spread is behind the device.
+    /// Whether the first spread is over.
     pub(super) spread: bool,
-    /// The clocks, as they were read last.
+    /// The last reading of the clocks.
     pub(super) seen: Option<Now>,
-    /// The wall clock when it was saved, and the uptime when it was restored.
+    /// The wall clock when the session was saved, with the uptime when it was restored.
     saved: Option<Now>,
-    /// How often it was restored since the last request, without a clock that went on meanwhile.
+    /// The number of restores since the last request during which no clock advanced.
     pub(super) restored: u8,
 }
 
-/// After this many restores without a request, a pause counts as over. Without it, a board that has no clock and is reset again and
-/// again would wait for ever.
+/// After this many restores without a request, a pause counts as over. Otherwise a board without a
+/// clock that is reset repeatedly would wait forever.
 const MAX_RESTORED: u8 = 8;
 
-/// A registration that the service has taken up and not ended.
+/// An operation that the service has accepted and not ended.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct PendingOperation {
     pub(super) id: Box<str>,
-    /// What was asked for, by [`RegistrationSettings::fingerprint`].
+    /// The fingerprint of the request: [`RegistrationSettings::fingerprint`].
     pub(super) fingerprint: [u8; 8],
-    /// When it is over, ask about it.
+    /// The pause before the next poll.
     pub(super) pause: Pause,
 }
 
-/// The part of a [`Session`] that can be kept across a reboot, in a form that serde writes to flash.
+/// The part of a [`Session`] that can be kept across a reboot, as a serde type.
 ///
-/// A device that reboots in the middle of a storm goes on with its backoff, and asks about the registration that the service
-/// has taken up instead of registering again, which is billed. It begins with the key that worked.
+/// A device that reboots during an outage continues its backoff. It polls the operation that the
+/// service has accepted instead of registering again, which is billed. It begins with the key that
+/// worked.
 ///
-/// The pauses in it go on while the device is off, if its wall clock is set before and after; otherwise they go on from where they
-/// were. None is longer than a registration could have made it, whatever the flash returns. Save the session again after each
-/// call: then the pauses end even if the device is reset again and again. Without a clock, a request is sent after eight resets.
+/// Pauses continue while the device is off if its wall clock is set before and after. Otherwise
+/// they continue from the point of the save. No pause is longer than a registration can cause, even
+/// if the flash is damaged. Save the session again after each call, so that the pauses end even if
+/// the device is reset repeatedly. Without a clock, a request is sent after eight resets.
+///
+/// ```
+/// use azure_iot_dps::registration::{SavedSession, Session};
+/// use std::time::Duration;
+///
+/// let uptime = Duration::from_secs(60);
+/// let flash = serde_json::to_vec(&Session::default().save(uptime))?;
+///
+/// // After the reboot:
+/// let saved: SavedSession = serde_json::from_slice(&flash)?;
+/// assert_eq!((saved.failures(), saved.wait()), (0, Duration::ZERO));
+/// let session = Session::restore(saved, Duration::ZERO);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SavedSession {
     failures: u32,
@@ -93,7 +124,7 @@ struct SavedOperation {
 }
 
 impl Session {
-    /// Returns what can be kept across a reboot, seen at this uptime.
+    /// Returns the part that can be kept across a reboot, as of this uptime.
     #[must_use]
     pub fn save(&self, uptime: Duration) -> SavedSession {
         let operation = self.operation.as_ref().map(|operation| SavedOperation {
@@ -120,7 +151,7 @@ impl Session {
         }
     }
 
-    /// Goes on from what was saved, at this uptime.
+    /// Creates a session from a saved one, at this uptime.
     #[must_use]
     pub fn restore(saved: SavedSession, uptime: Duration) -> Self {
         let SavedSession { failures, wait, refusals, refusal, saved_at, restored, key, operation } = saved;
@@ -136,27 +167,29 @@ impl Session {
         Self { spread: true, saved, restored: restored.saturating_add(1), ..session }
     }
 
-    /// Forgets what belongs to the old keys or certificate, after they were replaced: which key works, the operation under way,
-    /// and pauses after refusals.
+    /// Forgets everything that depends on the old keys or certificate, after they were replaced.
+    ///
+    /// This is the key that works, the pending operation, and pauses after refusals.
     pub fn forget_credentials(&mut self) {
         self.key = KeySlot::Primary;
         self.operation = None;
         self.forget_refusal();
     }
 
-    /// Ends all pauses after refusals and failures, so that the next registration sends at once. Use it after the enrollment was
-    /// repaired.
+    /// Ends all pauses after refusals and failures, so that the next registration sends at once.
+    ///
+    /// Use it after the enrollment was repaired.
     pub fn forget_refusal(&mut self) {
         self.clear_backoff();
         (self.refusals, self.refusal) = (0, None);
     }
 
-    /// The key that the next registration begins with.
+    /// Sets the key that the next registration begins with.
     pub(crate) fn set_key(&mut self, key: KeySlot) {
         self.key = key;
     }
 
-    /// Goes on from what was saved, and keeps what is known about the time.
+    /// Replaces the session by a saved one, and keeps the clock correction.
     pub(crate) fn replace_saved(&mut self, saved: SavedSession, uptime: Duration) {
         *self = Self { clock_correction: self.clock_correction, ..Self::restore(saved, uptime) };
     }
@@ -175,14 +208,14 @@ impl Session {
         }
     }
 
-    /// The service let the device in: what was refused before is over.
+    /// Ends the backoff, because the service accepted the device.
     pub(super) fn clear_backoff(&mut self) {
         (self.failures, self.pause, self.blamed_clock) = (0, Pause::NONE, None);
     }
 
-    /// Fits what an earlier registration left to this one, which starts now.
+    /// Fits the state of an earlier registration to this one, which starts now.
     pub(super) fn begin(&mut self, settings: &RegistrationSettings, kind: AttestationKind, now: Now) {
-        // A clock that was set meanwhile is right again.
+        // Once the clock was set, the correction no longer applies.
         self.clock_correction = self.clock_correction.filter(|correction| correction.still_holds(now));
         if self.blamed_clock.is_some_and(|then| !now.goes_on_from(then)) {
             self.clear_backoff();
@@ -200,10 +233,10 @@ impl Session {
         self.seen = Some(now);
     }
 
-    /// Shortens the pauses to what a registration can cause, for the flash may be damaged, and by the time that has passed by the
-    /// wall clock since they were saved.
+    /// Shortens the pauses to what a registration can cause, because flash may be damaged, and by
+    /// the time that has passed on the wall clock since they were saved.
     fn fit_pauses(&mut self, max_hold: Duration, now: Now) {
-        // What this run of the program has brought about is right as it is.
+        // Pauses that this run of the program caused are not limited.
         let max_hold = if self.restored > 0 { max_hold } else { Duration::MAX };
         let unix = now.unix.filter(|unix| unix.is_plausible());
         let clocks = self.saved.and_then(|saved| saved.unix).zip(unix);
@@ -229,25 +262,25 @@ impl Session {
 }
 
 impl SavedSession {
-    /// Failures since the last success.
+    /// Returns the number of failures since the last success.
     #[must_use]
     pub fn failures(&self) -> u32 {
         self.failures
     }
 
-    /// The time to hold still before the next request.
+    /// Returns the time to wait before the next request.
     #[must_use]
     pub fn wait(&self) -> Duration {
         self.refusal.map_or(self.wait, |refusal| refusal.wait.max(self.wait))
     }
 
-    /// The key that the next registration begins with.
+    /// Returns the key that the next registration begins with.
     #[must_use]
     pub fn key(&self) -> KeySlot {
         self.key
     }
 
-    /// The service's ID of the registration that is under way.
+    /// Returns the service's ID of the pending operation.
     #[must_use]
     pub fn operation_id(&self) -> Option<&str> {
         self.operation.as_ref().map(|operation| &*operation.id)
@@ -271,10 +304,10 @@ impl fmt::Debug for SavedSession {
     }
 }
 
-/// Longer than any that was seen by far; a request must fit the buffers of small transports.
+/// Far longer than any known ID. A request must fit the buffers of small transports.
 const MAX_OPERATION_ID: usize = 512;
 
-/// `.` and `..` would change the path that they become part of, encoded or not.
+/// Returns whether `id` can be used in a path. `.` and `..` would change it, encoded or not.
 pub(super) fn is_operation_id(id: &str) -> bool {
     !matches!(id, "" | "." | "..") && id.len() <= MAX_OPERATION_ID
 }

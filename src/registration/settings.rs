@@ -1,4 +1,4 @@
-//! What a registration says about the device, and how long it may take.
+//! The settings of a registration: the device, its payload, and time limits.
 
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -18,12 +18,24 @@ use crate::protocol::{API_VERSION, CSR_API_VERSION};
 use crate::registration::retry::RetryPolicy;
 use crate::sas::{DEFAULT_TOKEN_LIFETIME, clamp_lifetime};
 
-/// The most bytes that the service takes in a request. Source: Microsoft, "Azure IoT Hub DPS quotas and limits".
+/// The most bytes that the service accepts in a request. Source: Microsoft, "Azure IoT Hub DPS
+/// quotas and limits".
 const MAX_REQUEST: usize = 96 * 1024;
 
-/// All that a registration needs to know apart from the key and the time.
+/// The settings of a registration: everything except the key and the time.
 ///
 /// One value serves any number of registrations of the device.
+///
+/// ```
+/// use azure_iot_dps::registration::RegistrationSettings;
+/// use std::time::Duration;
+///
+/// let settings = RegistrationSettings::new("0ne00002193".parse()?, "my-device".parse()?)
+///     .deadline(Duration::from_secs(120))
+///     .payload(&serde_json::json!({ "site": "north" }))?;
+/// # let _ = settings;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct RegistrationSettings {
     pub(crate) endpoint: Endpoint,
@@ -39,7 +51,7 @@ pub struct RegistrationSettings {
 }
 
 impl RegistrationSettings {
-    /// For this device, with the defaults that each method names.
+    /// Creates settings for this device, with the defaults that each method names.
     #[must_use]
     pub fn new(id_scope: IdScope, registration_id: RegistrationId) -> Self {
         Self {
@@ -56,29 +68,32 @@ impl RegistrationSettings {
         }
     }
 
-    /// Which service to ask. Default [`Endpoint::GLOBAL`].
+    /// Sets the service endpoint. Default: [`Endpoint::GLOBAL`].
     #[must_use]
     pub fn endpoint(self, endpoint: Endpoint) -> Self {
         Self { endpoint, ..self }
     }
 
-    /// What to tell the service's custom allocation policy: anything that is JSON. Default nothing.
+    /// Sets the payload for the service's custom allocation policy: any JSON value. Default: none.
     ///
-    /// The service's published description knows objects only; the service itself takes any JSON.
+    /// The service's published description allows objects only; the service itself accepts any
+    /// JSON.
     ///
     /// # Errors
     ///
-    /// The value cannot be written as JSON, or the request would be larger than the 96 KiB that the service takes.
+    /// Returns an error if the value cannot be written as JSON, or if the request would be larger
+    /// than the 96 KiB that the service accepts.
     pub fn payload<T: Serialize + ?Sized>(self, payload: &T) -> Result<Self, PayloadError> {
         let json = serde_json::to_string(payload).map_err(|error| PayloadError::Serialize(JsonError::new(&error)))?;
         self.checked_payload(&json)
     }
 
-    /// The same from JSON text, which is sent as it is.
+    /// Sets the payload from JSON text, which is sent unchanged except for surrounding whitespace.
     ///
     /// # Errors
     ///
-    /// The text is not JSON, or the request would be larger than the 96 KiB that the service takes.
+    /// Returns an error if the text is not JSON, or if the request would be larger than the 96 KiB
+    /// that the service accepts.
     pub fn payload_json(self, json: &str) -> Result<Self, PayloadError> {
         let result = serde_json::from_str::<IgnoredAny>(json);
         result.map_err(|error| PayloadError::Syntax(JsonError::new(&error)))?;
@@ -89,12 +104,14 @@ impl RegistrationSettings {
         Self { payload: Some(json.into()), ..self }.checked()
     }
 
-    /// Tells the service the IoT Plug and Play model of the device, `dtmi:com:example:Thermostat;1`, as the payload
-    /// `{"modelId":"..."}`. Default nothing.
+    /// Sets the device's IoT Plug and Play model, such as `dtmi:com:example:Thermostat;1`. Default:
+    /// none.
+    ///
+    /// The model is sent as the payload `{"modelId":"..."}`, and replaces any other payload.
     ///
     /// # Errors
     ///
-    /// The request would be larger than the 96 KiB that the service takes.
+    /// Returns an error if the request would be larger than the 96 KiB that the service accepts.
     pub fn model_id(self, model_id: &str) -> Result<Self, PayloadError> {
         #[derive(Serialize)]
         struct Model<'a> {
@@ -104,17 +121,20 @@ impl RegistrationSettings {
         self.payload(&Model { model_id })
     }
 
-    /// Asks for a certificate too: a PKCS#10 signing request as DER, whose common name is the registration ID. The chain
-    /// comes as [`Assignment::certificates`](crate::Assignment::certificates). Sent with api-version 2026-11-01. Default none.
+    /// Requests a certificate with a PKCS#10 signing request as DER. Default: none.
+    ///
+    /// The common name of the request must be the registration ID.
+    /// [`Assignment::certificates`](crate::Assignment::certificates) returns the issued chain. The
+    /// request uses api-version 2026-11-01.
     ///
     /// # Errors
     ///
-    /// The request would be larger than the 96 KiB that the service takes.
+    /// Returns an error if the request would be larger than the 96 KiB that the service accepts.
     pub fn certificate_signing_request(self, der: &[u8]) -> Result<Self, PayloadError> {
         Self { csr: Some(base64_encode(der).into()), ..self }.checked()
     }
 
-    /// Only if a register request fits what the service takes.
+    /// Checks that a register request is not larger than the service accepts.
     fn checked(self) -> Result<Self, PayloadError> {
         match self.body().len() {
             0..=MAX_REQUEST => Ok(self),
@@ -127,7 +147,8 @@ impl RegistrationSettings {
         first_8(self.hash_of_device())
     }
 
-    /// Returns a fingerprint of all that a registration asks for: the device, the kind of proof, the payload and the signing request.
+    /// Returns a fingerprint of everything that a registration asks for: the device, the kind of
+    /// attestation, the payload and the signing request.
     pub(crate) fn fingerprint(&self, kind: AttestationKind) -> [u8; 8] {
         let payload = self.payload.as_deref().unwrap_or_default();
         let hash = self.hash_of_device();
@@ -147,7 +168,7 @@ impl RegistrationSettings {
             .chain_update("/")
     }
 
-    /// The body of a register request.
+    /// Returns the body of a register request.
     pub(crate) fn body(&self) -> Vec<u8> {
         let registration_id = self.registration_id.as_str();
         register(registration_id, self.payload.as_deref(), self.csr.as_deref())
@@ -157,22 +178,22 @@ impl RegistrationSettings {
         if self.csr.is_some() { CSR_API_VERSION } else { API_VERSION }
     }
 
-    /// How to wait after failures. Default [`RetryPolicy::DEFAULT`].
+    /// Sets the retry policy. Default: [`RetryPolicy::DEFAULT`].
     #[must_use]
     pub fn retry(self, retry: RetryPolicy) -> Self {
         Self { retry, ..self }
     }
 
-    /// How long a registration may take in all: nothing that it does outlasts this. Default 15 min.
+    /// Sets the deadline of a registration, which limits all requests and waits. Default: 15 min.
     #[must_use]
     pub fn deadline(self, deadline: Duration) -> Self {
         Self { deadline, ..self }
     }
 
-    /// The lifetime of a token. Default 1 h; clamped to 5 min ([`MIN_TOKEN_LIFETIME`]) at least and 365 days
-    /// ([`MAX_TOKEN_LIFETIME`]) at most.
+    /// Sets the lifetime of a token. Default: 1 h.
     ///
-    /// A token is signed anew when less than 2 min of it are left.
+    /// It is clamped to at least 5 min ([`MIN_TOKEN_LIFETIME`]) and at most 365 days
+    /// ([`MAX_TOKEN_LIFETIME`]). A token is signed again when less than 2 min of it are left.
     ///
     /// [`MIN_TOKEN_LIFETIME`]: crate::sas::MIN_TOKEN_LIFETIME
     /// [`MAX_TOKEN_LIFETIME`]: crate::sas::MAX_TOKEN_LIFETIME
@@ -181,14 +202,17 @@ impl RegistrationSettings {
         Self { token_lifetime: clamp_lifetime(token_lifetime), ..self }
     }
 
-    /// Whether to sign again with the service's time where a 401 shows that the device's clock is to blame. Default on.
+    /// Sets whether to use the service's time if the device's clock is wrong or missing. Default:
+    /// on.
     #[must_use]
     pub fn clock_correction(self, clock_correction: bool) -> Self {
         Self { clock_correction, ..self }
     }
 
-    /// What the device calls itself in the `User-Agent` header, behind this crate's name and version, and with `std` the
-    /// operating system and the architecture. Default nothing.
+    /// Sets the product in the `User-Agent` header. Default: none.
+    ///
+    /// It follows this crate's name and version, and with the feature `std` the operating system
+    /// and the architecture.
     #[must_use]
     pub fn product(self, product: &Product) -> Self {
         Self { user_agent: user_agent(Some(product)).into(), ..self }

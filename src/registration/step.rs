@@ -1,4 +1,4 @@
-//! What whoever drives a registration is told to do.
+//! The steps of a registration.
 
 use core::time::Duration;
 
@@ -7,22 +7,45 @@ use crate::attestation::KeySlot;
 use crate::protocol::Request;
 use crate::registration::event::WaitReason;
 
-/// What to do next.
+/// The next step of a registration.
+///
+/// ```
+/// use azure_iot_dps::registration::Step;
+///
+/// fn describe(step: &Step<'_>) -> String {
+///     match step {
+///         Step::Sign(request) => format!("sign with the {} key", request.key()),
+///         Step::Send(request) => format!("send within {:?}", request.time_limit()),
+///         Step::Wait(wait) => format!("wait for {:?}", wait.duration()),
+///         Step::Done(assignment) => format!("assigned to {}", assignment.hub()),
+///     }
+/// }
+/// ```
 #[derive(Debug)]
 pub enum Step<'r> {
-    /// Sign this with one of the device's keys, and hand the signature to
+    /// Sign this message with one of the device's keys, and pass the signature to
     /// [`Registration::signed`](crate::registration::Registration::signed).
     Sign(SignRequest<'r>),
-    /// Send this to the service, and hand what comes of it to
+    /// Send this request to the service, and pass the result to
     /// [`Registration::receive`](crate::registration::Registration::receive).
     Send(Request<'r>),
-    /// Let time pass, then ask again. Asking early is fine: it gives the rest of the same wait.
+    /// Wait, then ask for the next step. An early call returns the rest of the same wait.
     Wait(Wait),
-    /// The device has its hub. The registration has ended.
+    /// The device is assigned to a hub. The registration has ended.
     Done(Assignment),
 }
 
 /// A message to sign, and the key to sign it with.
+///
+/// ```
+/// use azure_iot_dps::key::{Signer, SignerError};
+/// use azure_iot_dps::registration::SignRequest;
+/// use azure_iot_dps::DeviceKey;
+///
+/// fn sign(request: SignRequest<'_>, key: &DeviceKey) -> Result<[u8; 32], SignerError> {
+///     key.sign(request.message())
+/// }
+/// ```
 #[derive(Clone, Copy)]
 pub struct SignRequest<'r> {
     pub(super) key: KeySlot,
@@ -30,13 +53,13 @@ pub struct SignRequest<'r> {
 }
 
 impl<'r> SignRequest<'r> {
-    /// The key to sign with. A device with one key signs with that.
+    /// Returns the key to sign with. A device with one key uses that key for both slots.
     #[must_use]
     pub fn key(&self) -> KeySlot {
         self.key
     }
 
-    /// The message to sign with HMAC-SHA256, about 100 bytes. It is no secret.
+    /// Returns the message to sign with HMAC-SHA256, about 100 bytes. It is not secret.
     #[must_use]
     pub fn message(&self) -> &'r [u8] {
         self.message
@@ -49,7 +72,17 @@ impl core::fmt::Debug for SignRequest<'_> {
     }
 }
 
-/// A wait, or what is left of it.
+/// A wait, or the rest of one.
+///
+/// ```
+/// use azure_iot_dps::registration::Wait;
+/// use std::ops::ControlFlow;
+///
+/// fn show_progress(wait: &Wait) -> ControlFlow<()> {
+///     println!("{} for {:?}", wait.reason(), wait.duration());
+///     ControlFlow::Continue(())
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wait {
     left: Duration,
@@ -61,16 +94,16 @@ impl Wait {
         Self { left, reason }
     }
 
-    /// No wait at all: a request goes out next.
+    /// No wait: a request is sent next.
     pub(crate) const BEFORE_REQUEST: Self = Self::new(Duration::ZERO, WaitReason::Request);
 
-    /// How much of the wait is left.
+    /// Returns how much of the wait is left.
     #[must_use]
     pub fn duration(&self) -> Duration {
         self.left
     }
 
-    /// Why the registration waits.
+    /// Returns why the registration waits.
     #[must_use]
     pub fn reason(&self) -> WaitReason {
         self.reason
