@@ -11,20 +11,48 @@ use crate::registration::{Event, Registration, Step, Wait};
 use crate::time::Clock;
 use crate::transport::Transport;
 
-/// The longest time that passes between two calls of the wait hook while nothing is sent.
+/// The longest time between two calls of the wait hook while nothing is sent.
 const SLICE: Duration = Duration::from_secs(1);
 
-/// The hooks that [`drive`] calls while it blocks. Both methods do nothing by default; `()` has the defaults.
+/// The hooks that [`drive`] calls while it blocks.
+///
+/// Both methods do nothing by default. `()` implements the trait with these defaults.
+///
+/// ```
+/// use azure_iot_dps::client::Hooks;
+/// use azure_iot_dps::registration::{Event, Wait};
+/// use std::ops::ControlFlow;
+/// # struct Watchdog(u32);
+/// # impl Watchdog { fn feed(&mut self) { self.0 += 1; } }
+///
+/// struct Board {
+///     watchdog: Watchdog,
+/// }
+///
+/// impl Hooks for Board {
+///     fn wait(&mut self, _wait: &Wait) -> ControlFlow<()> {
+///         self.watchdog.feed();
+///         ControlFlow::Continue(())
+///     }
+///
+///     fn event(&mut self, event: Event) {
+///         println!("{event}");
+///     }
+/// }
+/// ```
 pub trait Hooks {
-    /// Called before every second or less of waiting, with what is left of the wait and why, and before every request, with a
-    /// wait of zero. May feed a watchdog, show progress, or end the registration with [`ControlFlow::Break`], as
-    /// [`Error::Cancelled`]. It need not sleep: the clock does.
+    /// Handles a wait: called at least once per second of waiting, and before every request.
+    ///
+    /// `wait` holds the rest of the wait and the reason; before a request it is a wait of zero. The
+    /// hook may feed a watchdog, show progress, or end the registration with
+    /// [`ControlFlow::Break`], which returns [`Error::Cancelled`]. It does not have to sleep: the
+    /// clock does.
     fn wait(&mut self, wait: &Wait) -> ControlFlow<()> {
         let _ = wait;
         ControlFlow::Continue(())
     }
 
-    /// Called with every event, as it happens.
+    /// Handles an event, as it happens.
     fn event(&mut self, event: Event) {
         let _ = event;
     }
@@ -32,9 +60,10 @@ pub trait Hooks {
 
 impl Hooks for () {}
 
-/// Drives a registration to its end, and blocks meanwhile. All parts are borrowed, and none has to be `Send`.
+/// Drives a registration to its end, and blocks until then.
 ///
-/// `sign` signs a message with one of the device's keys; with an X.509 certificate it is never called.
+/// All parts are borrowed, and none has to be `Send`. `sign` signs a message with one of the
+/// device's keys. It is never called for a device with an X.509 certificate.
 ///
 /// ```
 /// use azure_iot_dps::attestation::AttestationKind;
@@ -44,7 +73,7 @@ impl Hooks for () {}
 /// use azure_iot_dps::{Assignment, Clock, Error, Transport};
 /// use std::rc::Rc;
 ///
-/// /// A chip that other parts of the firmware hold, too, and a modem that is borrowed.
+/// /// The chip is shared with other parts of the firmware, and the modem is borrowed.
 /// fn register(
 ///     settings: &RegistrationSettings,
 ///     session: &mut Session,
@@ -54,7 +83,8 @@ impl Hooks for () {}
 /// ) -> Result<Assignment, Error> {
 ///     let before = std::mem::take(session);
 ///     let mut registration = Registration::resume(settings, AttestationKind::SymmetricKey, before);
-///     let result = drive(&mut registration, |_, message| chip.sign(message), modem, clock, &mut ());
+///     let sign = |_, message: &[u8]| chip.sign(message);
+///     let result = drive(&mut registration, sign, modem, clock, &mut ());
 ///     *session = registration.into_session();
 ///     result
 /// }
@@ -62,7 +92,8 @@ impl Hooks for () {}
 ///
 /// # Errors
 ///
-/// Those of [`Registration::step`] and [`Registration::receive`], and [`Error::Cancelled`] where the hook said so.
+/// Returns the errors of [`Registration::step`] and [`Registration::receive`], and
+/// [`Error::Cancelled`] if the wait hook returned [`ControlFlow::Break`].
 pub fn drive(
     registration: &mut Registration<'_>,
     mut sign: impl FnMut(KeySlot, &[u8]) -> Result<[u8; 32], SignerError>,
@@ -70,7 +101,7 @@ pub fn drive(
     clock: &mut (impl Clock + ?Sized),
     hooks: &mut (impl Hooks + ?Sized),
 ) -> Result<Assignment, Error> {
-    // Whether the hook was called for the request at hand.
+    // Whether the hook was called for the current request.
     let mut hooked = false;
     loop {
         let now = clock.now();
@@ -82,7 +113,8 @@ pub fn drive(
                 let signature = sign(request.key(), request.message());
                 registration.signed(signature);
             }
-            // The time of a request counts from when it is handed out: it is asked for again behind the hook.
+            // The time limit counts from when the request is handed out, so ask again after the
+            // hook.
             Step::Send(_) if !hooked => {
                 pass(hooks, &Wait::BEFORE_REQUEST)?;
                 hooked = true;
@@ -96,7 +128,7 @@ pub fn drive(
             }
             Step::Wait(wait) => {
                 pass(hooks, &wait)?;
-                // What the hook took goes off the wait.
+                // The time that the hook took is part of the wait.
                 let taken = clock.now().uptime.saturating_sub(now.uptime);
                 clock.sleep(wait.duration().saturating_sub(taken).min(SLICE));
             }

@@ -1,7 +1,8 @@
 //! The blocking client.
 //!
-//! [`ProvisioningClient`] owns what it needs and can be moved between threads. [`drive`] is the same with borrowed parts, for
-//! firmware whose signer, transport or clock is neither owned nor `Send`.
+//! [`ProvisioningClient`] owns its parts and can be moved between threads. [`drive`] does the same
+//! work with borrowed parts, for firmware whose signer, transport or clock is neither owned nor
+//! `Send`.
 
 mod builder;
 mod drive;

@@ -19,7 +19,7 @@ use crate::transport::Transport;
 pub(super) type WaitHook = Box<dyn FnMut(&Wait) -> ControlFlow<()> + Send>;
 pub(super) type Observer = Box<dyn FnMut(Event) + Send>;
 
-/// Registers a device and blocks until it has its hub.
+/// A blocking client that registers a device and returns its hub.
 ///
 /// ```no_run
 /// use azure_iot_dps::{DeviceKey, IdScope, ProvisioningClient, RegistrationId};
@@ -44,7 +44,7 @@ pub struct ProvisioningClient {
     pub(super) hooks: ClientHooks,
     pub(super) session: Session,
     pub(super) store_error: Option<StoreError>,
-    /// To tell what may keep the service from taking it.
+    /// The certificate, for the events about its properties.
     #[cfg(feature = "x509")]
     pub(super) certificate: Option<ClientCertificate>,
 }
@@ -71,24 +71,26 @@ impl Hooks for ClientHooks {
 impl ProvisioningClient {
     /// Registers the device and blocks until it is assigned to a hub.
     ///
-    /// Takes no longer than the deadline. May be called as often as need be. Each call is a registration of its own, unless the
-    /// one before ended at its deadline while the service was still assigning: then this one asks about that first. It goes on
-    /// with the backoff that the last one had reached, if that did not end in an assignment.
+    /// A call never takes longer than the deadline, and can be repeated at any time. Each call is a
+    /// new registration, except after one that ended at its deadline while the service was still
+    /// assigning: the next call polls that operation first. If the last call did not end in an
+    /// assignment, its backoff continues.
     ///
     /// # Errors
     ///
-    /// Why the device has no hub. [`Error::retry_after`] tells whether another call can help, and when: one that comes earlier
-    /// may fail at once, without a request.
+    /// Returns the reason why the device is not assigned. [`Error::retry_after`] says whether and
+    /// when to call again. An earlier call may fail at once, without a request.
     pub fn register(&mut self) -> Result<Assignment, Error> {
         self.run(false)
     }
 
-    /// Asks for the assignment that the device has already, without registering, which is not billed. Blocks as
-    /// [`register`](Self::register) does. `None` where there is no assignment.
+    /// Looks up the existing assignment of the device, or returns `None` if there is none.
+    ///
+    /// A lookup registers nothing and is not billed. It blocks like [`register`](Self::register).
     ///
     /// # Errors
     ///
-    /// Those of [`register`](Self::register).
+    /// Returns the errors of [`register`](Self::register).
     pub fn status_lookup(&mut self) -> Result<Option<Assignment>, Error> {
         match self.run(true) {
             Ok(assignment) => Ok(Some(assignment)),
@@ -97,22 +99,27 @@ impl ProvisioningClient {
         }
     }
 
-    /// Loads the stored assignment or, where there is none, registers and stores one. What a device calls at every boot; it
-    /// blocks as [`register`](Self::register) does where it registers.
+    /// Loads the stored assignment, or registers the device and stores the new one.
     ///
-    /// A store of another endpoint, ID scope or registration ID counts as empty, and so does a damaged one, and one whose assignment
-    /// came about with a key that the client does not have. One that a later
-    /// version of this crate wrote, as after a firmware was rolled back, is neither read nor replaced
-    /// ([`register_and_store`](Self::register_and_store) replaces it). Whatever is wrong with a store does not keep the device from
-    /// its hub: it registers, as it would without, and [`store_error`](Self::store_error) tells.
+    /// Call it at every boot. If it registers, it blocks like [`register`](Self::register).
+    ///
+    /// It also registers if the store is damaged, holds the assignment of another endpoint, ID
+    /// scope or registration ID, or one that was made with a key that the client does not have. A
+    /// record that a later version of this crate wrote, such as before a firmware rollback, is
+    /// neither read nor replaced; [`register_and_store`](Self::register_and_store) replaces it. An
+    /// error of the store does not fail the call: the device registers, and
+    /// [`store_error`](Self::store_error) returns the error.
     ///
     /// ```
     /// # use azure_iot_dps::hub::AssignmentStore;
     /// # use azure_iot_dps::{Assignment, Error, ProvisioningClient};
-    /// # fn boot(client: &mut ProvisioningClient, mut store: impl AssignmentStore) -> Result<Assignment, Error> {
+    /// # fn boot(
+    /// #     client: &mut ProvisioningClient,
+    /// #     mut store: impl AssignmentStore,
+    /// # ) -> Result<Assignment, Error> {
     /// let assignment = client.load_or_register(&mut store)?;
     /// if let Some(problem) = client.store_error() {
-    ///     eprintln!("the stored assignment was of no use: {problem}");
+    ///     eprintln!("the store failed: {problem}");
     /// }
     /// # Ok(assignment)
     /// # }
@@ -120,7 +127,8 @@ impl ProvisioningClient {
     ///
     /// # Errors
     ///
-    /// Those of [`register`](Self::register). Before another call wait for [`Error::retry_after`].
+    /// Returns the errors of [`register`](Self::register). Wait for [`Error::retry_after`] before
+    /// the next call.
     pub fn load_or_register(&mut self, store: &mut dyn AssignmentStore) -> Result<Assignment, Error> {
         self.store_error = None;
         let restored = store.load().and_then(|record| Assignment::from_record(&record, &self.settings));
@@ -130,7 +138,7 @@ impl ProvisioningClient {
                 self.tell(Event::Restored);
                 return Ok(assignment);
             }
-            // None, or one for which the device has no key any more.
+            // There is none, or the device no longer has its key.
             Ok(_) => return self.register_and_store(store),
             Err(error) => error,
         };
@@ -143,15 +151,19 @@ impl ProvisioningClient {
         result
     }
 
-    /// Registers, whatever is stored, and stores the assignment. What a device calls when it is told to
-    /// ([`Advice::Register`](crate::hub::Advice::Register)); it blocks as [`register`](Self::register) does.
+    /// Registers the device regardless of the store, and stores the assignment.
     ///
-    /// What is stored stays there until the device has another assignment. If that cannot be stored, the one before is cleared,
-    /// where that can be done: the next boot must not go by what is out of date.
+    /// Call it on [`Advice::Register`](crate::hub::Advice::Register). It blocks like
+    /// [`register`](Self::register).
+    ///
+    /// The stored assignment stays until the device has a new one. If the new one cannot be stored,
+    /// the old one is cleared if possible, so that the next boot does not use an outdated
+    /// assignment. While another process is writing the store, it is not cleared.
     ///
     /// # Errors
     ///
-    /// Those of [`register`](Self::register). Before another call wait for [`Error::retry_after`].
+    /// Returns the errors of [`register`](Self::register). Wait for [`Error::retry_after`] before
+    /// the next call.
     pub fn register_and_store(&mut self, store: &mut dyn AssignmentStore) -> Result<Assignment, Error> {
         self.store_error = None;
         let assignment = self.register()?;
@@ -159,15 +171,19 @@ impl ProvisioningClient {
         Ok(assignment)
     }
 
-    /// Looks the assignment up, which is not billed, and stores it if it has changed. Call it on
-    /// [`Advice::LookUp`](crate::hub::Advice::LookUp). Blocks as [`register`](Self::register) does.
+    /// Looks up the assignment, and stores it if it has changed.
     ///
-    /// If the device has no assignment, or the transport's protocol has no lookup, it registers instead. The certificates of the
-    /// stored assignment are kept, because a lookup does not repeat them.
+    /// Call it on [`Advice::LookUp`](crate::hub::Advice::LookUp). A lookup is not billed. It blocks
+    /// like [`register`](Self::register).
+    ///
+    /// If the device has no assignment, or the transport's protocol has no lookup, the device
+    /// registers instead. The certificates of the stored assignment are kept, because a lookup does
+    /// not return them.
     ///
     /// # Errors
     ///
-    /// Those of [`register`](Self::register). Before another call wait for [`Error::retry_after`].
+    /// Returns the errors of [`register`](Self::register). Wait for [`Error::retry_after`] before
+    /// the next call.
     pub fn look_up_or_register(&mut self, store: &mut dyn AssignmentStore) -> Result<Assignment, Error> {
         self.store_error = None;
         let mut found = match self.run(true) {
@@ -182,7 +198,7 @@ impl ProvisioningClient {
         match stored {
             Ok(Some(stored)) if found.is_same_as(&stored) => return Ok(found.with_certificates_of(stored)),
             Ok(Some(stored)) => found = found.with_certificates_of(stored),
-            // Not to be replaced by whoever does not understand it.
+            // Do not replace a record that this version does not understand.
             Err(error @ StoreError::LaterFormat { .. }) => {
                 self.store_error = Some(error);
                 return Ok(found);
@@ -193,32 +209,39 @@ impl ProvisioningClient {
         Ok(found)
     }
 
-    /// Returns what was wrong with the store, where the last [`load_or_register`](Self::load_or_register) or
-    /// [`register_and_store`](Self::register_and_store), [`look_up_or_register`](Self::look_up_or_register) had to do without it.
+    /// Returns the store's error in the last call that used a store.
+    ///
+    /// These are [`load_or_register`](Self::load_or_register),
+    /// [`register_and_store`](Self::register_and_store) and
+    /// [`look_up_or_register`](Self::look_up_or_register). They succeed without the store.
     #[must_use]
     pub fn store_error(&self) -> Option<&StoreError> {
         self.store_error.as_ref()
     }
 
-    /// Replaces what the device proves its identity with, after its keys were rolled.
+    /// Replaces the device's attestation, after its keys were rolled.
     pub fn set_attestation(&mut self, attestation: impl Into<Attestation>) {
         self.attestation = attestation.into();
         self.session.forget_credentials();
     }
 
-    /// Ends all pauses after refusals and failures, so that the next call sends at once. Use it after the enrollment was repaired;
-    /// without it, a call that comes too early fails with [`Error::TooEarly`].
+    /// Ends all pauses after refusals and failures, so that the next call sends at once.
+    ///
+    /// Use it after the enrollment was repaired. Otherwise a call that comes too early fails with
+    /// [`Error::TooEarly`].
     pub fn forget_refusal(&mut self) {
         self.session.forget_refusal();
     }
 
-    /// Returns what the client has learnt, to be kept across a reboot.
+    /// Returns the state that can be kept across a reboot.
     pub fn save_session(&mut self) -> SavedSession {
         let uptime = self.clock.now().uptime;
         self.session.save(uptime)
     }
 
-    /// Goes on from what was kept across a reboot. Do not restore a session that was saved with other keys.
+    /// Restores the state that was kept across a reboot.
+    ///
+    /// Do not restore a session that was saved with other keys.
     pub fn restore_session(&mut self, saved: SavedSession) {
         let uptime = self.clock.now().uptime;
         self.session.replace_saved(saved, uptime);
@@ -227,7 +250,7 @@ impl ProvisioningClient {
     fn store(&mut self, assignment: &Assignment, store: &mut dyn AssignmentStore) {
         if let Err(error) = store.save(&assignment.to_record(&self.settings)) {
             if !matches!(error, StoreError::Busy) {
-                // What went wrong first is what counts.
+                // Report the first error only.
                 let _ = store.clear();
             }
             self.tell(Event::NotStored);
