@@ -1,10 +1,18 @@
-//! What the service tells about the certificate that let a device in.
+//! The certificate that the device proved its identity with, as the service describes it.
 
 use alloc::boxed::Box;
 
 use crate::protocol::json::{self, ObjectWriter, Text};
 
-/// The certificate that let a device in, as the service describes it. Every field may be missing.
+/// The certificate that the device proved its identity with. Every field may be missing.
+///
+/// ```
+/// use azure_iot_dps::Assignment;
+///
+/// fn issuer(assignment: &Assignment) -> Option<&str> {
+///     assignment.certificate_info()?.issuer_name()
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CertificateInfo {
     subject_name: Option<Box<str>>,
@@ -30,7 +38,7 @@ impl CertificateInfo {
         }
     }
 
-    /// As the service writes it.
+    /// Writes the JSON fields as the service does.
     pub(super) fn write(&self, info: &mut ObjectWriter) {
         info.text("subjectName", self.subject_name());
         info.text("issuerName", self.issuer_name());
@@ -41,43 +49,43 @@ impl CertificateInfo {
         info.text("notAfterUtc", self.not_after());
     }
 
-    /// The name of the device's certificate, `CN=my-device`.
+    /// Returns the subject of the device's certificate, such as `CN=my-device`.
     #[must_use]
     pub fn subject_name(&self) -> Option<&str> {
         self.subject_name.as_deref()
     }
 
-    /// The name of its issuer.
+    /// Returns the name of the certificate's issuer.
     #[must_use]
     pub fn issuer_name(&self) -> Option<&str> {
         self.issuer_name.as_deref()
     }
 
-    /// The serial number, in hexadecimal digits.
+    /// Returns the serial number, in hexadecimal digits.
     #[must_use]
     pub fn serial_number(&self) -> Option<&str> {
         self.serial_number.as_deref()
     }
 
-    /// The SHA-1 hash of the certificate, in hexadecimal digits.
+    /// Returns the SHA-1 hash of the certificate, in hexadecimal digits.
     #[must_use]
     pub fn sha1_thumbprint(&self) -> Option<&str> {
         self.sha1_thumbprint.as_deref()
     }
 
-    /// The SHA-256 hash of the certificate, in hexadecimal digits.
+    /// Returns the SHA-256 hash of the certificate, in hexadecimal digits.
     #[must_use]
     pub fn sha256_thumbprint(&self) -> Option<&str> {
         self.sha256_thumbprint.as_deref()
     }
 
-    /// When it becomes valid, as the service writes it.
+    /// Returns when the certificate becomes valid, as the service writes it.
     #[must_use]
     pub fn not_before(&self) -> Option<&str> {
         self.not_before.as_deref()
     }
 
-    /// When it expires, as the service writes it.
+    /// Returns when the certificate expires, as the service writes it.
     #[must_use]
     pub fn not_after(&self) -> Option<&str> {
         self.not_after.as_deref()

@@ -1,6 +1,6 @@
-//! What a device gets: its hub, its name there, and what the service tells about it.
+//! The result of a registration: the hub, the device ID, and other data from the service.
 //!
-//! An [`Assignment`] comes from a registration, from a status lookup, or from a store
+//! An [`Assignment`] comes from a registration, a status lookup, or a store
 //! ([`AssignmentStore`](crate::hub::AssignmentStore)).
 
 mod certificate_info;
@@ -23,10 +23,12 @@ use crate::time::{ClockCorrection, Now, UnixTime};
 /// A device's assignment to an IoT hub.
 ///
 /// It has the size of one pointer, so that functions which return it need little stack.
+///
+#[doc = include_str!("example.md")]
 #[derive(Clone)]
 pub struct Assignment(Box<Facts>);
 
-/// What an assignment holds.
+/// The content of an assignment.
 #[derive(Clone)]
 struct Facts {
     hub: HubName,
@@ -44,17 +46,17 @@ struct Facts {
     run: Run,
 }
 
-/// What the registration itself learnt, apart from what the service told.
+/// What the registration itself learned, in addition to the service's data.
 #[derive(Clone, Debug)]
 pub(crate) struct Run {
     pub(crate) requests: u32,
     pub(crate) request_id: Option<Box<str>>,
-    /// `None` where a certificate let the device in.
+    /// `None` if the device proved its identity with a certificate.
     pub(crate) key_used: Option<KeySlot>,
     pub(crate) clock_correction: Option<ClockCorrection>,
 }
 
-/// Why an assignment that the service made cannot be used.
+/// The reason why an assignment by the service cannot be used.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Unusable {
     /// The name of the field in the service's JSON.
@@ -63,8 +65,8 @@ pub(crate) struct Unusable {
 }
 
 impl Assignment {
-    /// Takes whatever the service assigns, unless a hub or a device ID is missing or would break a header, a path or a log line,
-    /// or a certificate is not base64.
+    /// Accepts any assignment, unless the hub or the device ID is missing or would break a header,
+    /// a path or a log line, or a certificate is not base64.
     pub(crate) fn from_json(
         state: &RegistrationState<'_>,
         registration_id: &RegistrationId,
@@ -104,7 +106,7 @@ impl Assignment {
         })))
     }
 
-    /// As the service writes it.
+    /// Writes the JSON fields as the service does.
     pub(crate) fn write(&self, state: &mut ObjectWriter) {
         let Facts { hub, device_id, substatus, payload, connection_profile, certificates, .. } = &*self.0;
         state.text("assignedHub", Some(hub.as_str()));
@@ -114,7 +116,7 @@ impl Assignment {
         state.text("createdDateTimeUtc", self.created_at());
         state.text("lastUpdatedDateTimeUtc", self.updated_at());
         state.text("etag", self.etag());
-        // It was JSON when it came.
+        // The payload was valid JSON when it was received.
         state.json("payload", payload.as_deref());
         let group = |of: &mut ObjectWriter| of.text("enrollmentGroupId", self.enrollment_group_id());
         match self.certificate_info() {
@@ -133,65 +135,65 @@ impl Assignment {
         }
     }
 
-    /// The hub that the device belongs to from now on.
+    /// Returns the hub that the device is assigned to.
     #[must_use]
     pub fn hub(&self) -> &HubName {
         &self.0.hub
     }
 
-    /// The device's name in that hub.
+    /// Returns the device's ID in that hub.
     #[must_use]
     pub fn device_id(&self) -> &DeviceId {
         &self.0.device_id
     }
 
-    /// The registration ID that was registered.
+    /// Returns the registration ID that was registered.
     #[must_use]
     pub fn registration_id(&self) -> &RegistrationId {
         &self.0.registration_id
     }
 
-    /// How this assignment came about, where the service tells.
+    /// Returns the cause of this assignment, if the service reports it.
     #[must_use]
     pub fn substatus(&self) -> Option<&Substatus> {
         self.0.substatus.as_ref()
     }
 
-    /// When the registration was made, as the service writes it, `2022-08-31T22:02:50.5163352Z`.
+    /// Returns the service's time of the registration, such as `2022-08-31T22:02:50.5163352Z`.
     #[must_use]
     pub fn created_at(&self) -> Option<&str> {
         self.0.created_at.as_deref()
     }
 
-    /// When it was last changed, as the service writes it.
+    /// Returns the service's time of the last change.
     #[must_use]
     pub fn updated_at(&self) -> Option<&str> {
         self.0.updated_at.as_deref()
     }
 
-    /// The entity tag of the registration record.
+    /// Returns the entity tag of the registration record.
     #[must_use]
     pub fn etag(&self) -> Option<&str> {
         self.0.etag.as_deref()
     }
 
-    /// The enrollment group through which the device was let in, where the service tells.
+    /// Returns the device's enrollment group, if the service reports one.
     #[must_use]
     pub fn enrollment_group_id(&self) -> Option<&str> {
         self.0.enrollment_group_id.as_deref()
     }
 
-    /// The certificate that let the device in, where one did and the service tells.
+    /// Returns the device's certificate, if the service reports one.
     #[must_use]
     pub fn certificate_info(&self) -> Option<&CertificateInfo> {
         self.0.certificate_info.as_deref()
     }
 
-    /// What a custom allocation policy had to tell the device, as any type; `None` where it had nothing to tell.
+    /// Returns the payload of a custom allocation policy as a `T`, or `None` if there is none.
     ///
     /// # Errors
     ///
-    /// The payload is not of that type.
+    /// Returns [`PayloadError::Type`] if the payload does not have the type `T`.
     pub fn payload<'de, T: Deserialize<'de>>(&'de self) -> Result<Option<T>, PayloadError> {
         self.0
             .payload
@@ -201,13 +203,13 @@ impl Assignment {
             .map_err(|error| PayloadError::Type(JsonError::new(&error)))
     }
 
-    /// Returns whether both lead to the same hub, as the same device and with the same key.
+    /// Returns whether both have the same hub, device ID and key.
     pub(crate) fn is_same_as(&self, other: &Self) -> bool {
         (&self.0.hub, &self.0.device_id, self.0.run.key_used)
             == (&other.0.hub, &other.0.device_id, other.0.run.key_used)
     }
 
-    /// Takes the certificates of a stored assignment, which a lookup does not repeat.
+    /// Takes the certificates of a stored assignment, which a lookup does not return.
     pub(crate) fn with_certificates_of(mut self, stored: Self) -> Self {
         if self.0.certificates.is_empty() {
             self.0.certificates = stored.0.certificates;
@@ -215,54 +217,55 @@ impl Assignment {
         self
     }
 
-    /// The certificates that were issued for the device's signing request, as DER, leaf first; none if there was no request.
+    /// Returns the issued certificates as DER, leaf first. Empty without a signing request.
     #[must_use]
     pub fn certificates(&self) -> impl ExactSizeIterator<Item = &[u8]> {
         self.0.certificates.iter().map(|der| &**der)
     }
 
-    /// The kind of connection that the hub expects; `classic` where the service says nothing. Source: the device API's preview
-    /// 2026-11-02.
+    /// Returns the kind of connection that the hub expects. Default: `classic`.
+    ///
+    /// Source: the device API's preview 2026-11-02.
     #[must_use]
     pub fn connection_profile(&self) -> &ConnectionProfile {
         &self.0.connection_profile
     }
 
-    /// How many requests it took.
+    /// Returns the number of requests that the registration sent.
     #[must_use]
     pub fn requests(&self) -> u32 {
         self.0.run.requests
     }
 
-    /// The service's ID of the last request, its `x-ms-request-id`.
+    /// Returns the service's ID of the last request, its `x-ms-request-id`.
     #[must_use]
     pub fn request_id(&self) -> Option<&str> {
         self.0.run.request_id.as_deref()
     }
 
-    /// The key that let the device in; `None` where a certificate did.
+    /// Returns the key that the service accepted, or `None` for a certificate.
     #[must_use]
     pub fn key_used(&self) -> Option<KeySlot> {
         self.0.run.key_used
     }
 
-    /// What the service told about the time, if the device's clock was wrong or missing: the device may set its clock by it.
+    /// Returns the service's time if the device's clock was wrong or missing, to set it by.
     #[must_use]
     pub fn clock_correction(&self) -> Option<ClockCorrection> {
         self.0.run.clock_correction
     }
 
-    /// What time it is now: by the service's clock, if the device's own was found wrong or missing in this registration and has
-    /// not been set since, or else by the device's own. `None` where nobody knows.
+    /// Returns the current time, or `None` if it is not known.
     ///
-    /// `now` is of the same clock that the registration went by.
+    /// It is the service's time if the registration found the device's clock wrong or missing, and
+    /// `now.unix` if not or once the clock is set. `now` must be from the registration's clock.
     #[must_use]
     pub fn time_at(&self, now: Now) -> Option<UnixTime> {
         let correction = self.0.run.clock_correction.filter(|correction| correction.still_holds(now));
         correction.map(|correction| correction.time_at(now.uptime)).or(now.unix)
     }
 
-    /// The same payload as JSON text.
+    /// Returns the payload of a custom allocation policy as JSON text.
     #[must_use]
     pub fn payload_json(&self) -> Option<&str> {
         self.0.payload.as_deref()
@@ -271,7 +274,7 @@ impl Assignment {
 
 impl fmt::Debug for Assignment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Taken apart as a whole, so that no field is forgotten.
+        // Destructured completely, so that no field is forgotten.
         let Facts {
             hub,
             device_id,
@@ -305,19 +308,24 @@ impl fmt::Debug for Assignment {
     }
 }
 
-/// How an assignment came about.
+/// The cause of an assignment.
+///
+/// ```
+/// # use azure_iot_dps::assignment::Substatus;
+/// assert_eq!(Substatus::DeviceDataReset.to_string(), "deviceDataReset");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Substatus {
     /// The device was assigned for the first time.
     InitialAssignment,
-    /// The device was moved to another hub, and its data was moved with it.
+    /// The device was moved to another hub together with its data.
     DeviceDataMigrated,
-    /// The device was moved to another hub, and its data was set back to what the enrollment says.
+    /// The device was moved to another hub, and its data was reset to the enrollment's state.
     DeviceDataReset,
-    /// The device was moved back to the hub that it was first assigned to.
+    /// The device was moved back to the hub of its first assignment.
     ReprovisionedToInitialAssignment,
-    /// One that came after this was written.
+    /// A substatus that this version does not know.
     Other(Box<str>),
 }
 
@@ -332,7 +340,7 @@ impl Substatus {
         known.into_iter().find(|it| it.as_str() == text).unwrap_or_else(|| Self::Other(text.into()))
     }
 
-    /// As the service writes it, `initialAssignment`.
+    /// Returns the service's name of the substatus, such as `initialAssignment`.
     #[must_use]
     pub fn as_str(&self) -> &str {
         match self {
@@ -352,12 +360,17 @@ impl fmt::Display for Substatus {
 }
 
 /// The kind of connection that a hub expects of a device.
+///
+/// ```
+/// # use azure_iot_dps::assignment::ConnectionProfile;
+/// assert_eq!(ConnectionProfile::Classic.to_string(), "classic");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConnectionProfile {
-    /// `classic`: MQTT 3.1.1, AMQP or HTTPS, as IoT Hub has always had it.
+    /// `classic`: MQTT 3.1.1, AMQP or HTTPS.
     Classic,
-    /// `mqttV5`.
+    /// `mqttV5`: MQTT 5.
     MqttV5,
     /// A profile that this version does not know.
     Other(Box<str>),
@@ -369,7 +382,7 @@ impl ConnectionProfile {
         known.into_iter().find(|it| it.as_str() == text).unwrap_or_else(|| Self::Other(text.into()))
     }
 
-    /// As the service writes it, `classic`.
+    /// Returns the service's name of the profile, such as `classic`.
     #[must_use]
     pub fn as_str(&self) -> &str {
         match self {

@@ -1,10 +1,22 @@
-//! What goes wrong with payloads.
+//! Errors of payloads.
 
 use core::fmt;
 
 use serde_json::error::Category;
 
-/// A payload could not be sent, or is not of the type that was asked for.
+/// An error of a payload: it could not be sent, or does not have the requested type.
+///
+/// ```
+/// use azure_iot_dps::assignment::PayloadError;
+/// use azure_iot_dps::registration::RegistrationSettings;
+///
+/// let settings = RegistrationSettings::new("0ne00002193".parse()?, "my-device".parse()?);
+/// match settings.payload_json("{\"model\":\n}") {
+///     Err(PayloadError::Syntax(error)) => assert_eq!(error.line(), 2),
+///     other => panic!("{other:?}"),
+/// }
+/// # Ok::<(), azure_iot_dps::identity::NameError>(())
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PayloadError {
@@ -14,22 +26,30 @@ pub enum PayloadError {
     /// The text is not JSON.
     #[error("the payload is not JSON")]
     Syntax(#[source] JsonError),
-    /// The payload is JSON, but not of the type that was asked for.
+    /// The payload is JSON, but does not have the requested type.
     #[error("the payload is not of the type that was asked for")]
     Type(#[source] JsonError),
-    /// The register request would be larger than the service takes.
+    /// The register request would be larger than the service accepts.
     #[error("with this payload the register request has {length} bytes; the service takes {limit}")]
     TooLarge {
         /// The length of the request's body in bytes.
         length: usize,
-        /// The most bytes that the service takes.
+        /// The most bytes that the service accepts.
         limit: usize,
     },
 }
 
-/// Describes an error in a piece of JSON by its kind and its position.
+/// The kind and the position of an error in JSON.
 ///
-/// It holds nothing of the JSON itself, which may be a secret.
+/// It contains nothing of the JSON itself, which may be secret.
+///
+/// ```
+/// use azure_iot_dps::assignment::JsonError;
+///
+/// fn describe(error: &JsonError) -> String {
+///     format!("{error} (line {}, column {})", error.line(), error.column())
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct JsonError {
     problem: &'static str,
@@ -49,13 +69,13 @@ impl JsonError {
         Self { problem, line: error.line(), column: error.column() }
     }
 
-    /// Returns the line, counted from 1; 0 where a value could not be written as JSON.
+    /// Returns the line, counted from 1, or 0 if a value could not be written as JSON.
     #[must_use]
     pub fn line(&self) -> usize {
         self.line
     }
 
-    /// Returns the column, counted from 1; 0 where a value could not be written as JSON.
+    /// Returns the column, counted from 1, or 0 if a value could not be written as JSON.
     #[must_use]
     pub fn column(&self) -> usize {
         self.column

@@ -36,7 +36,7 @@ use crate::transport::Transport;
 /// #     fn sleep(&mut self, pause: Duration) { self.0 += pause; }
 /// # }
 /// # let (modem, ticks) = (FnTransport::new(|_| Ok(Response::new(200, &br#"{"status":"assigned",
-/// #     "registrationState":{"assignedHub":"my-hub.azure-devices.net","deviceId":"my-device"}}"#[..]
+/// #     "registrationState":{"assignedHub":"hub.example","deviceId":"my-device"}}"#[..]
 /// # ))), Ticks(Duration::ZERO));
 ///
 /// let key: DeviceKey = "Jsm0lyGpjaVYVP2g3FnmnmG9dI/9qU24wNoykUmermc=".parse()?;
@@ -44,7 +44,7 @@ use crate::transport::Transport;
 ///     .deadline(Duration::from_secs(120))
 ///     .model_id("dtmi:com:example:Thermostat;1")?
 ///     .build_with(modem, ticks);
-/// assert_eq!(client.register()?.hub().as_str(), "my-hub.azure-devices.net");
+/// assert_eq!(client.register()?.hub().as_str(), "hub.example");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct ProvisioningClientBuilder {

@@ -82,7 +82,8 @@ impl Hooks for () {}
 ///     clock: &mut dyn Clock,
 /// ) -> Result<Assignment, Error> {
 ///     let before = std::mem::take(session);
-///     let mut registration = Registration::resume(settings, AttestationKind::SymmetricKey, before);
+///     let kind = AttestationKind::SymmetricKey;
+///     let mut registration = Registration::resume(settings, kind, before);
 ///     let sign = |_, message: &[u8]| chip.sign(message);
 ///     let result = drive(&mut registration, sign, modem, clock, &mut ());
 ///     *session = registration.into_session();
