@@ -249,7 +249,7 @@ impl Assignment {
         self.0.run.key_used
     }
 
-    /// Returns the service's time if the device's clock was wrong or missing, to set it by.
+    /// Returns the correction of the device's clock, if that was wrong or missing.
     #[must_use]
     pub fn clock_correction(&self) -> Option<ClockCorrection> {
         self.0.run.clock_correction

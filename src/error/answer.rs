@@ -1,4 +1,4 @@
-//! Answers that are no refusal and no usable assignment either.
+//! Answers that are neither a refusal nor a usable assignment.
 
 use alloc::boxed::Box;
 use core::fmt::{self, Write};
@@ -9,13 +9,31 @@ use crate::error::sanitize::sanitize;
 use crate::error::support::SupportInfo;
 use crate::protocol::Response;
 
-/// An answer that makes no sense where it came.
+/// An answer that was not expected.
 ///
-/// - HTML, nothing at all, or JSON of somebody else's: a gateway, a captive portal or a proxy answered, or the service is
-///   broken. It may be otherwise in a minute, so a registration tries again until its deadline, and this is its
-///   [`Failure`](super::Failure).
-/// - An assignment that cannot be used: a hub or a device ID is missing or no such name. The service meant it, so it is
-///   final: [`Error::UnexpectedAnswer`](super::Error::UnexpectedAnswer), and [`field`](Self::field) names the field.
+/// - HTML, an empty body, or unknown JSON: a gateway, a captive portal or a proxy answered, or the
+///   service has a fault. This is transient: a registration retries until its deadline, and this is
+///   its [`Failure`](super::Failure).
+/// - An assignment that cannot be used: the hub or the device ID is missing or invalid, or a
+///   certificate is not base64. The service itself sent it, so it is final:
+///   [`Error::UnexpectedAnswer`](super::Error::UnexpectedAnswer). [`field`](Self::field) names the
+///   field.
+///
+/// ```
+/// # use azure_iot_dps::{attestation::AttestationKind, protocol::Response, time::Now, Error};
+/// # use azure_iot_dps::registration::{Registration, RegistrationSettings};
+/// # let settings = RegistrationSettings::new("0ne00002193".parse()?, "my-device".parse()?);
+/// # let mut registration = Registration::new(&settings, AttestationKind::X509);
+/// # let now = Now { unix: None, uptime: std::time::Duration::ZERO };
+/// # registration.step(now)?;
+/// # let body = &br#"{"status":"assigned","registrationState":{"deviceId":"my-device"}}"#[..];
+/// # let error = registration.receive(Ok(Response::new(200, body)), now).unwrap_err();
+/// if let Error::UnexpectedAnswer(answer) = &error {
+///     println!("status {}, field {:?}", answer.status(), answer.field());
+/// }
+/// # assert!(matches!(&error, Error::UnexpectedAnswer(it) if it.field() == Some("assignedHub")));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct UnexpectedAnswer {
     inner: Box<Unexpected>,
@@ -34,12 +52,12 @@ struct Unexpected {
 }
 
 impl UnexpectedAnswer {
-    /// An answer that is not the service's.
+    /// Creates the error of an answer that is not from the service.
     pub(crate) fn foreign(response: &Response<'_>, problem: &'static str, secret: &str) -> Self {
         Self::new(response, None, problem, secret)
     }
 
-    /// An assignment that cannot be used.
+    /// Creates the error of an assignment that cannot be used.
     pub(crate) fn unusable(response: &Response<'_>, unusable: Unusable, secret: &str) -> Self {
         Self::new(response, Some(unusable.field), unusable.problem, secret)
     }
@@ -58,50 +76,54 @@ impl UnexpectedAnswer {
         Self { inner: Box::new(inner) }
     }
 
-    /// The status of the answer, as HTTP counts.
+    /// Returns the HTTP status of the answer.
     #[must_use]
     pub fn status(&self) -> u16 {
         self.inner.status
     }
 
-    /// The type of the answer's body, its `Content-Type`.
+    /// Returns the answer's `Content-Type`.
     #[must_use]
     pub fn content_type(&self) -> Option<&str> {
         self.inner.content_type.as_deref()
     }
 
-    /// Returns the answer's `Content-Encoding`, if a gateway compressed the body although the request forbids that.
+    /// Returns the answer's `Content-Encoding`, if a gateway compressed the body although the
+    /// request forbids that.
     #[must_use]
     pub fn content_encoding(&self) -> Option<&str> {
         self.inner.encoding.as_deref()
     }
 
-    /// The ID of the request, the answer's `x-ms-request-id`. Where there is one, the service itself answered.
+    /// Returns the answer's `x-ms-request-id`. If there is one, the service itself answered.
     #[must_use]
     pub fn request_id(&self) -> Option<&str> {
         self.inner.request_id.as_deref()
     }
 
-    /// The field that makes an assignment unusable, by its name in the service's JSON, such as `assignedHub`; `None` where the
-    /// answer is not the service's.
+    /// Returns the field that makes an assignment unusable, such as `assignedHub`.
+    ///
+    /// It is the name in the service's JSON, or `None` if the answer is not from the service.
     #[must_use]
     pub fn field(&self) -> Option<&'static str> {
         self.inner.field
     }
 
-    /// Returns the least time to wait before another registration, counted from now; `None` if the answer is not the service's.
+    /// Returns the least time to wait before another registration, counted from now.
+    ///
+    /// `None` if the answer is not from the service.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.inner.retry_after
     }
 
-    /// Sets the wait before the next try.
+    /// Sets the wait before the next registration.
     pub(super) fn with_retry_after(mut self, retry_after: Duration) -> Self {
         self.inner.retry_after = Some(retry_after);
         self
     }
 
-    /// Returns what to quote to Azure's support.
+    /// Returns the details for Azure's support.
     #[must_use]
     pub fn support_info(&self) -> SupportInfo<'_> {
         SupportInfo { status: Some(self.status()), request_id: self.request_id(), ..SupportInfo::default() }
@@ -132,7 +154,24 @@ impl fmt::Display for UnexpectedAnswer {
 
 impl core::error::Error for UnexpectedAnswer {}
 
-/// The service had taken the registration up and was still choosing a hub when the time was over.
+/// The state of a registration that the service was still assigning at the deadline.
+///
+/// The service has accepted the registration and is choosing a hub. The next registration with the
+/// same [session](crate::registration::Session) polls the operation.
+///
+/// ```
+/// use azure_iot_dps::error::{Error, Failure};
+///
+/// fn operation(error: &Error) -> Option<&str> {
+///     match error {
+///         Error::DeadlineExceeded(error) => match error.last()? {
+///             Failure::Assigning(still) => still.operation_id(),
+///             _ => None,
+///         },
+///         _ => None,
+///     }
+/// }
+/// ```
 #[derive(Debug)]
 pub struct StillAssigning {
     operation_id: Option<Box<str>>,
@@ -145,19 +184,19 @@ impl StillAssigning {
         Self { operation_id, request_id }
     }
 
-    /// The service's ID of the registration.
+    /// Returns the service's ID of the operation.
     #[must_use]
     pub fn operation_id(&self) -> Option<&str> {
         self.operation_id.as_deref()
     }
 
-    /// The service's ID of the last request that was answered, its `x-ms-request-id`.
+    /// Returns the service's ID of the last answered request, its `x-ms-request-id`.
     #[must_use]
     pub fn request_id(&self) -> Option<&str> {
         self.request_id.as_deref()
     }
 
-    /// Returns what to quote to Azure's support.
+    /// Returns the details for Azure's support.
     #[must_use]
     pub fn support_info(&self) -> SupportInfo<'_> {
         SupportInfo { operation_id: self.operation_id(), request_id: self.request_id(), ..SupportInfo::default() }

@@ -1,4 +1,4 @@
-//! What ends a registration that tries until its time is over.
+//! The error of a registration that reaches its deadline.
 
 use alloc::boxed::Box;
 use core::fmt;
@@ -10,17 +10,26 @@ use crate::error::support::SupportInfo;
 use crate::error::transport::TransportError;
 use crate::time::ceil_secs;
 
-/// The last thing that went wrong before a deadline. All of it is transient.
+/// The last failure before a deadline. Every failure is transient.
+///
+/// ```
+/// use azure_iot_dps::error::Failure;
+///
+/// fn is_network_problem(failure: &Failure) -> bool {
+///     matches!(failure, Failure::Transport(_) | Failure::UnexpectedAnswer(_))
+/// }
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Failure {
-    /// The service refused for now: throttled, in trouble, or busy with the same identity.
+    /// The service refused for now: throttled, overloaded, or the same identity is registering
+    /// elsewhere.
     #[error(transparent)]
     Service(#[from] ServiceError),
     /// No complete answer arrived.
     #[error(transparent)]
     Transport(#[from] TransportError),
-    /// Somebody else answered: a gateway, a captive portal, a broken proxy.
+    /// The answer is not from the service: a gateway, a captive portal or a broken proxy answered.
     #[error(transparent)]
     UnexpectedAnswer(#[from] UnexpectedAnswer),
     /// The service was still choosing a hub.
@@ -29,7 +38,7 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// Tells a person in one sentence what to do about it.
+    /// Returns one sentence that tells a person what to do.
     #[must_use]
     pub fn remedy(&self) -> &'static str {
         match self {
@@ -42,7 +51,7 @@ impl Failure {
         }
     }
 
-    /// Returns what to quote to Azure's support.
+    /// Returns the details for Azure's support.
     #[must_use]
     pub fn support_info(&self) -> SupportInfo<'_> {
         match self {
@@ -54,7 +63,27 @@ impl Failure {
     }
 }
 
-/// The time for a registration is over, or the next wait would outlast it.
+/// The error when a registration's deadline has passed, or the next wait would pass it.
+///
+/// ```
+/// # use azure_iot_dps::{attestation::AttestationKind, time::Now};
+/// # use azure_iot_dps::registration::{Registration, RegistrationSettings};
+/// use azure_iot_dps::error::{Error, Failure, TransportErrorKind};
+/// use std::time::Duration;
+///
+/// # let settings = RegistrationSettings::new("0ne00002193".parse()?, "my-device".parse()?);
+/// # let settings = settings.deadline(Duration::from_secs(1));
+/// # let mut registration = Registration::new(&settings, AttestationKind::X509);
+/// # let now = Now { unix: None, uptime: Duration::ZERO };
+/// # registration.step(now)?;
+/// # let answer = Err(TransportErrorKind::TimedOut.into());
+/// # let error = registration.receive(answer, now).unwrap_err();
+/// let Error::DeadlineExceeded(exceeded) = error else { unreachable!() };
+/// assert_eq!(exceeded.deadline(), Duration::from_secs(1));
+/// assert!(exceeded.retry_after() >= Duration::from_secs(1));
+/// assert!(matches!(exceeded.last(), Some(Failure::Transport(_))));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct DeadlineExceeded {
     inner: Box<OutOfTime>,
@@ -72,19 +101,21 @@ impl DeadlineExceeded {
         Self { inner: Box::new(OutOfTime { deadline, retry_after, last }) }
     }
 
-    /// The time that the registration had in all.
+    /// Returns the deadline that was set, as a duration from the first step.
     #[must_use]
     pub fn deadline(&self) -> Duration {
         self.inner.deadline
     }
 
-    /// The least time to wait before another call, counted from now.
+    /// Returns the least time to wait before another call, counted from now.
     #[must_use]
     pub fn retry_after(&self) -> Duration {
         self.inner.retry_after
     }
 
-    /// The last failure before the deadline, if there was one; also the `source()` of this error.
+    /// Returns the last failure before the deadline, if there was one.
+    ///
+    /// It is also the `source()` of this error.
     #[must_use]
     pub fn last(&self) -> Option<&Failure> {
         self.inner.last.as_ref()
@@ -94,7 +125,7 @@ impl DeadlineExceeded {
 impl fmt::Display for DeadlineExceeded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let OutOfTime { deadline, retry_after, .. } = &*self.inner;
-        // Without floating point, whose formatting takes 10 KB of a board's flash.
+        // Floating point is avoided, because its formatting takes 10 KB of a board's flash.
         write!(f, "not assigned within the deadline of {}", deadline.as_secs())?;
         match deadline.subsec_millis() {
             0 => f.write_str(" s")?,

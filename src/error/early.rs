@@ -1,4 +1,4 @@
-//! A call that comes before its time.
+//! The error of a call during a pause after a refusal.
 
 use alloc::boxed::Box;
 use core::fmt;
@@ -7,11 +7,30 @@ use core::time::Duration;
 use crate::error::support::SupportInfo;
 use crate::time::ceil_secs;
 
-/// A call came too early after a refusal: the pause is not over, and no request was sent.
+/// The error of a call during a pause after a refusal. No request was sent.
 ///
-/// The pause is 30 to 37.5 min after a refused key (401) and 60 to 75 min after any other refusal that somebody has to repair. It
-/// doubles with each refusal in a row, up to 4 h. It ends early when the endpoint, the ID scope, the registration ID or the key is
-/// another one, and with [`forget_refusal`](crate::ProvisioningClient::forget_refusal).
+/// The pause is 30 to 37.5 min after a refused key or certificate (401), and 60 to 75 min after any
+/// other refusal that an operator must repair. It doubles with each refusal in a row, up to 4 h. It
+/// ends early if the endpoint, the ID scope, the registration ID or the key changes, and with
+/// [`forget_refusal`](crate::ProvisioningClient::forget_refusal).
+///
+/// ```
+/// # use azure_iot_dps::{attestation::AttestationKind, protocol::Response, time::Now, Error};
+/// # use azure_iot_dps::registration::{Registration, RegistrationSettings};
+/// # let settings = RegistrationSettings::new("0ne00002193".parse()?, "my-device".parse()?);
+/// # let mut registration = Registration::new(&settings, AttestationKind::X509);
+/// # let now = Now { unix: None, uptime: std::time::Duration::ZERO };
+/// # registration.step(now)?;
+/// # let refusal = Response::new(403, &br#"{"errorCode":403001}"#[..]);
+/// # registration.receive(Ok(refusal), now).unwrap_err();
+/// # let session = registration.into_session();
+/// # let mut registration = Registration::resume(&settings, AttestationKind::X509, session);
+/// # let error = registration.step(now).unwrap_err();
+/// let Error::TooEarly(early) = error else { unreachable!() };
+/// assert_eq!((early.status(), early.error_code()), (Some(403), Some(403_001)));
+/// assert!(early.retry_after().as_secs() >= 3600);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct TooEarly {
     inner: Box<Early>,
@@ -35,7 +54,10 @@ impl TooEarly {
         self.inner.retry_after
     }
 
-    /// Returns the HTTP status of the refusal, or what its error code amounts to for a registration that failed.
+    /// Returns the HTTP status of the refusal.
+    ///
+    /// If the registration failed after the service accepted it, this is the status in its error
+    /// code.
     #[must_use]
     pub fn status(&self) -> Option<u16> {
         self.inner.status
@@ -47,7 +69,7 @@ impl TooEarly {
         self.inner.error_code
     }
 
-    /// Returns what to quote to Azure's support about the refusal.
+    /// Returns the details of the refusal for Azure's support.
     #[must_use]
     pub fn support_info(&self) -> SupportInfo<'_> {
         SupportInfo { status: self.status(), error_code: self.error_code(), ..SupportInfo::default() }

@@ -1,4 +1,5 @@
-//! Errors: what happened, whether trying again can help, when, what to quote to support, and what a person should do.
+//! Errors: what happened, whether and when to retry, what to tell Azure's support, and what to
+//! repair.
 //!
 //! ```
 //! use azure_iot_dps::Error;
@@ -9,18 +10,18 @@
 //!     eprintln!("for the support: {}", error.support_info());
 //!     match error.retry_after() {
 //!         Some(wait) if error.is_transient() => eprintln!("trying again in {wait:?}"),
-//!         Some(wait) => eprintln!("somebody has to repair this; trying again in {wait:?}, in case that it was done"),
+//!         Some(wait) => eprintln!("repair needed; checking again in {wait:?}"),
 //!         None => eprintln!("giving up"),
 //!     }
 //! }
 //! # report(&Error::Cancelled);
 //! ```
 //!
-//! What is transient does not end a registration: it tries again until its deadline, and then ends with
-//! [`DeadlineExceeded`], which holds the last [`Failure`].
+//! A transient failure does not end a registration. The registration retries until its deadline,
+//! and then ends with [`DeadlineExceeded`], which holds the last [`Failure`].
 //!
-//! Enrollments are repaired in the cloud while the device runs: so a refusal that ends a registration says when to try again, too. A
-//! call that comes earlier fails with [`TooEarly`], without a request.
+//! A refusal that ends a registration also says when to try again, because enrollments are repaired
+//! in the cloud while the device runs. An earlier call fails with [`TooEarly`], without a request.
 
 mod answer;
 mod deadline;
@@ -46,45 +47,66 @@ pub use transport::{TransportError, TransportErrorKind};
 
 use crate::key::SignerError;
 
-/// Why a registration did not end in an assignment.
+/// The reason why a registration did not end with an assignment.
+///
+/// ```
+/// # use azure_iot_dps::{attestation::AttestationKind, protocol::Response, time::Now};
+/// # use azure_iot_dps::registration::{Registration, RegistrationSettings};
+/// use azure_iot_dps::Error;
+///
+/// # let settings = RegistrationSettings::new("0ne00002193".parse()?, "my-device".parse()?);
+/// # let mut registration = Registration::new(&settings, AttestationKind::X509);
+/// # let now = Now { unix: None, uptime: std::time::Duration::ZERO };
+/// # registration.step(now)?;
+/// # let body = &br#"{"errorCode":404204,"message":"The enrollment was not found."}"#[..];
+/// # let error = registration.receive(Ok(Response::new(404, body)), now).unwrap_err();
+/// match &error {
+///     Error::Service(refusal) => assert_eq!(refusal.status(), 404),
+///     Error::DeadlineExceeded(_) => println!("trying again in {:?}", error.retry_after()),
+///     _ => println!("{error}: {}", error.remedy()),
+/// }
+/// # assert!(matches!(error, Error::Service(_)));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The service refused the device, in its own words.
+    /// The service refused the device. Holds the service's message.
     #[error(transparent)]
     Service(#[from] ServiceError),
-    /// The request cannot be carried, and trying again does not change that: the protocol has no such operation.
+    /// The transport failed in a way that a registration does not retry.
     #[error(transparent)]
     Transport(TransportError),
-    /// The service assigned the device, but in a way that cannot be used.
+    /// The service assigned the device, but the assignment cannot be used.
     #[error(transparent)]
     UnexpectedAnswer(UnexpectedAnswer),
     /// The deadline has passed, or the next wait would pass it.
     #[error(transparent)]
     DeadlineExceeded(#[from] DeadlineExceeded),
-    /// The call came too early after a refusal: the pause is not over, and no request was sent.
+    /// The pause after a refusal is not over. No request was sent.
     #[error(transparent)]
     TooEarly(#[from] TooEarly),
-    /// The service knows no assignment of this device: the answer to a status lookup.
+    /// A status lookup found no assignment of this device.
     #[error("the service knows no assignment of this device")]
     NotAssigned,
-    /// The wait hook ended the registration.
+    /// The wait hook cancelled the registration.
     #[error("the registration was cancelled")]
     Cancelled,
-    /// The signer could not sign.
+    /// The signer failed.
     #[error(transparent)]
     Signer(#[from] SignerError),
-    /// The registration was driven on after it had ended, with an assignment or an error.
+    /// The registration has already ended, with an assignment or an error.
     #[error("the registration has ended already; a new one is needed")]
     Ended,
 }
 
 impl Error {
-    /// Whether the same call can succeed later with nothing repaired.
+    /// Returns whether the same call can succeed later without a repair.
     ///
-    /// True for all that the network or the service's load brings about; false where the enrollment, the key or the
-    /// code must be changed first, and for a registration that was cancelled. Where somebody may repair the enrollment
-    /// meanwhile, [`retry_after`](Self::retry_after) says when to try again all the same.
+    /// This is true for everything that the network or the service's load causes. It is false if
+    /// the enrollment, the key or the code must change first, and for a cancelled registration. If
+    /// an operator may repair the enrollment meanwhile, [`retry_after`](Self::retry_after) still
+    /// says when to try again.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
@@ -100,7 +122,9 @@ impl Error {
         }
     }
 
-    /// The least time to wait before another call, counted from now; `None` where waiting does not help.
+    /// Returns the least time to wait before another call, or `None` if waiting does not help.
+    ///
+    /// The time counts from now.
     ///
     /// | the registration ended because | retry after |
     /// | --- | --- |
@@ -109,9 +133,10 @@ impl Error {
     /// | 401, or a client certificate that was refused in the handshake | 30 to 37.5 min, doubling, at most 4 h |
     /// | any other refusal, `disabled`, an assignment that cannot be used | 60 to 75 min, doubling, at most 4 h |
     ///
-    /// `failed` counts by its error code: 401002 as a 401. An earlier call waits, or fails at once if its deadline is too short.
-    /// After the last two rows it always fails at once, with [`TooEarly`]. A 401 can heal: after a key was rolled, the service may
-    /// go on expecting the old one for half an hour.
+    /// `failed` counts by its error code: 401002 as a 401. An earlier call waits, or fails at once
+    /// if its deadline is too short. In the last two rows it always fails at once, with
+    /// [`TooEarly`]. A 401 can disappear without a repair: after a key was rolled, the service may
+    /// expect the old one for half an hour.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
@@ -134,7 +159,7 @@ impl Error {
         }
     }
 
-    /// Tells a person in one sentence what to do about it.
+    /// Returns one sentence that tells a person what to do.
     #[must_use]
     pub fn remedy(&self) -> &'static str {
         match self {
@@ -150,8 +175,10 @@ impl Error {
         }
     }
 
-    /// Returns what to quote to Azure's support: status, error code, IDs and time, as far as the service told them. Of
-    /// [`DeadlineExceeded`], those of the last failure.
+    /// Returns the details for Azure's support: status, error code, IDs and time, if the service
+    /// sent them.
+    ///
+    /// For [`DeadlineExceeded`], these are the details of the last failure.
     #[must_use]
     pub fn support_info(&self) -> SupportInfo<'_> {
         match self {
@@ -163,7 +190,7 @@ impl Error {
         }
     }
 
-    /// What the service said: in this error, or in the last failure before the deadline passed.
+    /// Returns the service's refusal: this error, or the last failure before the deadline.
     #[must_use]
     pub fn service(&self) -> Option<&ServiceError> {
         match self {
@@ -176,7 +203,7 @@ impl Error {
         }
     }
 
-    /// What kept an answer from arriving: in this error, or in the last failure before the deadline passed.
+    /// Returns the transport's error: this error, or the last failure before the deadline.
     #[must_use]
     pub fn transport(&self) -> Option<&TransportError> {
         match self {
@@ -189,43 +216,43 @@ impl Error {
         }
     }
 
-    /// The status of the answer that this error is about, as HTTP counts; `None` where there was no answer.
+    /// Returns the HTTP status of the answer that caused this error, or `None` without an answer.
     #[must_use]
     pub fn status(&self) -> Option<u16> {
         self.support_info().status
     }
 
-    /// The service's error code, such as 401002; its thousands are the status.
+    /// Returns the service's error code, such as 401002. Its first three digits are the status.
     #[must_use]
     pub fn error_code(&self) -> Option<u32> {
         self.support_info().error_code
     }
 
-    /// The service's message.
+    /// Returns the service's message.
     #[must_use]
     pub fn message(&self) -> Option<&str> {
         self.service().and_then(ServiceError::message)
     }
 
-    /// The service's tracking ID, which its support asks for.
+    /// Returns the service's tracking ID, which Azure's support asks for.
     #[must_use]
     pub fn tracking_id(&self) -> Option<&str> {
         self.support_info().tracking_id
     }
 
-    /// The service's ID of the request.
+    /// Returns the service's ID of the request.
     #[must_use]
     pub fn request_id(&self) -> Option<&str> {
         self.support_info().request_id
     }
 
-    /// The service's ID of the registration that was under way.
+    /// Returns the service's ID of the pending operation.
     #[must_use]
     pub fn operation_id(&self) -> Option<&str> {
         self.support_info().operation_id
     }
 
-    /// When the service refused, as it writes it, `2019-11-19T21:39:05.1573304Z`.
+    /// Returns the service's time of the refusal, such as `2019-11-19T21:39:05.1573304Z`.
     #[must_use]
     pub fn timestamp(&self) -> Option<&str> {
         self.support_info().timestamp

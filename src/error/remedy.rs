@@ -1,4 +1,4 @@
-//! What a person should do, one sentence for each kind of failure.
+//! The remedies: one sentence for each kind of failure that tells a person what to do.
 
 use crate::error::answer::UnexpectedAnswer;
 use crate::error::service::{ServiceError, ServiceErrorKind};
@@ -8,7 +8,7 @@ pub(super) const REPAIR: &str = "Repair what the service refused the device for,
 pub(super) const WAIT: &str = "Wait for the time that the error names, then call again.";
 
 impl ServiceError {
-    /// Tells a person in one sentence what to do about it.
+    /// Returns one sentence that tells a person what to do.
     #[must_use]
     pub fn remedy(&self) -> &'static str {
         if self.clock_fault().is_some() {
@@ -46,7 +46,7 @@ impl ServiceError {
 }
 
 impl UnexpectedAnswer {
-    /// Tells a person in one sentence what to do about it.
+    /// Returns one sentence that tells a person what to do.
     #[must_use]
     pub fn remedy(&self) -> &'static str {
         match self.field() {
@@ -59,7 +59,7 @@ impl UnexpectedAnswer {
 }
 
 impl TransportErrorKind {
-    /// Tells a person in one sentence what to do about it.
+    /// Returns one sentence that tells a person what to do.
     #[must_use]
     pub fn remedy(self) -> &'static str {
         match self {

@@ -1,4 +1,4 @@
-//! Other people's words, made safe to show.
+//! The sanitizing of texts from the network.
 
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -6,7 +6,8 @@ use alloc::vec::Vec;
 
 use crate::encoding::percent_decode;
 
-/// The service's words, safe to show: bounded, on one line, and without the signature that the device sent.
+/// Makes a text from the network safe to show: bounded, on one line, and without the signature that
+/// the device sent.
 pub(crate) fn sanitize(text: &str, secret: &str) -> Box<str> {
     const MAX_READ: usize = 4096;
     const MAX_SHOWN: usize = 512;
@@ -18,7 +19,8 @@ pub(crate) fn sanitize(text: &str, secret: &str) -> Box<str> {
     }
 }
 
-/// Hides every word that holds a piece of the signature, however often that was percent-encoded.
+/// Hides every word that holds a piece of the signature, regardless of how often it was
+/// percent-encoded.
 fn redact(line: &str, secret: &str) -> String {
     const PIECE: usize = 8;
     let belongs_to_signatures = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '%');
@@ -37,12 +39,12 @@ fn redact(line: &str, secret: &str) -> String {
     shown
 }
 
-/// Undoes percent-encoding until there is none left.
+/// Undoes percent-encoding repeatedly until there is none left.
 fn fully_decoded(text: &str) -> Vec<u8> {
     let mut bytes = text.as_bytes().to_vec();
     loop {
         let decoded: Vec<u8> = percent_decode(&bytes).collect();
-        // It gets shorter each time, or it is done.
+        // Decoding always shortens the text.
         if decoded.len() == bytes.len() {
             return bytes;
         }

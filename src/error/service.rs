@@ -1,4 +1,4 @@
-//! What the service says when it refuses.
+//! The service's refusals.
 
 use alloc::boxed::Box;
 use core::fmt;
@@ -10,19 +10,43 @@ use crate::protocol::Response;
 use crate::protocol::json::{Body, RegistrationState, Text};
 use crate::time::UnixTime;
 
-/// The kinds of [`ServiceError`].
+/// The kind of a [`ServiceError`].
+///
+/// ```
+/// use azure_iot_dps::error::{ServiceError, ServiceErrorKind};
+///
+/// fn is_disabled(error: &ServiceError) -> bool {
+///     error.kind() == ServiceErrorKind::Disabled
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ServiceErrorKind {
-    /// The request was answered with an error.
+    /// The service answered the request with an error.
     Request,
-    /// The registration was taken up and has failed.
+    /// The service accepted the registration, and it failed.
     Failed,
     /// The enrollment is disabled.
     Disabled,
 }
 
 /// A refusal by the service, in its own error format.
+///
+/// ```
+/// # use azure_iot_dps::{attestation::AttestationKind, protocol::Response, time::Now};
+/// # use azure_iot_dps::registration::{Registration, RegistrationSettings};
+/// # let settings = RegistrationSettings::new("0ne00002193".parse()?, "my-device".parse()?);
+/// # let mut registration = Registration::new(&settings, AttestationKind::X509);
+/// # let now = Now { unix: None, uptime: std::time::Duration::ZERO };
+/// # registration.step(now)?;
+/// # let body = &br#"{"errorCode":401002,"trackingId":"2cb8f317","message":"Unauthorized"}"#[..];
+/// # let error = registration.receive(Ok(Response::new(401, body)), now).unwrap_err();
+/// let refusal = error.service().ok_or("not refused")?;
+/// assert_eq!((refusal.status(), refusal.error_code()), (401, Some(401_002)));
+/// assert_eq!(refusal.message(), Some("Unauthorized"));
+/// assert_eq!(refusal.tracking_id(), Some("2cb8f317"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct ServiceError {
     inner: Box<Inner>,
@@ -39,15 +63,27 @@ struct Inner {
     timestamp: Option<Box<str>>,
     retry_after: Option<Duration>,
     clock_fault: Option<ClockFault>,
-    /// The device proved its identity with a certificate.
+    /// Whether the device proved its identity with a certificate.
     by_certificate: bool,
 }
 
-/// The ways in which the device's clock can make the service refuse a token.
+/// The fault of the device's clock that made the service refuse a token.
+///
+/// ```
+/// use azure_iot_dps::error::{ClockFault, Error};
+/// use azure_iot_dps::time::UnixTime;
+///
+/// fn time_to_set(error: &Error) -> Option<UnixTime> {
+///     match error.service()?.clock_fault()? {
+///         ClockFault::Wrong { service_time } => Some(service_time),
+///         _ => None,
+///     }
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ClockFault {
-    /// The device had no clock, or one that reads a time before 2026, and the answer did not contain the time.
+    /// The device had no clock or one that reads a time before 2026, and the answer had no time.
     NotSet,
     /// The token was expired by the service's time.
     Wrong {
@@ -57,12 +93,14 @@ pub enum ClockFault {
 }
 
 impl ServiceError {
-    /// From an error body. `secret` is the signature that was sent, in case the service repeats it.
+    /// Creates the error from an error body. `secret` is the signature that was sent, in case the
+    /// service repeats it.
     pub(crate) fn refused(response: &Response<'_>, body: &Body<'_>, error_code: Option<u32>, secret: &str) -> Self {
         Self::new(ServiceErrorKind::Request, response, error_code, body, body.message.as_ref(), secret)
     }
 
-    /// From a registration that was taken up and then failed or was found disabled.
+    /// Creates the error of a registration that the service accepted and that then failed or was
+    /// found disabled.
     pub(crate) fn ended(
         kind: ServiceErrorKind,
         response: &Response<'_>,
@@ -102,49 +140,52 @@ impl ServiceError {
         Self { inner: Box::new(inner) }
     }
 
-    /// What kind of refusal it is.
+    /// Returns the kind of the refusal.
     #[must_use]
     pub fn kind(&self) -> ServiceErrorKind {
         self.inner.kind
     }
 
-    /// The status of the answer, as HTTP counts; 200 for a registration that failed after it was taken up.
+    /// Returns the HTTP status of the answer.
+    ///
+    /// It is 200 if the service accepted the registration and it failed later.
     #[must_use]
     pub fn status(&self) -> u16 {
         self.inner.status
     }
 
-    /// The service's error code, such as 401002; its thousands are the HTTP status.
+    /// Returns the service's error code, such as 401002. Its first three digits are the HTTP
+    /// status.
     #[must_use]
     pub fn error_code(&self) -> Option<u32> {
         self.inner.error_code
     }
 
-    /// The service's message.
+    /// Returns the service's message.
     #[must_use]
     pub fn message(&self) -> Option<&str> {
         self.inner.message.as_deref()
     }
 
-    /// The service's tracking ID, which its support asks for.
+    /// Returns the service's tracking ID, which Azure's support asks for.
     #[must_use]
     pub fn tracking_id(&self) -> Option<&str> {
         self.inner.tracking_id.as_deref()
     }
 
-    /// The service's ID of the request, the answer's `x-ms-request-id`.
+    /// Returns the service's ID of the request, the answer's `x-ms-request-id`.
     #[must_use]
     pub fn request_id(&self) -> Option<&str> {
         self.inner.request_id.as_deref()
     }
 
-    /// When the service refused, as it writes it.
+    /// Returns the service's time of the refusal, as the service writes it.
     #[must_use]
     pub fn timestamp(&self) -> Option<&str> {
         self.inner.timestamp.as_deref()
     }
 
-    /// Returns what to quote to Azure's support.
+    /// Returns the details for Azure's support.
     #[must_use]
     pub fn support_info(&self) -> SupportInfo<'_> {
         let Inner { status, error_code, .. } = *self.inner;
@@ -158,19 +199,23 @@ impl ServiceError {
         }
     }
 
-    /// Returns the least time to wait before another registration, counted from now. See [`Error::retry_after`](super::Error::retry_after).
+    /// Returns the least time to wait before another registration, counted from now.
+    ///
+    /// See [`Error::retry_after`](super::Error::retry_after).
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.inner.retry_after
     }
 
-    /// Sets the wait before the next try.
+    /// Sets the wait before the next registration.
     pub(super) fn with_retry_after(mut self, retry_after: Duration) -> Self {
         self.inner.retry_after = Some(retry_after);
         self
     }
 
-    /// Returns what is wrong with the device's clock, if that is why the service refused the token (401). Setting the clock helps.
+    /// Returns the clock's fault, if that made the service refuse the token (401).
+    ///
+    /// The remedy is to set the clock.
     #[must_use]
     pub fn clock_fault(&self) -> Option<ClockFault> {
         self.inner.clock_fault
@@ -190,7 +235,8 @@ impl ServiceError {
         self
     }
 
-    /// Returns the status to judge by: the answer's, or for a registration that failed, the thousands of its error code.
+    /// Returns the status that decides: the answer's, or for a failed registration the first three
+    /// digits of its error code.
     pub(crate) fn says(&self) -> Option<u16> {
         match self.inner.kind {
             ServiceErrorKind::Request => Some(self.inner.status),
@@ -199,14 +245,17 @@ impl ServiceError {
         }
     }
 
-    /// Returns whether the allocation failed (codes 4002xx): its webhook answered with an error, or no hub fits.
+    /// Returns whether the allocation failed (codes 4002xx): its webhook answered with an error, or
+    /// no hub fits.
     pub(crate) fn is_of_the_allocation(&self) -> bool {
         matches!(self.inner.error_code, Some(400_200..=400_299)) && self.inner.kind != ServiceErrorKind::Disabled
     }
 
-    /// Whether the same registration can succeed later with nothing repaired: 3xx, 408, 409, 412, 429, 5xx as a status or as the
-    /// family of a failed registration's error code; 4002xx, an allocation that went wrong; and a refused token where the
-    /// [clock](Self::clock_fault) is to blame.
+    /// Returns whether the same registration can succeed later without a repair.
+    ///
+    /// These are 3xx, 408, 409, 412, 429 and 5xx as a status, 408, 409, 412, 429 and 5xx as the
+    /// first digits of a failed registration's error code, 4002xx (a failed allocation), and a
+    /// token that was refused because of the [clock](Self::clock_fault).
     #[must_use]
     pub fn is_transient(&self) -> bool {
         let transient = match self.inner.kind {
@@ -218,8 +267,9 @@ impl ServiceError {
     }
 }
 
-/// 409 and 412 mean that the same identity is registering elsewhere at this moment; 408, 429 and 5xx are the service's
-/// load; and with a 3xx something moved that does not move: the token goes nowhere else.
+/// 409 and 412: the same identity is registering elsewhere at this moment. 408, 429 and 5xx: the
+/// service's load. 3xx: an unexpected redirect, which is not followed, because the token is for the
+/// service only.
 fn is_transient_status(status: u16) -> bool {
     matches!(status, ..400 | 408 | 409 | 412 | 429 | 500..)
 }
@@ -242,7 +292,7 @@ impl fmt::Display for ServiceError {
                 write!(f, "; the token was signed by a wrong clock, the service says it is {service_time}")?;
             }
         }
-        // The status stands in the sentence already.
+        // The sentence already contains the status.
         let details = SupportInfo { status: None, ..self.support_info() };
         if details.write(f, " (")? { f.write_str(")") } else { Ok(()) }
     }

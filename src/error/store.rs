@@ -1,35 +1,48 @@
-//! What keeps an assignment from being kept.
+//! The errors of a store.
 
 use alloc::boxed::Box;
 
-/// Why an assignment could not be taken from its store or put there.
+/// The reason why an assignment could not be loaded or stored.
+///
+/// ```
+/// use azure_iot_dps::error::StoreError;
+/// use azure_iot_dps::registration::RegistrationSettings;
+/// use azure_iot_dps::Assignment;
+///
+/// let settings = RegistrationSettings::new("0ne00002193".parse()?, "my-device".parse()?);
+/// match Assignment::from_record(b"not a record", &settings) {
+///     Err(StoreError::Damaged { problem }) => println!("registering again: {problem}"),
+///     other => panic!("{other:?}"),
+/// }
+/// # Ok::<(), azure_iot_dps::identity::NameError>(())
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
-    /// A later version of this crate wrote it, in a form that this one does not know. It is left as it is.
+    /// A later version of this crate wrote the record, in an unknown format. It is left unchanged.
     #[error("a later version wrote the stored assignment (format {found}, this version knows {known})")]
     LaterFormat {
-        /// The format that was found.
+        /// The format of the record.
         found: u32,
         /// The latest format that this version reads, and the one that it writes.
         known: u32,
     },
-    /// It is cut off, changed, or no stored assignment at all.
+    /// The record is cut off, changed, or not a record of an assignment.
     #[error("the stored assignment is damaged: {problem}")]
     Damaged {
-        /// What is wrong with it.
+        /// The reason.
         problem: &'static str,
     },
-    /// Another process is writing, and has been for seconds.
+    /// Another process has been writing the record for seconds.
     #[error("another process is writing the stored assignment")]
     Busy,
-    /// The memory could not be read or written; the reason is the `source()`.
+    /// The memory could not be read or written. The `source()` is the reason.
     #[error("the stored assignment could not be read or written")]
     Memory(#[source] Box<dyn core::error::Error + Send + Sync>),
 }
 
 impl StoreError {
-    /// The memory could not be read or written: from the error of a driver, or a text.
+    /// Creates a [`Memory`](Self::Memory) error from a driver's error or a text.
     #[must_use]
     pub fn new(source: impl Into<Box<dyn core::error::Error + Send + Sync>>) -> Self {
         Self::Memory(source.into())

@@ -1,12 +1,23 @@
-//! What to quote to support.
+//! The details for Azure's support.
 
 use core::fmt;
 
-/// The details that identify a failure to Azure's support. `Display` prints what there is, on one line.
+/// The details that identify a failure to Azure's support.
+///
+/// `Display` writes the known details on one line.
+///
+/// ```
+/// use azure_iot_dps::error::SupportInfo;
+///
+/// let mut info = SupportInfo::default();
+/// assert!(info.is_empty());
+/// (info.status, info.error_code) = (Some(401), Some(401_002));
+/// assert_eq!(info.to_string(), "status 401, error code 401002");
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SupportInfo<'a> {
-    /// The status of the answer, as HTTP counts.
+    /// The HTTP status of the answer.
     pub status: Option<u16>,
     /// The service's error code, such as 401002.
     pub error_code: Option<u32>,
@@ -14,20 +25,20 @@ pub struct SupportInfo<'a> {
     pub tracking_id: Option<&'a str>,
     /// The service's ID of the request, the answer's `x-ms-request-id`.
     pub request_id: Option<&'a str>,
-    /// The service's ID of the registration that was under way.
+    /// The service's ID of the pending operation.
     pub operation_id: Option<&'a str>,
-    /// When the service refused, as it writes it.
+    /// The service's time of the refusal, as the service writes it.
     pub timestamp: Option<&'a str>,
 }
 
 impl SupportInfo<'_> {
-    /// Whether there is nothing to quote: no answer of the service came.
+    /// Returns whether there are no details, because no answer of the service arrived.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
-    /// Writes what there is behind `first`, with commas between; whether there was anything.
+    /// Writes the known details after `first`, separated by commas. Returns whether there were any.
     pub(super) fn write(&self, f: &mut fmt::Formatter<'_>, first: &str) -> Result<bool, fmt::Error> {
         let Self { status, error_code, tracking_id, request_id, operation_id, timestamp } = self;
         let details: [(&str, Option<&dyn fmt::Display>); 6] = [
@@ -49,7 +60,8 @@ impl SupportInfo<'_> {
     }
 }
 
-/// `status 401, error code 401002, tracking ID 2cb8f317-…`; `nothing to quote` where there is nothing.
+/// Writes `status 401, error code 401002, tracking ID 2cb8f317-…`, or `nothing to quote` if there
+/// are no details.
 impl fmt::Display for SupportInfo<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.write(f, "")? { Ok(()) } else { f.write_str("nothing to quote") }

@@ -1,4 +1,4 @@
-//! What keeps an answer from arriving.
+//! The errors of a transport.
 
 use alloc::boxed::Box;
 use alloc::string::ToString;
@@ -7,46 +7,58 @@ use core::time::Duration;
 
 use crate::time::ceil_secs;
 
-/// What kept a complete answer from arriving.
+/// The kind of a [`TransportError`].
+///
+/// ```
+/// use azure_iot_dps::error::TransportErrorKind;
+///
+/// assert!(TransportErrorKind::TimedOut.is_transient());
+/// assert!(!TransportErrorKind::CertificateRefused.is_transient());
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TransportErrorKind {
     /// The host name could not be resolved.
     NameNotResolved,
-    /// No connection came about: refused, no route, no network.
+    /// No connection was established: refused, no route, or no network.
     CannotConnect,
-    /// The time was up.
+    /// The time limit passed.
     TimedOut,
     /// TLS failed for a reason other than the certificate.
     Tls,
-    /// The peer's certificate is not trusted: the wrong roots, the wrong name, expired.
+    /// The peer's certificate is not trusted: wrong roots, wrong name, or expired.
     CertificateNotTrusted,
     /// The peer's certificate is not valid yet: the device's clock is wrong.
     ClockNotSet,
-    /// The peer refused the client certificate in the handshake, or demands one. Final for the call; see
-    /// [`Error::retry_after`](crate::Error::retry_after).
+    /// The peer refused the client certificate in the handshake, or requires one. Final for the
+    /// call.
+    ///
+    /// See [`Error::retry_after`](crate::Error::retry_after).
     CertificateRefused,
-    /// The client certificate is that of another device. Final.
+    /// The client certificate belongs to another device. Final.
     WrongCertificate,
     /// The proxy could not be reached, or could not reach the service.
     Proxy,
-    /// The proxy refused to connect the device to the service, or its user name and password. Final for the call; see
-    /// [`Error::retry_after`](crate::Error::retry_after).
+    /// The proxy refused the connection to the service, or the user name and password. Final for
+    /// the call.
+    ///
+    /// See [`Error::retry_after`](crate::Error::retry_after).
     ProxyRefused,
-    /// The service refused the MQTT connection for another reason than the credentials: it is unavailable, for one.
+    /// The service refused the MQTT connection for a reason other than the credentials, such as
+    /// being unavailable.
     ConnectionRefused,
-    /// The answer is larger than the transport takes.
+    /// The answer is larger than the transport accepts.
     AnswerTooLarge,
     /// The answer broke off or does not follow the protocol.
     AnswerBroken,
-    /// The protocol has no such operation, as MQTT has no status lookup. Final.
+    /// The protocol has no such operation, such as a status lookup over MQTT. Final.
     Unsupported,
-    /// Something else.
+    /// Another error.
     Other,
 }
 
 impl TransportErrorKind {
-    /// Whether the same request can succeed later. A registration tries again on what is transient.
+    /// Returns whether the same request can succeed later. A registration retries transient errors.
     #[must_use]
     pub fn is_transient(self) -> bool {
         !matches!(self, Self::Unsupported | Self::CertificateRefused | Self::WrongCertificate | Self::ProxyRefused)
@@ -75,56 +87,63 @@ impl fmt::Display for TransportErrorKind {
     }
 }
 
-/// No complete answer arrived.
+/// The error of a transport: no complete answer arrived.
 ///
 /// ```
 /// use azure_iot_dps::error::{TransportError, TransportErrorKind};
 ///
-/// // As a transport over a modem reports that its AT+HTTPACTION timed out:
-/// let error = TransportError::new(TransportErrorKind::TimedOut).with_source("+HTTPACTION: 1,601,0");
+/// // A transport over a modem reports that its AT+HTTPACTION timed out:
+/// let error = TransportError::new(TransportErrorKind::TimedOut);
+/// let error = error.with_source("+HTTPACTION: 1,601,0");
 /// assert_eq!(error.to_string(), "no complete answer arrived in time");
 /// ```
 #[derive(Debug)]
 pub struct TransportError {
     kind: TransportErrorKind,
-    /// In seconds; 0 is none.
+    /// In seconds; 0 means none.
     retry_after: u32,
     source: Option<Box<dyn core::error::Error + Send + Sync>>,
 }
 
 impl TransportError {
-    /// An error of this kind.
+    /// Creates an error of this kind.
     #[must_use]
     pub fn new(kind: TransportErrorKind) -> Self {
         Self { kind, retry_after: 0, source: None }
     }
 
-    /// Adds the cause: a driver's own error, or a text. It must not hold the request's token.
+    /// Adds the cause: a driver's error or a text. It must not contain the request's token.
     #[must_use]
     pub fn with_source(self, source: impl Into<Box<dyn core::error::Error + Send + Sync>>) -> Self {
         Self { source: Some(source.into()), ..self }
     }
 
-    /// Adds the cause as text, for an error that is no [`Error`](core::error::Error), as in many `no_std` crates. It must not hold
-    /// the request's token.
+    /// Adds the cause as text, for a type that does not implement [`Error`](core::error::Error).
+    ///
+    /// Many `no_std` crates have such types. The text must not contain the request's token.
     ///
     /// ```
     /// # #[derive(Debug)] struct SocketError;
     /// # impl core::fmt::Display for SocketError {
-    /// #     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result { f.write_str("reset") }
+    /// #     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+    /// #         f.write_str("reset")
+    /// #     }
     /// # }
     /// use azure_iot_dps::error::{TransportError, TransportErrorKind};
     ///
     /// # let error = SocketError;
     /// let error = TransportError::new(TransportErrorKind::AnswerBroken).with_source_text(error);
-    /// # assert_eq!(std::error::Error::source(&error).map(ToString::to_string).as_deref(), Some("reset"));
+    /// # let source = std::error::Error::source(&error).map(ToString::to_string);
+    /// # assert_eq!(source.as_deref(), Some("reset"));
     /// ```
     #[must_use]
     pub fn with_source_text(self, source: impl fmt::Display) -> Self {
         self.with_source(source.to_string())
     }
 
-    /// Adds the cause as its `Debug` text, for an error that has no other. It must not hold the request's token.
+    /// Adds the cause as its `Debug` text, for a type that has no other text.
+    ///
+    /// The text must not contain the request's token.
     #[must_use]
     pub fn with_source_debug(self, source: impl fmt::Debug) -> Self {
         self.with_source(alloc::format!("{source:?}"))
@@ -151,7 +170,7 @@ impl TransportError {
         (self.retry_after > 0).then(|| Duration::from_secs(self.retry_after.into()))
     }
 
-    /// What kept the answer from arriving.
+    /// Returns the kind of the error.
     #[must_use]
     pub fn kind(&self) -> TransportErrorKind {
         self.kind
