@@ -144,7 +144,7 @@ fn what_there_is_to_quote_is_one_value_that_prints_on_one_line() {
     );
     assert!(!info.is_empty());
     assert!(Error::Cancelled.support_info().is_empty());
-    assert_eq!(SupportInfo::default().to_string(), "nothing to quote");
+    assert_eq!(SupportInfo::default().to_string(), "no details");
 }
 
 #[test]

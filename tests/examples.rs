@@ -365,7 +365,7 @@ fn send_telemetry_with_a_store_registers_once_and_again_where_the_hub_has_forgot
     assert_eq!(server.connections(), 2, "one to the service, one to the hub");
     let second = run(&set);
     assert_eq!((second.code, second.out, asked_for(&sim)), (Some(0), first.out, [1, 4]), "{:?}", second.err);
-    assert!(!second.err.contains("connecting") && second.err.contains("assigned already, as stored"));
+    assert!(!second.err.contains("connecting") && second.err.contains("loaded the stored assignment"));
     let messages = sim.records().into_iter().filter_map(|record| match record {
         azure_iot_dps::simulator::Record::Telemetry { body, .. } => Some(body),
         _ => None,

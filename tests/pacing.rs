@@ -75,7 +75,7 @@ fn a_thousand_calls_after_a_refusal_are_one_request_and_each_says_how_much_time_
     let last = client.register().expect_err("too early");
     assert_eq!(last.retry_after(), first.retry_after().unwrap().checked_sub(seconds(1000)));
     assert!(
-        last.to_string().starts_with("the service refused the device a while ago (status 404, error code 404201), try"),
+        last.to_string().starts_with("paused after a refusal by the service (status 404, error code 404201), try"),
         "{last}"
     );
     assert_eq!(*requests.lock().unwrap(), 1);
@@ -320,7 +320,7 @@ fn a_device_without_a_clock_that_is_told_no_time_may_try_again_in_minutes_or_whe
     let run = resume(&settings, Session::default(), blind(0), vec![refusal()]);
     let Error::Service(error) = run.error() else { panic!("{:?}", run.error()) };
     assert_eq!((error.clock_fault(), error.is_transient()), (Some(ClockFault::NotSet), true));
-    assert!(error.to_string().contains("signed without a clock that is set"), "{error}");
+    assert!(error.to_string().contains("clock was not set when it signed the token"), "{error}");
     assert!((1.0..=2.0).contains(&minutes(run.error())), "{error:?}");
     // Still without one: it waits.
     let early = resume(&settings, run.session.clone(), blind(1), vec![assigned()]);
@@ -350,7 +350,12 @@ fn a_clock_that_may_not_be_corrected_is_named_with_the_services_time() {
     let Error::Service(error) = run.error() else { panic!("{:?}", run.error()) };
     let service_time = UnixTime::from_secs(NEW_YEAR + 36_000);
     assert_eq!((error.clock_fault(), error.is_transient()), (Some(ClockFault::Wrong { service_time }), true));
-    assert!(error.to_string().contains("by a wrong clock, the service says it is 2026-01-01T10:00:00Z"), "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains("clock was wrong when it signed the token, the service's time is 2026-01-01T10:00:00Z"),
+        "{error}"
+    );
     assert!(minutes(run.error()) <= 2.0);
 }
 

@@ -163,7 +163,7 @@ fn a_payload_that_is_not_json_or_too_large_is_refused_before_anything_is_sent() 
     let fits = "x".repeat(96 * 1024 - around);
     settings().payload(&fits).expect("exactly 96 KiB");
     let error = settings().payload(&format!("{fits}x")).expect_err("a byte more");
-    assert_eq!(error.to_string(), "with this payload the register request has 98305 bytes; the service takes 98304");
+    assert_eq!(error.to_string(), "with this payload the register request has 98305 bytes; the service accepts 98304");
 }
 
 #[test]
@@ -598,7 +598,7 @@ fn an_answer_that_is_not_the_services_tells_what_there_is_to_quote() {
     let last = std::error::Error::source(run.error()).expect("the last failure");
     assert_eq!(
         last.to_string(),
-        "not an answer of the service: the body is not JSON of the device API (status 503, 26 bytes of text/html, request ID 6a7b)"
+        "the answer is not from the service: the body is not JSON of the device API (status 503, 26 bytes of text/html, request ID 6a7b)"
     );
 }
 

@@ -120,7 +120,10 @@ fn record_of(body: &str) -> Vec<u8> {
 fn a_record_of_a_later_format_is_refused_by_its_number() {
     let error = Assignment::from_record(&later(), &settings()).expect_err("later");
     assert!(matches!(error, StoreError::LaterFormat { found: 2, known: 1 }));
-    assert_eq!(error.to_string(), "a later version wrote the stored assignment (format 2, this version knows 1)");
+    assert_eq!(
+        error.to_string(),
+        "a later version of this crate wrote the stored assignment (format 2; this version reads up to 1)"
+    );
     // Of another device it is as good as none, whatever wrote it.
     let other = RegistrationSettings::new(scope(), id("dev-02"));
     assert!(Assignment::from_record(&later(), &other).expect("whole").is_none());

@@ -75,7 +75,7 @@ impl Assignment {
         const MISSING: &str = "it is missing";
         let text = |field: &Option<Text<'_>>| field.as_ref().map(|text| Box::from(&*text.0));
         let unusable = |field, problem| Unusable { field, problem };
-        let name = |field, _: NameError| unusable(field, "it has characters that no such name has");
+        let name = |field, _: NameError| unusable(field, "it is not a valid name");
         let hub = state.assigned_hub.as_ref().ok_or(unusable("assignedHub", MISSING))?;
         let device_id = state.device_id.as_ref().ok_or(unusable("deviceId", MISSING))?;
         let chain = state.issued_certificate_chain.iter().flatten();

@@ -27,10 +27,10 @@ pub enum PayloadError {
     #[error("the payload is not JSON")]
     Syntax(#[source] JsonError),
     /// The payload is JSON, but does not have the requested type.
-    #[error("the payload is not of the type that was asked for")]
+    #[error("the payload does not have the requested type")]
     Type(#[source] JsonError),
     /// The register request would be larger than the service accepts.
-    #[error("with this payload the register request has {length} bytes; the service takes {limit}")]
+    #[error("with this payload the register request has {length} bytes; the service accepts {limit}")]
     TooLarge {
         /// The length of the request's body in bytes.
         length: usize,
@@ -63,8 +63,8 @@ impl JsonError {
         let problem = match error.classify() {
             Category::Syntax => "not JSON",
             Category::Eof => "JSON that is cut off",
-            Category::Data if error.line() > 0 => "a value of another type, or a field that is missing or not known",
-            Category::Data | Category::Io => "a value that its own type does not write as JSON",
+            Category::Data if error.line() > 0 => "a value of the wrong type, or a missing or unknown field",
+            Category::Data | Category::Io => "a value whose type failed to serialize",
         };
         Self { problem, line: error.line(), column: error.column() }
     }

@@ -136,7 +136,7 @@ impl fmt::Display for UnexpectedAnswer {
             &*self.inner;
         match field {
             Some(field) => write!(f, "the service's assignment cannot be used: {field}: {problem}")?,
-            None => write!(f, "not an answer of the service: {problem}")?,
+            None => write!(f, "the answer is not from the service: {problem}")?,
         }
         write!(f, " (status {status}, {length} bytes")?;
         if let Some(content_type) = content_type {

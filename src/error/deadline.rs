@@ -46,7 +46,7 @@ impl Failure {
             Self::Transport(error) => error.kind().remedy(),
             Self::UnexpectedAnswer(error) => error.remedy(),
             Self::Assigning(_) => {
-                "Call again, which asks about the same registration; if it stays like this, look at the allocation policy."
+                "Call again to poll the same registration; if it still does not end, check the allocation policy."
             }
         }
     }

@@ -78,7 +78,7 @@ impl TooEarly {
 
 impl fmt::Display for TooEarly {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the service refused the device a while ago")?;
+        f.write_str("paused after a refusal by the service")?;
         if self.support_info().write(f, " (")? {
             f.write_str(")")?;
         }

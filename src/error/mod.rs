@@ -87,7 +87,7 @@ pub enum Error {
     #[error(transparent)]
     TooEarly(#[from] TooEarly),
     /// A status lookup found no assignment of this device.
-    #[error("the service knows no assignment of this device")]
+    #[error("the service has no assignment for this device")]
     NotAssigned,
     /// The wait hook cancelled the registration.
     #[error("the registration was cancelled")]
@@ -96,7 +96,7 @@ pub enum Error {
     #[error(transparent)]
     Signer(#[from] SignerError),
     /// The registration has already ended, with an assignment or an error.
-    #[error("the registration has ended already; a new one is needed")]
+    #[error("the registration has already ended; create a new one")]
     Ended,
 }
 
@@ -170,7 +170,7 @@ impl Error {
             Self::TooEarly(_) => remedy::REPAIR,
             Self::NotAssigned => "Register the device: it has no assignment yet.",
             Self::Cancelled => "Call again when the device is ready to register.",
-            Self::Signer(_) => "Check the secure element: whether it answers and holds the device's key.",
+            Self::Signer(_) => "Check that the secure element answers and holds the device's key.",
             Self::Ended => "Create a new registration for every attempt.",
         }
     }

@@ -4,7 +4,8 @@ use crate::error::answer::UnexpectedAnswer;
 use crate::error::service::{ServiceError, ServiceErrorKind};
 use crate::error::transport::TransportErrorKind;
 
-pub(super) const REPAIR: &str = "Repair what the service refused the device for, then wait for the time that the error names or forget the refusal.";
+pub(super) const REPAIR: &str =
+    "Repair the cause of the refusal, then wait for the time that the error names or forget the refusal.";
 pub(super) const WAIT: &str = "Wait for the time that the error names, then call again.";
 
 impl ServiceError {
@@ -15,13 +16,13 @@ impl ServiceError {
             return "Set the device's clock, or let it be corrected by the service's time.";
         }
         if self.is_of_the_allocation() {
-            return "Look at the provisioning service's linked hubs and at its allocation policy, then register again.";
+            return "Check the provisioning service's linked hubs and its allocation policy, then register again.";
         }
         match self.says() {
             None if self.kind() == ServiceErrorKind::Disabled => {
                 "Enable the device's enrollment in the provisioning service."
             }
-            None => "Look at the provisioning service's linked hubs and at its allocation policy, then register again.",
+            None => "Check the provisioning service's linked hubs and its allocation policy, then register again.",
             Some(401) if self.is_by_certificate() => {
                 "Check that the certificate's authority is verified in the enrollment, that its intermediates are sent \
                  with it, and that its common name is the registration ID."
@@ -38,8 +39,10 @@ impl ServiceError {
             Some(408 | 429) => {
                 "Wait for the time that the error names, then call again; for a fleet, spread the first requests."
             }
-            Some(500..) => "Wait for the time that the error names; if it persists, look at Azure's status.",
-            Some(..=399) => "Check what stands between the device and the service: it redirects requests.",
+            Some(500..) => "Wait for the time that the error names; if the error persists, check Azure's status.",
+            Some(..=399) => {
+                "Check the proxies and gateways between the device and the service: one of them redirects requests."
+            }
             Some(_) => "Compare the registration ID, the payload and the endpoint with what the service expects.",
         }
     }
@@ -50,9 +53,11 @@ impl UnexpectedAnswer {
     #[must_use]
     pub fn remedy(&self) -> &'static str {
         match self.field() {
-            Some(_) => "Ask whoever runs the provisioning service why it assigns this; quote the request ID.",
+            Some(_) => {
+                "Ask the operator of the provisioning service why it assigns this hub or device ID; quote the request ID."
+            }
             None => {
-                "Look for what answers in the service's place: a captive portal, a gateway, a proxy, or a wrong endpoint."
+                "Find out what answers instead of the service: a captive portal, a gateway, a proxy, or a wrong endpoint."
             }
         }
     }
@@ -66,13 +71,13 @@ impl TransportErrorKind {
             Self::NameNotResolved => "Check the endpoint's name and the network's DNS.",
             Self::CannotConnect => "Check the network, its route to the service, and that no firewall closes the port.",
             Self::TimedOut => "Check the network's quality, and that no firewall drops the connection silently.",
-            Self::Tls => "Check for a device between that breaks TLS, and that the service speaks TLS 1.2 or 1.3.",
+            Self::Tls => "Check that no gateway on the way breaks TLS, and that the service supports TLS 1.2 or 1.3.",
             Self::CertificateNotTrusted => {
                 "Check the trusted certificate authorities, the endpoint's name, and that no proxy inspects TLS."
             }
-            Self::ClockNotSet => "Set the device's clock: the server's certificate is not valid yet by it.",
+            Self::ClockNotSet => "Set the device's clock: by its time, the server's certificate is not valid yet.",
             Self::ConnectionRefused => {
-                "Try again later; if it stays, check that the host is a DPS endpoint that speaks MQTT."
+                "Try again later; if the error persists, check that the host is a DPS endpoint that supports MQTT."
             }
             Self::CertificateRefused => {
                 "Check that the certificate's authority is verified in the enrollment, and that its intermediates are sent with it."
@@ -84,10 +89,12 @@ impl TransportErrorKind {
             Self::ProxyRefused => {
                 "Check the proxy's user name and password, and that it lets the device connect to this host and port."
             }
-            Self::AnswerTooLarge => "Look for what answers in the service's place: its own answers are not that large.",
+            Self::AnswerTooLarge => {
+                "Find out what answers instead of the service, whose own answers are not that large."
+            }
             Self::AnswerBroken => "Check the network, and that the endpoint is that of a provisioning service.",
             Self::Unsupported => "Use a transport whose protocol has this operation, such as HTTPS.",
-            Self::Other => "Look at the cause that the error names.",
+            Self::Other => "Check the cause that the error names.",
         }
     }
 }

@@ -287,9 +287,12 @@ impl fmt::Display for ServiceError {
         }
         match inner.clock_fault {
             None => {}
-            Some(ClockFault::NotSet) => f.write_str("; the token was signed without a clock that is set")?,
+            Some(ClockFault::NotSet) => f.write_str("; the device's clock was not set when it signed the token")?,
             Some(ClockFault::Wrong { service_time }) => {
-                write!(f, "; the token was signed by a wrong clock, the service says it is {service_time}")?;
+                write!(
+                    f,
+                    "; the device's clock was wrong when it signed the token, the service's time is {service_time}"
+                )?;
             }
         }
         // The sentence already contains the status.

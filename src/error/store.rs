@@ -20,7 +20,9 @@ use alloc::boxed::Box;
 #[non_exhaustive]
 pub enum StoreError {
     /// A later version of this crate wrote the record, in an unknown format. It is left unchanged.
-    #[error("a later version wrote the stored assignment (format {found}, this version knows {known})")]
+    #[error(
+        "a later version of this crate wrote the stored assignment (format {found}; this version reads up to {known})"
+    )]
     LaterFormat {
         /// The format of the record.
         found: u32,

@@ -60,10 +60,10 @@ impl SupportInfo<'_> {
     }
 }
 
-/// Writes `status 401, error code 401002, tracking ID 2cb8f317-…`, or `nothing to quote` if there
+/// Writes `status 401, error code 401002, tracking ID 2cb8f317-…`, or `no details` if there
 /// are no details.
 impl fmt::Display for SupportInfo<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.write(f, "")? { Ok(()) } else { f.write_str("nothing to quote") }
+        if self.write(f, "")? { Ok(()) } else { f.write_str("no details") }
     }
 }

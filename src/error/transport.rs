@@ -74,15 +74,15 @@ impl fmt::Display for TransportErrorKind {
             Self::Tls => "TLS failed",
             Self::CertificateNotTrusted => "the server's certificate is not trusted",
             Self::ClockNotSet => "the server's certificate is not valid yet: the device's clock is wrong",
-            Self::CertificateRefused => "the server refused the client certificate, or demands one",
-            Self::WrongCertificate => "the client certificate is that of another device",
+            Self::CertificateRefused => "the server refused the client certificate, or requires one",
+            Self::WrongCertificate => "the client certificate belongs to another device",
             Self::Proxy => "the proxy failed",
             Self::ProxyRefused => "the proxy refused the connection",
             Self::ConnectionRefused => "the service refused the MQTT connection",
             Self::AnswerTooLarge => "the answer is too large",
             Self::AnswerBroken => "the answer broke off or does not follow the protocol",
             Self::Unsupported => "the transport's protocol has no such operation",
-            Self::Other => "the request could not be carried",
+            Self::Other => "the transport failed",
         })
     }
 }

@@ -150,7 +150,7 @@ impl fmt::Display for Event {
         match self {
             Self::Registering { request: 1 } => f.write_str("connecting"),
             Self::Registering { .. } => f.write_str("registering again"),
-            Self::Polling { .. } => f.write_str("asking how the registration goes"),
+            Self::Polling { .. } => f.write_str("polling the status of the registration"),
             Self::StatusLookup { .. } => f.write_str("looking the assignment up"),
             Self::Answered { status } => write!(f, "answered with status {status}"),
             Self::Unanswered { kind } => kind.fmt(f),
@@ -164,13 +164,13 @@ impl fmt::Display for Event {
                 f.write_str("the primary key was refused, trying the secondary one")
             }
             Self::ClockCorrected { service_time } => {
-                write!(f, "the clock is wrong: the service says it is {service_time}")
+                write!(f, "the device's clock is wrong: the service's time is {service_time}")
             }
             #[cfg(feature = "x509")]
             Self::CertificateNote { note } => note.fmt(f),
-            Self::OperationLost => f.write_str("the service has forgotten the registration"),
+            Self::OperationLost => f.write_str("the service no longer knows the registration"),
             Self::Assigned => f.write_str("assigned"),
-            Self::Restored => f.write_str("assigned already, as stored"),
+            Self::Restored => f.write_str("loaded the stored assignment"),
             Self::NotRestored => f.write_str("the stored assignment could not be read"),
             Self::NotStored => f.write_str("the assignment could not be stored"),
         }
@@ -192,10 +192,10 @@ impl fmt::Display for WaitReason {
             Self::Request => f.write_str("sending"),
             Self::Assigning => f.write_str("assigning"),
             Self::Refused { status } => write!(f, "refused for now with status {status}"),
-            Self::UnexpectedAnswer { status } => write!(f, "an answer that is not the service's (status {status})"),
+            Self::UnexpectedAnswer { status } => write!(f, "an answer that is not from the service (status {status})"),
             Self::Unanswered { kind } => kind.fmt(f),
-            Self::FirstSpread => f.write_str("spreading the fleet"),
-            Self::EarlierRefusal => f.write_str("refused a while ago"),
+            Self::FirstSpread => f.write_str("random delay before the first request"),
+            Self::EarlierRefusal => f.write_str("paused after an earlier refusal"),
         }
     }
 }

@@ -157,7 +157,7 @@ impl Judge<'_, '_> {
     fn assigning(&self, body: &Body<'_>) -> Outcome {
         let operation_id = body.operation_id.as_ref().map(|id| &*id.0).filter(|id| is_operation_id(id));
         if operation_id.is_none() && !self.is_poll() {
-            return self.foreign("neither assigned nor an operation to ask about");
+            return self.foreign("neither an assignment nor an operation ID");
         }
         let request_id = self.response.request_id().map(Box::from);
         Outcome::Assigning { operation_id: operation_id.map(Box::from), request_id }
