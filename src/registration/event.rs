@@ -195,7 +195,7 @@ impl fmt::Display for WaitReason {
             Self::UnexpectedAnswer { status } => write!(f, "an answer that is not from the service (status {status})"),
             Self::Unanswered { kind } => kind.fmt(f),
             Self::FirstSpread => f.write_str("random delay before the first request"),
-            Self::EarlierRefusal => f.write_str("paused after an earlier refusal"),
+            Self::EarlierRefusal => f.write_str("paused after an earlier failure"),
         }
     }
 }
