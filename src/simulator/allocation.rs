@@ -1,4 +1,4 @@
-//! Which hub a device gets.
+//! The allocation of devices to hubs.
 
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -12,7 +12,32 @@ use sha2::{Digest, Sha256};
 use crate::assignment::{JsonError, PayloadError};
 use crate::identity::{HostName, RegistrationId};
 
-/// What a custom allocation policy is asked.
+/// The input of a custom allocation policy.
+///
+/// ```
+/// use azure_iot_dps::identity::HostName;
+/// use azure_iot_dps::simulator::{Allocation, AllocationRequest, Simulator};
+/// # use azure_iot_dps::{ProvisioningClient, RegistrationId};
+///
+/// fn allocate(request: &AllocationRequest<'_>) -> Allocation {
+///     let is_large = request.payload_json().is_some_and(|json| json.contains("large"));
+///     match request.hubs() {
+///         [_, large] if is_large => Allocation::hub(large.clone()),
+///         [small, ..] => Allocation::hub(small.clone()),
+///         [] => Allocation::failed(400_209, "No hub is linked."),
+///     }
+/// }
+///
+/// let builder = Simulator::builder().hub(HostName::new("small.example")?);
+/// let sim = builder.hub(HostName::new("large.example")?).allocation(allocate).build();
+/// # let id = RegistrationId::new("my-device")?;
+/// # let key = sim.device_key(&id).ok_or("no key")?;
+/// # let client = ProvisioningClient::builder(sim.id_scope(), id, key);
+/// let client = client.payload(&serde_json::json!({ "size": "large" }))?;
+/// let assignment = client.build_with(sim.transport(), sim.clock()).register()?;
+/// assert_eq!(assignment.hub().as_str(), "large.example");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct AllocationRequest<'a> {
     pub(super) registration_id: &'a RegistrationId,
@@ -21,33 +46,48 @@ pub struct AllocationRequest<'a> {
 }
 
 impl<'a> AllocationRequest<'a> {
-    /// The device that registers.
+    /// Returns the registration ID of the device that registers.
     #[must_use]
     pub fn registration_id(&self) -> &'a RegistrationId {
         self.registration_id
     }
 
-    /// What the device had to tell, as JSON text.
+    /// Returns the device's payload as JSON text, if it sent one.
     #[must_use]
     pub fn payload_json(&self) -> Option<&'a str> {
         self.payload.map(RawValue::get)
     }
 
-    /// The linked hubs.
+    /// Returns the linked hubs.
     #[must_use]
     pub fn hubs(&self) -> &'a [HostName] {
         self.hubs
     }
 }
 
-/// What a custom allocation policy answers.
+/// The result of a custom allocation policy: a hub or a failure, and an optional payload.
+///
+/// ```
+/// use azure_iot_dps::simulator::{Allocation, AllocationRequest, Simulator};
+/// # use azure_iot_dps::{ProvisioningClient, RegistrationId};
+///
+/// let full = |_: &AllocationRequest<'_>| Allocation::failed(400_209, "All hubs are full.");
+/// let sim = Simulator::builder().allocation(full).build();
+/// # let id = RegistrationId::new("my-device")?;
+/// # let key = sim.device_key(&id).ok_or("no key")?;
+/// # let builder = ProvisioningClient::builder(sim.id_scope(), id, key);
+/// # let mut client = builder.build_with(sim.transport(), sim.clock());
+/// let result = client.register();
+/// assert!(matches!(result, Err(error) if error.error_code() == Some(400_209)));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Allocation {
     pub(super) outcome: Result<HostName, Failure>,
     pub(super) payload: Option<Box<RawValue>>,
 }
 
-/// Why no hub was found for a device.
+/// The reason why no hub was found for a device.
 #[derive(Clone, Debug)]
 pub(super) struct Failure {
     pub(super) code: u32,
@@ -55,24 +95,27 @@ pub(super) struct Failure {
 }
 
 impl Allocation {
-    /// This hub.
+    /// Assigns the device to this hub.
+    ///
+    /// A hub that is not linked makes the registration fail with error code 400209.
     #[must_use]
     pub fn hub(hub: HostName) -> Self {
         Self { outcome: Ok(hub), payload: None }
     }
 
-    /// No hub: the registration ends with the status `failed`, this error code (the service has 400208 and 400209 for a
-    /// webhook that fails) and this message.
+    /// Fails the registration with this error code and message, and the status `failed`.
+    ///
+    /// The service uses the codes 400208 and 400209 for a webhook that fails.
     #[must_use]
     pub fn failed(code: u32, message: &str) -> Self {
         Self { outcome: Err(Failure { code, message: message.into() }), payload: None }
     }
 
-    /// With something to tell the device.
+    /// Adds a payload, which the device receives with its assignment.
     ///
     /// # Errors
     ///
-    /// The value cannot be written as JSON.
+    /// Returns [`PayloadError::Serialize`] if the value cannot be written as JSON.
     pub fn payload<T: Serialize + ?Sized>(self, payload: &T) -> Result<Self, PayloadError> {
         let payload = to_raw_value(payload).map_err(|error| PayloadError::Serialize(JsonError::new(&error)))?;
         Ok(Self { payload: Some(payload), ..self })
@@ -81,10 +124,10 @@ impl Allocation {
 
 type Webhook = dyn Fn(&AllocationRequest<'_>) -> Allocation + Send + Sync;
 
-/// How devices are spread over the linked hubs.
+/// The policy that spreads devices over the linked hubs.
 #[derive(Clone)]
 pub(super) enum Policy {
-    /// By a stable hash: evenly, and the same for the same device each time.
+    /// Spreads devices evenly by a stable hash: a device gets the same hub each time.
     Even,
     Custom(Arc<Webhook>),
 }

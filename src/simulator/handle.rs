@@ -1,4 +1,4 @@
-//! The simulator as a test sees it, with a transport and a clock that go with it.
+//! The handle of a simulator, its HTTP transport and its clock.
 
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
@@ -20,18 +20,35 @@ use crate::simulator::state::{Delivery, Reply, State};
 use crate::time::{Clock, Now, UnixTime};
 use crate::transport::Transport;
 
-/// A DPS that lives in the test, or behind `Simulator::serve` in a process of its own.
+/// A simulated DPS with an IoT hub behind it.
 ///
-/// Its clones are handles of the same service.
+/// It runs in the process of the test, without a network and in virtual time. With the feature
+/// `simulator-server`, `Simulator::serve` puts it on the network. Clones are handles to the same
+/// service.
+///
+/// ```
+/// use azure_iot_dps::simulator::Simulator;
+/// use azure_iot_dps::{ProvisioningClient, RegistrationId};
+///
+/// let sim = Simulator::builder().build();
+/// let id = RegistrationId::new("my-device")?;
+/// let device_key = sim.device_key(&id).ok_or("no key")?;
+///
+/// let builder = ProvisioningClient::builder(sim.id_scope(), id, device_key);
+/// let assignment = builder.build_with(sim.transport(), sim.clock()).register()?;
+/// assert_eq!(assignment.hub().as_str(), "simulated-hub.azure-devices.net");
+/// assert_eq!(sim.devices().len(), 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Simulator {
     pub(super) state: Arc<Mutex<State>>,
     journal: Arc<Journal>,
-    /// How much time has passed for those who use [`Simulator::clock`].
+    /// The virtual time that has passed for the users of [`Simulator::clock`].
     time: Arc<Mutex<Duration>>,
 }
 
-/// Virtual time begins here: 2026-01-01T00:00:00Z.
+/// The start of virtual time: 2026-01-01T00:00:00Z.
 pub(super) const BEGINNING: Duration = Duration::from_secs(1_767_225_600);
 
 impl Simulator {
@@ -41,40 +58,57 @@ impl Simulator {
         Self { state: Arc::new(Mutex::new(state)), journal, time: Arc::default() }
     }
 
-    /// The ID scope.
+    /// Returns the ID scope.
     #[must_use]
     pub fn id_scope(&self) -> IdScope {
         lock(&self.state).service().settings().id_scope.clone()
     }
 
-    /// The key that this device must have: its individual enrollment's, or else the first group's, derived.
+    /// Returns the key that this device must use.
+    ///
+    /// That is the primary key of its individual enrollment. Without such an enrollment, the key is
+    /// derived from the primary key of the first group with keys. `None` if no enrollment has a key
+    /// for the device.
     #[must_use]
     pub fn device_key(&self, registration_id: &RegistrationId) -> Option<DeviceKey> {
         lock(&self.state).service().device_key(registration_id)
     }
 
-    /// The group key in base64 that a simulator makes up when it is given no enrollment.
+    /// Returns the group key, in base64, of a simulator that was built without any enrollment.
     #[must_use]
     pub fn demo_group_key() -> String {
         use base64::Engine;
         base64::engine::general_purpose::STANDARD.encode(DEMO_KEY)
     }
 
-    /// A transport that asks this service without a network.
+    /// Creates a transport that asks this service over HTTP, without a network.
     #[must_use]
     pub fn transport(&self) -> SimulatorTransport {
         SimulatorTransport { sim: self.clone(), certificates: Vec::new() }
     }
 
-    /// The clock of virtual time, which the service goes by too. Whoever sleeps on it moves it on.
+    /// Returns the clock of virtual time, which the service follows, too.
+    ///
+    /// A sleep on this clock advances it and returns at once.
     #[must_use]
     pub fn clock(&self) -> SimulatorClock {
         SimulatorClock(self.clone())
     }
 
-    /// Asks the service or the hub without a network, at the time of [`Simulator::clock`]: any HTTP request, such as a message
-    /// to the hub, `POST /devices/{deviceId}/messages/events?api-version=2020-03-13`. `None` where a fault keeps the answer
-    /// from arriving.
+    /// Sends any HTTP request to the service or the hub, without a network.
+    ///
+    /// The time of the request is that of [`Simulator::clock`]. Returns `None` if a fault keeps the
+    /// answer from arriving. A device sends a message to its hub with
+    /// `POST /devices/{deviceId}/messages/events?api-version=2020-03-13`.
+    ///
+    /// ```
+    /// # use azure_iot_dps::simulator::Simulator;
+    /// let sim = Simulator::builder().build();
+    /// let target = "/0ne00002193/registrations/my-device/register?api-version=2021-06-01";
+    /// let answer = sim.request("PUT", target, &[], b"").ok_or("no answer")?;
+    /// assert_eq!(answer.status(), 401); // There is no SAS token.
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn request(
         &self,
@@ -86,8 +120,10 @@ impl Simulator {
         self.request_within(Duration::MAX, method, target, headers, body)
     }
 
-    /// The same with a time limit: `None` also where the answer would take longer, and then that much time has passed. To test
-    /// one's own HTTP stack, or what drives it.
+    /// Sends any HTTP request like [`request`](Self::request), with a time limit.
+    ///
+    /// Returns `None` also if the answer would take longer than `time_limit`; then that much
+    /// virtual time has passed. This serves to test an HTTP stack, or the code that drives it.
     #[must_use]
     pub fn request_within(
         &self,
@@ -108,26 +144,31 @@ impl Simulator {
         }
     }
 
-    /// One device, to script what goes wrong for it.
+    /// Returns the handle of one device, to script its faults.
     #[must_use]
     pub fn device(&self, registration_id: &RegistrationId) -> DeviceHandle {
         DeviceHandle::new(Arc::clone(&self.state), registration_id)
     }
 
-    /// What happened, oldest first: the last 1,024 requests, 4 MiB of bodies at most, and the assignments and the telemetry since
-    /// the first of them.
+    /// Returns what has happened, oldest first.
+    ///
+    /// The simulator keeps the last 1,024 requests, with at most 4 MiB of bodies and names, and the
+    /// assignments and telemetry since the first of them.
     #[must_use]
     pub fn records(&self) -> Vec<Record> {
         self.journal.read()
     }
 
-    /// To wait for what happens from now on, on another thread.
+    /// Creates a watch, which waits for what happens from now on. It can be moved to another
+    /// thread.
     #[must_use]
     pub fn watch(&self) -> Watch {
         Watch::new(Arc::clone(&self.journal))
     }
 
-    /// Every device that has been let in, with its name in the hub and, if it was given one, the hub.
+    /// Returns each device that has registered, with its device ID and its hub.
+    ///
+    /// The hub is `None` for a device without an assignment.
     #[must_use]
     pub fn devices(&self) -> Vec<(RegistrationId, DeviceId, Option<HostName>)> {
         let state = lock(&self.state);
@@ -144,13 +185,24 @@ impl Simulator {
         HttpAnswer::from_reply(reply, lock(&self.state).service().settings().id_scope.as_str())
     }
 
-    /// The time since 1970 by [`Simulator::clock`].
+    /// Returns the time since 1970 by [`Simulator::clock`].
     pub(super) fn unix(&self) -> Duration {
         BEGINNING.saturating_add(self.elapsed())
     }
 
-    /// Puts a message from the cloud in store for a device of the hub, which gets it over MQTT or over HTTP,
-    /// `GET /devices/{deviceId}/messages/devicebound`. Returns `false` where 50 messages wait already.
+    /// Queues a message from the cloud for a device of the hub.
+    ///
+    /// The device receives it over MQTT, or over HTTP with
+    /// `GET /devices/{deviceId}/messages/devicebound`. Returns `false` if 50 messages are waiting
+    /// already.
+    ///
+    /// ```
+    /// # use azure_iot_dps::identity::DeviceId;
+    /// # use azure_iot_dps::simulator::Simulator;
+    /// let sim = Simulator::builder().build();
+    /// assert!(sim.send_to_device(&DeviceId::new("my-device")?, b"open the door"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[allow(clippy::must_use_candidate, reason = "a test may know that there is room")]
     pub fn send_to_device(&self, device_id: &DeviceId, body: &[u8]) -> bool {
         lock(&self.state).mailboxes.queue(device_id.as_str(), body)
@@ -161,7 +213,25 @@ impl Simulator {
     }
 }
 
-/// Asks the simulator without a network. Made by [`Simulator::transport`].
+/// A transport that asks the simulator over HTTP, without a network.
+///
+/// [`Simulator::transport`] creates it. An answer that a fault delays advances the virtual time.
+///
+/// ```
+/// use azure_iot_dps::error::TransportErrorKind;
+/// use azure_iot_dps::simulator::Simulator;
+/// use azure_iot_dps::{ProvisioningClient, RegistrationId};
+///
+/// let sim = Simulator::builder().build();
+/// let id = RegistrationId::new("my-device")?;
+/// let key = sim.device_key(&id).ok_or("no key")?;
+/// sim.device(&id).drop_before_answer().times(1000);
+/// let builder = ProvisioningClient::builder(sim.id_scope(), id, key);
+/// let result = builder.build_with(sim.transport(), sim.clock()).register();
+/// let kind = result.err().and_then(|error| Some(error.transport()?.kind()));
+/// assert_eq!(kind, Some(TransportErrorKind::AnswerBroken));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct SimulatorTransport {
     sim: Simulator,
@@ -170,7 +240,7 @@ pub struct SimulatorTransport {
 
 #[cfg(feature = "x509")]
 impl SimulatorTransport {
-    /// Presents this certificate with every request.
+    /// Presents this client certificate with every request.
     #[must_use]
     pub fn certificate(self, certificate: &crate::attestation::ClientCertificate) -> Self {
         Self { certificates: certificate.chain().map(Vec::from).collect(), ..self }
@@ -204,18 +274,32 @@ impl Transport for SimulatorTransport {
     }
 }
 
-/// Virtual time. Made by [`Simulator::clock`].
+/// A clock of virtual time.
+///
+/// [`Simulator::clock`] creates it. It starts at 2026-01-01T00:00:00Z.
+///
+/// ```
+/// use azure_iot_dps::Clock;
+/// use azure_iot_dps::simulator::Simulator;
+/// use core::time::Duration;
+///
+/// let sim = Simulator::builder().build();
+/// let mut clock = sim.clock();
+/// clock.sleep(Duration::from_secs(3600)); // Returns at once.
+/// sim.clock().advance(Duration::from_secs(60));
+/// assert_eq!(clock.elapsed(), Duration::from_secs(3660));
+/// ```
 #[derive(Clone, Debug)]
 pub struct SimulatorClock(Simulator);
 
 impl SimulatorClock {
-    /// Lets time pass.
+    /// Advances the virtual time.
     pub fn advance(&self, duration: Duration) {
         let mut time = lock(&self.0.time);
         *time = time.saturating_add(duration);
     }
 
-    /// How much time has passed since the simulator was made.
+    /// Returns how much virtual time has passed since the simulator was created.
     #[must_use]
     pub fn elapsed(&self) -> Duration {
         self.0.elapsed()

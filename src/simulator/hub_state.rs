@@ -1,4 +1,4 @@
-//! What the hub has for its devices: messages from the cloud, and who is connected.
+//! The state of the hub: the messages from the cloud, and the connections.
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
@@ -9,15 +9,17 @@ use core::time::Duration;
 
 use crate::simulator::ids::uuid;
 
-/// How long a message that was given out over HTTP waits to be completed.
+/// How long a message that was given out over HTTP stays locked.
 const LOCK: Duration = Duration::from_secs(60);
-/// The most messages that wait for a device, as the hub has it. Source: Microsoft, "IoT Hub quotas and throttling".
+/// The most messages that wait for a device, as at the real hub.
+///
+/// Source: Microsoft, "IoT Hub quotas and throttling".
 const MAX_QUEUE: usize = 50;
 
 /// A message from the cloud to a device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::simulator) struct Message {
-    /// Names this message to whoever is done with it.
+    /// Identifies the message when the device completes it.
     pub(in crate::simulator) lock_token: String,
     pub(in crate::simulator) body: Vec<u8>,
 }
@@ -25,11 +27,11 @@ pub(in crate::simulator) struct Message {
 #[derive(Debug)]
 struct Waiting {
     message: Message,
-    /// Given out until then.
+    /// The time until which the message is given out.
     locked_until: Option<Duration>,
 }
 
-/// The queues of all devices, by hub device ID, and the connections that are open.
+/// The queues of all devices, by device ID, and the open connections.
 #[derive(Default)]
 pub(in crate::simulator) struct Mailboxes {
     queues: BTreeMap<String, VecDeque<Waiting>>,
@@ -37,12 +39,12 @@ pub(in crate::simulator) struct Mailboxes {
     /// The newest connection of each MQTT client ID.
     connections: BTreeMap<String, u64>,
     connected: u64,
-    /// Called when there may be something for a connection.
+    /// Are called when there may be a message for a connection.
     alarms: Vec<Box<dyn Fn() -> bool + Send>>,
 }
 
 impl Mailboxes {
-    /// Puts a message in store; `false` where the queue is full.
+    /// Queues a message. Returns `false` if the queue is full.
     pub(in crate::simulator) fn queue(&mut self, device_id: &str, body: &[u8]) -> bool {
         self.queued = self.queued.saturating_add(1);
         let lock_token = uuid(&[b"message", &self.queued.to_be_bytes()]);
@@ -56,7 +58,7 @@ impl Mailboxes {
         room
     }
 
-    /// The next message that nobody has, to be completed before the lock ends.
+    /// Returns the next message that is not locked, and locks it.
     pub(in crate::simulator) fn give(&mut self, device_id: &str, now: Duration) -> Option<Message> {
         let queue = self.queues.get_mut(device_id)?;
         let waiting = queue.iter_mut().find(|it| it.locked_until.is_none_or(|until| now >= until))?;
@@ -64,7 +66,7 @@ impl Mailboxes {
         Some(waiting.message.clone())
     }
 
-    /// Takes a message off the queue; `false` if it is not there.
+    /// Removes a message from the queue. Returns `false` if it is not there.
     pub(in crate::simulator) fn complete(&mut self, device_id: &str, lock_token: &str) -> bool {
         let Some(queue) = self.queues.get_mut(device_id) else { return false };
         let before = queue.len();
@@ -72,7 +74,7 @@ impl Mailboxes {
         queue.len() < before
     }
 
-    /// Lets somebody else have the message.
+    /// Unlocks a message, so that it can be given out again.
     pub(in crate::simulator) fn abandon(&mut self, device_id: &str, lock_token: &str) {
         let queue = self.queues.get_mut(device_id);
         if let Some(waiting) = queue.and_then(|queue| queue.iter_mut().find(|it| it.message.lock_token == lock_token)) {
@@ -80,7 +82,7 @@ impl Mailboxes {
         }
     }
 
-    /// Takes note of a connection, whose number comes back. It ends an older one of the same client.
+    /// Registers a connection and returns its number. It ends an older one of the same client.
     pub(in crate::simulator) fn connect(&mut self, client_id: &str) -> u64 {
         self.connected = self.connected.saturating_add(1);
         self.connections.insert(client_id.into(), self.connected);
@@ -88,7 +90,7 @@ impl Mailboxes {
         self.connected
     }
 
-    /// Whether no later connection of the same client came.
+    /// Returns whether this is the newest connection of the client, and open.
     pub(in crate::simulator) fn is_connected(&self, client_id: &str, number: u64) -> bool {
         self.connections.get(client_id) == Some(&number)
     }
@@ -99,7 +101,9 @@ impl Mailboxes {
         }
     }
 
-    /// Has this called when there may be something for a connection, for as long as it says so.
+    /// Adds a function to call when there may be a message for a connection.
+    ///
+    /// It is removed once it returns `false`.
     #[cfg(feature = "simulator-server")]
     pub(in crate::simulator) fn on_alarm(&mut self, alarm: impl Fn() -> bool + Send + 'static) {
         self.alarms.push(Box::new(alarm));

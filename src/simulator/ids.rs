@@ -1,4 +1,6 @@
-//! IDs and times in the forms that the service writes them in. All IDs are hashes, so that a test sees the same ones each time.
+//! IDs and times in the formats of the service.
+//!
+//! All IDs are hashes, so that they are the same in each run of a test.
 
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -10,19 +12,23 @@ use sha2::{Digest, Sha256};
 use crate::encoding::base64_encode;
 use crate::time::UnixTime;
 
-/// With up to seven digits of fraction, none of them a zero at the end: `2022-08-31T22:02:50.5163352Z`, `…36.949507Z`.
+/// Formats a time with up to seven digits of fraction, without trailing zeros.
+///
+/// Examples: `2022-08-31T22:02:50.5163352Z`, `…36.949507Z`.
 pub(super) fn timestamp(unix: Duration) -> String {
     let whole = UnixTime::from_secs(unix.as_secs()).to_string();
     let fraction = format!(".{:07}", unix.subsec_nanos() / 100);
     format!("{}{}Z", whole.trim_end_matches('Z'), fraction.trim_end_matches('0').trim_end_matches('.'))
 }
 
-/// A GUID in quotes, in base64.
+/// Returns a GUID in quotes, in base64.
 pub(super) fn etag(parts: &[&[u8]]) -> String {
     base64_encode(format!("\"{}\"", uuid(parts)).as_bytes())
 }
 
-/// `5.316aac5bdc130deb.b1e02da8-c3a0-4ff2-a121-7ea7a6b7f550`, different for each number.
+/// Returns an operation ID such as `5.316aac5bdc130deb.b1e02da8-c3a0-4ff2-a121-7ea7a6b7f550`.
+///
+/// It differs for each number.
 pub(super) fn operation_id(key: &str, number: u64) -> String {
     let hash = hex(&[b"operation", key.as_bytes()]);
     let prefix = hash.get(..16).unwrap_or_default();

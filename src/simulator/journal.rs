@@ -1,4 +1,4 @@
-//! What happened, to be asked and waited for.
+//! The records of what has happened, to read and to wait for.
 
 use alloc::collections::VecDeque;
 use alloc::string::String;
@@ -13,57 +13,68 @@ use crate::identity::{DeviceId, HostName, RegistrationId};
 use crate::simulator::lock::lock;
 use crate::time::UnixTime;
 
-/// How many requests are kept, with what else happened since the first of them; what is older is forgotten.
+/// The most requests that are kept. Older records are dropped.
 const KEPT_REQUESTS: usize = 1024;
-/// How many bytes of bodies and names are kept, at most: whoever sends what the service refuses must not fill the memory.
+/// The most bytes of bodies and names that are kept.
+///
+/// Requests that the service refuses must not fill the memory.
 const KEPT_BYTES: usize = 4 * 1024 * 1024;
 
-/// What a request asked of the service or of the hub. IDs are as sent, not encoded.
+/// The operation of a request to the service or to the hub.
+///
+/// IDs are as sent, not percent-encoded.
+///
+/// ```
+/// use azure_iot_dps::simulator::Asked;
+///
+/// let asked = Asked::Register { registration_id: "my-device".into() };
+/// assert_eq!(asked.to_string(), "register my-device");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Asked {
-    /// Register a device.
+    /// A registration of a device.
     Register {
-        /// The device.
+        /// The registration ID.
         registration_id: String,
     },
-    /// How far has a registration come?
+    /// A poll: the status of a registration.
     OperationStatus {
-        /// The device.
+        /// The registration ID.
         registration_id: String,
-        /// The registration.
+        /// The operation ID of the registration.
         operation_id: String,
     },
-    /// What assignment has a device already?
+    /// A lookup of the assignment that a device has already.
     StatusLookup {
-        /// The device.
+        /// The registration ID.
         registration_id: String,
     },
-    /// Take a device's message: telemetry to the hub.
+    /// Telemetry from a device to its hub.
     SendMessage {
-        /// The device, by its name in the hub.
+        /// The device ID.
         device_id: String,
     },
-    /// Is there a message for a device? From the hub.
+    /// A request to the hub for a message from the cloud.
     ReceiveMessage {
-        /// The device, by its name in the hub.
+        /// The device ID.
         device_id: String,
     },
-    /// A device is done with a message of the hub.
+    /// The completion of a message from the cloud: the hub removes it from the queue.
     CompleteMessage {
-        /// The device, by its name in the hub.
+        /// The device ID.
         device_id: String,
-        /// The message, by the token that came with it.
+        /// The lock token that came with the message.
         lock_token: String,
     },
-    /// Open a connection of MQTT to the hub.
+    /// An MQTT connection to the hub.
     Connect {
-        /// The device, by its name in the hub.
+        /// The device ID.
         device_id: String,
     },
-    /// Something that neither the service nor the hub has, as its protocol spelt it.
+    /// A request that neither the service nor the hub knows.
     Other {
-        /// Over HTTP, the method and the target; over MQTT, the topic.
+        /// The method and the target over HTTP, the topic over MQTT.
         text: String,
     },
 }
@@ -83,55 +94,69 @@ impl Asked {
     }
 }
 
-/// `register my-device`, `poll my-device`, and the like.
+/// Writes `register my-device`, `poll my-device` and the like.
 impl fmt::Display for Asked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Register { registration_id } => write!(f, "register {registration_id}"),
             Self::OperationStatus { registration_id, .. } => write!(f, "poll {registration_id}"),
-            Self::StatusLookup { registration_id } => write!(f, "look {registration_id} up"),
-            Self::SendMessage { device_id } => write!(f, "message of {device_id}"),
-            Self::ReceiveMessage { device_id } => write!(f, "message for {device_id}"),
-            Self::CompleteMessage { device_id, .. } => write!(f, "message for {device_id} is done"),
-            Self::Connect { device_id } => write!(f, "connect of {device_id}"),
+            Self::StatusLookup { registration_id } => write!(f, "look up {registration_id}"),
+            Self::SendMessage { device_id } => write!(f, "telemetry from {device_id}"),
+            Self::ReceiveMessage { device_id } => write!(f, "receive message for {device_id}"),
+            Self::CompleteMessage { device_id, .. } => write!(f, "complete message for {device_id}"),
+            Self::Connect { device_id } => write!(f, "connect {device_id}"),
             Self::Other { text } => f.write_str(text),
         }
     }
 }
 
-/// Something that happened at the simulator.
+/// An event at the simulator.
+///
+/// ```
+/// use azure_iot_dps::simulator::{Asked, Record, Simulator};
+///
+/// let sim = Simulator::builder().build();
+/// let answer = sim.request("GET", "/unknown", &[], b"");
+/// assert!(answer.is_some_and(|answer| answer.status() == 404));
+/// for record in sim.records() {
+///     if let Record::Request { at, asked, status: Some(status), .. } = record {
+///         println!("{at} {asked} -> {status}");
+///         assert_eq!((asked, status), (Asked::Other { text: "GET /unknown".into() }, 404));
+///     }
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Record {
-    /// A request came and was answered, or not.
+    /// A request, and how it was answered.
     Request {
-        /// When, by the service's clock.
+        /// The time by the clock of the service.
         at: UnixTime,
-        /// What was asked.
+        /// The operation.
         asked: Asked,
         /// The body, as sent.
         body: Vec<u8>,
-        /// The status of the answer, as HTTP counts; `None` where a fault kept it from arriving whole.
+        /// The HTTP status of the answer; `None` if a fault kept the answer from arriving whole.
         status: Option<u16>,
     },
-    /// A device was assigned to a hub, or learnt that it still is.
+    /// A device was told its hub, for the first time or again.
     Assigned {
-        /// When, by the service's clock.
+        /// The time by the clock of the service.
         at: UnixTime,
-        /// The device, as it writes its ID.
+        /// The registration ID, as the device writes it.
         registration_id: RegistrationId,
-        /// Its name in the hub.
+        /// The device ID.
         device_id: DeviceId,
         /// The hub.
         hub: HostName,
     },
     /// A device sent a message to its hub.
     Telemetry {
-        /// When, by the hub's clock.
+        /// The time by the clock of the hub.
         at: UnixTime,
-        /// The device.
+        /// The device ID.
         device_id: DeviceId,
-        /// The message, as sent.
+        /// The body, as sent.
         body: Vec<u8>,
     },
 }
@@ -141,7 +166,7 @@ impl Record {
         matches!(self, Self::Request { .. })
     }
 
-    /// The bytes that it keeps, as far as somebody else chose how many they are.
+    /// Returns the length of those parts of the record whose length a client chooses.
     fn bytes(&self) -> usize {
         match self {
             Self::Request { asked, body, .. } => asked.bytes().saturating_add(body.len()),
@@ -154,15 +179,15 @@ impl Record {
 #[derive(Debug, Default)]
 struct Entries {
     kept: VecDeque<Record>,
-    /// How many of them are requests.
+    /// The number of requests among the records.
     requests: usize,
     bytes: usize,
-    /// How many were forgotten already.
+    /// The number of records that were dropped.
     forgotten: u64,
 }
 
 impl Entries {
-    /// The newest is kept in any case.
+    /// Adds a record and drops old ones. The newest is kept in any case.
     fn push(&mut self, record: Record) {
         self.requests = self.requests.saturating_add(usize::from(record.is_request()));
         self.bytes = self.bytes.saturating_add(record.bytes());
@@ -198,7 +223,21 @@ impl Journal {
     }
 }
 
-/// Waits for what happens from now on. Made by [`Simulator::watch`](crate::simulator::Simulator::watch).
+/// A watch, which waits for what happens at the simulator from now on.
+///
+/// [`Simulator::watch`](crate::simulator::Simulator::watch) creates it.
+///
+/// ```
+/// use azure_iot_dps::simulator::{Record, Simulator};
+/// use core::time::Duration;
+///
+/// let sim = Simulator::builder().build();
+/// let mut watch = sim.watch();
+/// let device = std::thread::spawn(move || sim.request("GET", "/unknown", &[], b"").is_some());
+/// let record = watch.next(Duration::from_secs(60));
+/// assert!(matches!(record, Some(Record::Request { status: Some(404), .. })));
+/// # assert!(device.join().is_ok());
+/// ```
 #[derive(Clone, Debug)]
 pub struct Watch {
     journal: Arc<Journal>,
@@ -211,9 +250,13 @@ impl Watch {
         Self { journal, next }
     }
 
-    /// The next thing that happened since the last call, or since the watch was made; waits for it as long as `timeout` says.
+    /// Returns the next record, and waits up to `timeout` for it.
     ///
-    /// `None` when the time is up. Of more than 1,024 requests, or 4 MiB of them, that nobody asked for, the oldest are passed over.
+    /// That is the next one since the last call, or since the watch was created. Returns `None`
+    /// when the time is up. The timeout is real time, not virtual time.
+    ///
+    /// The simulator keeps 1,024 requests and 4 MiB of them: a watch that falls further behind
+    /// skips the oldest.
     pub fn next(&mut self, timeout: Duration) -> Option<Record> {
         let started = Instant::now();
         let mut entries = lock(&self.journal.entries);

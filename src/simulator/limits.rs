@@ -1,12 +1,31 @@
-//! The service's limits, and the refusals of those who pass them.
+//! The limits of the service.
 
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use core::time::Duration;
 
-/// How much the service takes before it answers 429.
+/// The limits of the service, beyond which it answers 429.
 ///
-/// Each limit is a bucket that is full at the start and refilled evenly.
+/// Each limit is a token bucket. It is full at the start and refills evenly.
+///
+/// ```
+/// use azure_iot_dps::simulator::{Limits, Record, Simulator};
+/// # use azure_iot_dps::{Assignment, ProvisioningClient, RegistrationId};
+/// # fn register(sim: &Simulator, name: &str) -> Result<Assignment, Box<dyn std::error::Error>> {
+/// #     let id = RegistrationId::new(name)?;
+/// #     let key = sim.device_key(&id).ok_or("no key")?;
+/// #     let builder = ProvisioningClient::builder(sim.id_scope(), id, key);
+/// #     Ok(builder.build_with(sim.transport(), sim.clock()).register()?)
+/// # }
+///
+/// let limits = Limits::NONE.registrations_per_minute(1);
+/// let sim = Simulator::builder().limits(limits).build();
+/// register(&sim, "device-1")?;
+/// register(&sim, "device-2")?; // Is throttled at first, then tries again.
+/// let throttled = |record: &Record| matches!(record, Record::Request { status: Some(429), .. });
+/// assert!(sim.records().iter().any(throttled));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     pub(super) registrations_per_minute: Option<u32>,
@@ -15,33 +34,35 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// No limits at all. The default.
+    /// No limits. The default.
     pub const NONE: Self = Self { registrations_per_minute: None, polls_per_10_s: None, retry_after: None };
 
-    /// Those of the service: 1,000 registrations per minute in all, 5 polls per 10 s for each device.
+    /// The published limits: 1,000 registrations per minute in all, and 5 polls per 10 s for each
+    /// device.
+    ///
     /// Source: Microsoft, "Azure IoT Hub DPS quotas and limits".
     pub const SERVICE: Self = Self::NONE.registrations_per_minute(1000).polls_per_10_s(5);
 
-    /// So many register requests per minute, of all devices together.
+    /// Sets how many register requests per minute the service takes from all devices together.
     #[must_use]
     pub const fn registrations_per_minute(self, registrations: u32) -> Self {
         Self { registrations_per_minute: Some(registrations), ..self }
     }
 
-    /// So many polls per 10 s, for each device.
+    /// Sets how many polls per 10 s the service takes from each device.
     #[must_use]
     pub const fn polls_per_10_s(self, polls: u32) -> Self {
         Self { polls_per_10_s: Some(polls), ..self }
     }
 
-    /// The `Retry-After` of a 429, in whole seconds. Default none.
+    /// Sets the `Retry-After` of a 429, in whole seconds. Default: none.
     #[must_use]
     pub const fn retry_after(self, retry_after: Duration) -> Self {
         Self { retry_after: Some(retry_after), ..self }
     }
 }
 
-/// So many at once, and as many again over the period.
+/// A token bucket: it holds as many tokens as it gains over its period.
 #[derive(Clone, Copy, Debug)]
 struct Bucket {
     left: f64,
@@ -62,7 +83,7 @@ impl Bucket {
     }
 }
 
-/// What is left of the limits.
+/// The tokens that are left of each limit.
 #[derive(Debug, Default)]
 pub(super) struct Meters {
     registrations: Option<Bucket>,

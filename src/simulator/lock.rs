@@ -1,8 +1,8 @@
-//! A mutex that survives a panic elsewhere.
+//! A mutex that survives a panic.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// A panic elsewhere in a test leaves the service as usable as it was.
+/// Locks the mutex. A panic of another thread leaves the state of the service usable.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,7 +1,9 @@
-//! A DPS to test against, and the IoT hub behind it: the service as pure code, with handles for a transport and a clock that
-//! a test owns.
+//! A simulated DPS with an IoT hub behind it, for tests.
 //!
-//! # A whole boot in a unit test
+//! The service is pure code: no socket, no thread. A test gets a transport to it and a clock of
+//! virtual time.
+//!
+//! # Run a whole boot in a unit test
 //!
 //! ```
 //! use azure_iot_dps::simulator::Simulator;
@@ -9,7 +11,8 @@
 //!
 //! let sim = Simulator::builder().assigning_polls(2).build();
 //! let registration_id = RegistrationId::new("my-device")?;
-//! let device_key = sim.device_key(&registration_id).expect("the simulator makes up a group if it is given none");
+//! // Without any enrollment, the simulator has a demo group.
+//! let device_key = sim.device_key(&registration_id).ok_or("no key")?;
 //!
 //! let builder = ProvisioningClient::builder(sim.id_scope(), registration_id, device_key);
 //! let mut client = builder.build_with(sim.transport(), sim.clock());
@@ -18,24 +21,24 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! No socket, no thread, no sleep: the waits that the service asks for pass in no time, and `sim.clock().elapsed()` tells
-//! how long they would have been.
+//! The waits that the service asks for pass in virtual time, so the test does not sleep.
+//! `sim.clock().elapsed()` returns how long they would have been.
 //!
-//! # What goes wrong in the field
+//! # Script faults
 //!
-//! Faults are scripted per device, and over when they have happened as often as they were to:
+//! Faults are scripted for each device. A fault is over when it has happened as often as scripted:
 //!
 //! ```
 //! # use azure_iot_dps::simulator::{Record, Simulator};
 //! # use azure_iot_dps::{ProvisioningClient, RegistrationId};
 //! # let sim = Simulator::builder().build();
 //! # let registration_id = RegistrationId::new("my-device")?;
-//! # let device_key = sim.device_key(&registration_id).unwrap();
+//! # let device_key = sim.device_key(&registration_id).ok_or("no key")?;
 //! sim.device(&registration_id).answer(503).times(2);
 //! sim.device(&registration_id).cut_after(40);
 //! # let builder = ProvisioningClient::builder(sim.id_scope(), registration_id, device_key);
 //! # let mut client = builder.build_with(sim.transport(), sim.clock());
-//! client.register()?; // Gets there all the same.
+//! client.register()?; // Succeeds after three failures.
 //!
 //! let statuses: Vec<_> = sim.records().into_iter().filter_map(|record| match record {
 //!     Record::Request { status, .. } => Some(status),
@@ -45,22 +48,27 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! # What the service is set to
+//! # Configure the service
 //!
-//! [`SimulatorBuilder`] takes enrollment groups and individual enrollments, linked hubs and a custom allocation policy, the
-//! service's limits, and how often a device is told to wait; with the feature `x509` enrollments by certificate, too. Where the service
-//! is said to check something, it checks: the
-//! token over its text as sent, its expiry, its resource, either key.
+//! [`SimulatorBuilder`] takes enrollment groups, individual enrollments, linked hubs, a custom
+//! allocation policy, the limits of the service, and how often a device is told to wait. With the
+//! feature `x509`, enrollments by certificate are available, too.
 //!
-//! # Over MQTT
+//! The simulator makes the documented checks of the service. It checks the signature of a token
+//! over its text as sent, with the primary and the secondary key, and the expiry and the resource
+//! of the token.
 //!
-//! [`Simulator::mqtt_transport`] asks the same service over MQTT, and [`Simulator::mqtt`] is one connection as bytes in and bytes out, to
-//! the service or to its hub: to test firmware's own MQTT stack without a socket. It is no broker.
+//! # Use MQTT
 //!
-//! # As a server
+//! [`Simulator::mqtt_transport`] asks the service over MQTT. [`Simulator::mqtt`] opens one
+//! connection to the service or to its hub, as bytes in and bytes out. It serves to test the MQTT
+//! stack of a firmware without a socket. The simulator is not an MQTT broker.
 //!
-//! With the feature `simulator-server`, `Simulator::serve` puts the same service behind TLS on loopback, over HTTPS and over MQTT. The example
-//! `dps_simulator` is that as a program; [`other_languages`] tells how to test a client in any language against it.
+//! # Run it as a server
+//!
+//! With the feature `simulator-server`, `Simulator::serve` puts the service behind TLS on loopback,
+//! over HTTPS and over MQTT. The example `dps_simulator` does this as a program. The chapter
+//! [`other_languages`] describes how to test a client in any language against it.
 
 mod allocation;
 mod builder;

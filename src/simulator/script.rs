@@ -1,29 +1,29 @@
-//! What can go wrong, on purpose.
+//! The script of a device: its pending faults.
 
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-/// What happens to one request of a device.
+/// The effect of a fault on one request of a device.
 #[derive(Clone, Debug)]
 pub(super) enum Effect {
-    /// Another answer; without a body it is an error in the service's own format.
+    /// Another answer. Without a body it is an error in the format of the service.
     Answer { status: u16, headers: Vec<(&'static str, String)>, body: Option<Vec<u8>> },
-    /// The connection is closed, and the service has seen nothing.
+    /// The connection is closed before the service processes the request.
     DropBefore,
-    /// The service has seen it, but after so many bytes of the answer the connection is closed.
+    /// The connection is closed after so many bytes of the answer.
     CutAfter(usize),
-    /// The answer is whole, and then the connection is closed.
+    /// The connection is closed after the whole answer.
     DropAfter,
-    /// The answer takes that long.
+    /// The answer is delayed.
     Slow(Duration),
-    /// The answer's `Date` is off by so many seconds.
+    /// The `Date` of the answer is off by so many seconds.
     DateOff(i64),
-    /// No HTTP comes back.
+    /// These bytes replace the answer.
     Garbage(Vec<u8>),
-    /// The service refuses the device's key, whichever it is.
+    /// The service refuses the token, whichever key signed it.
     RefuseKey,
-    /// What comes back is in the wrong order.
+    /// The answer comes before the acknowledgement of the request.
     OutOfOrder,
     /// An MQTT connection is refused with this return code.
     RefuseConnection(u8),
@@ -36,34 +36,34 @@ pub(super) struct Fault {
     pub(super) times: u32,
 }
 
-/// The faults that are in store for a device, first come first served.
+/// The pending faults of a device, in the order in which they happen.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Script {
     faults: Vec<Fault>,
     made: u64,
-    /// For how long its keys are refused, and since when, from the first request on.
+    /// For how long the keys are refused, and since when: since the first request.
     keys_refused: Option<(Duration, Option<Duration>)>,
 }
 
 impl Script {
-    /// Puts a fault in store, and gives its number.
+    /// Adds a fault and returns its number.
     pub(super) fn add(&mut self, effect: Effect) -> u64 {
         self.made = self.made.saturating_add(1);
         self.faults.push(Fault { number: self.made, effect, times: 1 });
         self.made
     }
 
-    /// The fault of this number, while it is in store.
+    /// Returns the fault of this number, if it is pending.
     pub(super) fn find(&mut self, number: u64) -> Option<&mut Fault> {
         self.faults.iter_mut().find(|fault| fault.number == number)
     }
 
-    /// Has the service refuse its keys for that long.
+    /// Makes the service refuse the keys of the device for this long.
     pub(super) fn refuse_keys(&mut self, duration: Duration) {
         self.keys_refused = Some((duration, None));
     }
 
-    /// What happens to the next request, which comes at this time since 1970.
+    /// Returns the effect on the next request, which comes at this time since 1970.
     pub(super) fn next(&mut self, to_service: bool, now: Duration) -> Option<Effect> {
         if let Some(effect) = self.take(|effect| !matches!(effect, Effect::RefuseConnection(_))) {
             return Some(effect);
@@ -73,7 +73,7 @@ impl Script {
         (now.saturating_sub(since) < *duration).then_some(Effect::RefuseKey)
     }
 
-    /// The return code that refuses the next MQTT connection.
+    /// Returns the return code that refuses the next MQTT connection.
     pub(super) fn next_connection(&mut self) -> Option<u8> {
         match self.take(|effect| matches!(effect, Effect::RefuseConnection(_)))? {
             Effect::RefuseConnection(code) => Some(code),
@@ -81,7 +81,7 @@ impl Script {
         }
     }
 
-    /// Lets the first fault of that kind happen.
+    /// Returns the effect of the first fault of this kind, and counts it as having happened.
     fn take(&mut self, is_wanted: impl Fn(&Effect) -> bool) -> Option<Effect> {
         self.faults.retain(|fault| fault.times > 0);
         let fault = self.faults.iter_mut().find(|fault| is_wanted(&fault.effect))?;

@@ -1,4 +1,4 @@
-//! What the simulator is set to, as data.
+//! The settings of a simulator.
 
 use alloc::borrow::ToOwned;
 use alloc::string::String;
@@ -11,7 +11,7 @@ use crate::simulator::allocation::Policy;
 use crate::simulator::enrollment::{EnrollmentGroup, IndividualEnrollment};
 use crate::simulator::limits::Limits;
 
-/// The versions of the device API that the service takes.
+/// The versions of the device API that the service accepts.
 pub(super) const API_VERSIONS: [&str; 8] = [
     "2018-11-01",
     "2019-01-15",
@@ -23,7 +23,7 @@ pub(super) const API_VERSIONS: [&str; 8] = [
     "2026-11-02-preview",
 ];
 
-/// The key of the group that a simulator makes up when it is given no enrollment. Everybody knows it.
+/// The key of the group of a simulator without any enrollment. It is public.
 pub(super) const DEMO_KEY: &[u8; 64] = b"a key for tests that everybody knows, and so is worth nothing...";
 
 #[derive(Clone, Debug)]
@@ -44,7 +44,7 @@ pub(super) struct Settings {
 impl Settings {
     pub(super) fn new() -> Self {
         Self {
-            // The example of Microsoft's documentation; the text is known to be valid.
+            // The example of Microsoft's documentation, which is a valid ID scope.
             id_scope: IdScope::new("0ne00002193").unwrap_or_else(|_| unreachable!()),
             groups: Vec::new(),
             individuals: Vec::new(),
@@ -59,7 +59,7 @@ impl Settings {
         }
     }
 
-    /// Adds an enrollment and a hub where there is none.
+    /// Adds an enrollment if there is none, and a hub if there is none.
     pub(super) fn completed(mut self) -> Self {
         if self.groups.is_empty() && self.individuals.is_empty() {
             let key = GroupKey::from_bytes(DEMO_KEY).ok();

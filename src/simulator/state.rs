@@ -1,4 +1,4 @@
-//! The service with all that goes wrong on the way to it.
+//! The service and the faults between it and its devices.
 
 use alloc::collections::BTreeMap;
 use alloc::string::String;
@@ -12,33 +12,33 @@ use crate::simulator::script::{Effect, Script};
 use crate::simulator::service::{Addressee, Answer, Question, Service, Unknown};
 use crate::time::UnixTime;
 
-/// An answer and what happens to it on its way.
+/// An answer and how it arrives.
 #[derive(Debug)]
 #[cfg_attr(
     not(feature = "simulator-server"),
     allow(dead_code, reason = "only a real connection can be cut in the middle")
 )]
 pub(super) enum Delivery {
-    /// It arrives, after that long; then the connection is closed or not.
+    /// The answer arrives after a delay, and then the connection is closed or not.
     Whole { reply: Reply, after: Duration, close: bool },
-    /// It arrives before what should come before it.
+    /// The answer arrives before the acknowledgement of the request.
     OutOfOrder(Reply),
-    /// So many bytes of it arrive.
+    /// So many bytes of the answer arrive.
     Cut { reply: Reply, bytes: usize },
-    /// These bytes arrive, which are none of the protocol.
+    /// These bytes arrive in the place of the protocol.
     Garbage(Vec<u8>),
     /// Nothing arrives.
     Nothing,
 }
 
-/// An answer, and what a test puts in its place.
+/// An answer, with the headers and the body that a test has scripted.
 #[derive(Debug)]
 pub(super) struct Reply {
     pub(super) answer: Answer,
-    /// Headers, in the words of HTTP.
+    /// Headers of HTTP.
     pub(super) headers: Vec<(&'static str, String)>,
     pub(super) body: Option<Vec<u8>>,
-    /// As the service sometimes sends its errors: with nothing that repeats the error code.
+    /// The answer lacks the header that repeats the error code.
     pub(super) bare: bool,
 }
 
@@ -48,13 +48,13 @@ impl Reply {
     }
 }
 
-/// The service, and what is in store for each device.
+/// The service and the pending faults of each device.
 #[derive(Debug)]
 pub(super) struct State {
     service: Service,
     /// By registration ID in lower case.
     scripts: BTreeMap<String, Script>,
-    /// What the hub has for its devices.
+    /// The messages of the hub for its devices.
     pub(super) mailboxes: Mailboxes,
     journal: Arc<Journal>,
 }
@@ -73,12 +73,12 @@ impl State {
         &mut self.service
     }
 
-    /// What is in store for a device.
+    /// Returns the script of a device.
     pub(super) fn script(&mut self, key: &str) -> &mut Script {
         self.scripts.entry(key.into()).or_default()
     }
 
-    /// Answers a question that comes at this time since 1970, and says how the answer arrives.
+    /// Answers a question that comes at this time since 1970, and returns how the answer arrives.
     pub(super) fn deliver(&mut self, question: &Question<'_>, known: Result<(), Unknown>, now: Duration) -> Delivery {
         let key = self.service.device_of(&question.asked);
         let to_service = matches!(question.to, Addressee::Service { .. });
@@ -117,13 +117,13 @@ impl State {
         delivery
     }
 
-    /// The return code that keeps the MQTT connection of whoever would ask this from coming about.
+    /// Returns the return code that refuses the MQTT connection of the device that asks this.
     pub(super) fn next_connection(&mut self, asked: &Asked) -> Option<u8> {
         let key = self.service.device_of(asked);
         self.scripts.get_mut(&key)?.next_connection()
     }
 
-    /// Writes into the journal what was asked.
+    /// Writes the request into the journal.
     pub(super) fn note(&self, asked: Asked, body: &[u8], status: Option<u16>, now: Duration) {
         let at = UnixTime::from_secs(now.as_secs());
         self.journal.write(Record::Request { at, asked, body: body.into(), status });

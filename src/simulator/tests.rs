@@ -1,4 +1,4 @@
-//! The service over HTTP, in virtual time: what it takes and what it refuses.
+//! Tests of the service over HTTP, in virtual time: what it accepts and what it refuses.
 
 use alloc::borrow::ToOwned;
 use alloc::string::String;
@@ -13,7 +13,7 @@ use crate::simulator::state::Delivery;
 use crate::simulator::{IndividualEnrollment, Simulator};
 use crate::time::UnixTime;
 
-/// A service with one device, and that device's token.
+/// Returns a service with one device, and a token of the device.
 fn service() -> (Simulator, String) {
     let key = DeviceKey::from_bytes(&[7; 32]).expect("a key");
     let registration_id = RegistrationId::new("Dev-01").expect("valid");
@@ -208,7 +208,7 @@ fn a_token_may_be_signed_for_the_resource_in_lower_case_as_identity_service_does
     let sim = Simulator::builder().id_scope(scope.parse().expect("valid")).group(enrollment).build();
     let target = alloc::format!("/{scope}/registrations/Dev-01/register?api-version=2021-06-01");
     let lower = RegistrationId::new("dev-01").expect("valid");
-    // Whoever signs in lower case may derive the key from either spelling.
+    // A device that signs in lower case may derive the key from either spelling.
     for (key, status) in [(derivation.derive(&id), 202), (derivation.derive(&lower), 202), (group_key(), 401)] {
         let resource = alloc::format!("{}/registrations/dev-01", scope.to_ascii_lowercase());
         let token = SasToken::sign(Resource::uri(&resource), &key, UnixTime::from_secs(u64::MAX)).expect("signs");

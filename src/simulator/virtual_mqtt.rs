@@ -1,4 +1,4 @@
-//! MQTT in virtual time: bytes in, bytes out, and a transport of that.
+//! MQTT in virtual time: a connection as bytes in and bytes out, and a transport on top of it.
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -13,8 +13,9 @@ use crate::simulator::lock::lock;
 use crate::transport::Transport;
 use crate::transport::mqtt::Exchange;
 
-/// One MQTT connection to the simulator, in virtual time: to test firmware's own MQTT stack without a socket. Made by
-/// [`Simulator::mqtt`].
+/// An MQTT connection to the simulator, in virtual time.
+///
+/// [`Simulator::mqtt`] creates it. It serves to test the MQTT stack of a firmware without a socket.
 ///
 /// ```
 /// use azure_iot_dps::simulator::Simulator;
@@ -33,7 +34,7 @@ use crate::transport::mqtt::Exchange;
 /// assert_eq!(connection.read(second).as_deref(), Some(CONNACK));
 /// connection.write(PINGREQ);
 /// assert_eq!(connection.read(second).as_deref(), Some(PINGRESP));
-/// assert_eq!(connection.read(second), None); // Nothing more comes, and the second has passed.
+/// assert_eq!(connection.read(second), None); // Nothing comes within a second.
 /// # assert_eq!(sim.clock().elapsed(), second);
 /// ```
 pub struct SimulatorMqtt {
@@ -44,8 +45,9 @@ pub struct SimulatorMqtt {
 }
 
 impl Simulator {
-    /// Opens an MQTT connection without a network, at the time of [`Simulator::clock`]: to the service or to its hub, as the user
-    /// name says.
+    /// Opens an MQTT connection without a network, at the time of [`Simulator::clock`].
+    ///
+    /// The user name of the CONNECT packet chooses the service or its hub.
     #[must_use]
     pub fn mqtt(&self) -> SimulatorMqtt {
         self.mqtt_with(Vec::new())
@@ -56,7 +58,7 @@ impl Simulator {
         SimulatorMqtt { simulator, session, actions: VecDeque::new(), closed: false }
     }
 
-    /// A transport that asks this service over MQTT without a network.
+    /// Creates a transport that asks this service over MQTT, without a network.
     #[must_use]
     pub fn mqtt_transport(&self) -> SimulatorMqttTransport {
         SimulatorMqttTransport { simulator: self.clone(), certificates: Vec::new(), connection: None }
@@ -64,7 +66,7 @@ impl Simulator {
 }
 
 impl SimulatorMqtt {
-    /// Sends bytes to the simulator, which loses them if it has closed the connection.
+    /// Sends bytes to the simulator. They are lost if it has closed the connection.
     pub fn write(&mut self, bytes: &[u8]) {
         if !self.closed {
             let actions = self.session.receive(&mut lock(&self.simulator.state), bytes, self.simulator.unix());
@@ -72,8 +74,10 @@ impl SimulatorMqtt {
         }
     }
 
-    /// Receives what comes from the simulator next; no bytes mean that it has closed the connection. `None` where nothing comes within
-    /// the time, which has passed then.
+    /// Receives the next bytes from the simulator.
+    ///
+    /// Empty bytes mean that the simulator has closed the connection. Returns `None` if nothing
+    /// comes within `time_limit`; then that much virtual time has passed.
     pub fn read(&mut self, time_limit: Duration) -> Option<Vec<u8>> {
         let clock = self.simulator.clock();
         let until = self.simulator.unix().saturating_add(time_limit);
@@ -120,7 +124,22 @@ impl fmt::Debug for SimulatorMqtt {
     }
 }
 
-/// Asks the simulator over MQTT without a network. Made by [`Simulator::mqtt_transport`].
+/// A transport that asks the simulator over MQTT, without a network.
+///
+/// [`Simulator::mqtt_transport`] creates it.
+///
+/// ```
+/// use azure_iot_dps::simulator::Simulator;
+/// use azure_iot_dps::{ProvisioningClient, RegistrationId};
+///
+/// let sim = Simulator::builder().build();
+/// let id = RegistrationId::new("my-device")?;
+/// let key = sim.device_key(&id).ok_or("no key")?;
+/// let builder = ProvisioningClient::builder(sim.id_scope(), id, key);
+/// let assignment = builder.build_with(sim.mqtt_transport(), sim.clock()).register()?;
+/// assert_eq!(assignment.device_id().as_str(), "my-device");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct SimulatorMqttTransport {
     simulator: Simulator,
@@ -130,7 +149,7 @@ pub struct SimulatorMqttTransport {
 
 #[cfg(feature = "x509")]
 impl SimulatorMqttTransport {
-    /// Presents this certificate when it connects.
+    /// Presents this client certificate when the transport connects.
     #[must_use]
     pub fn certificate(self, certificate: &crate::attestation::ClientCertificate) -> Self {
         Self { certificates: certificate.chain().map(Vec::from).collect(), ..self }
