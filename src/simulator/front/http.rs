@@ -1,4 +1,4 @@
-//! HTTP as the simulator sees it, whatever carries it: from a request to a question, and from an answer to one of HTTP.
+//! The HTTP side of the simulator: turns a request into a question, and an answer into a response.
 
 use alloc::borrow::ToOwned;
 use alloc::format;
@@ -12,10 +12,10 @@ use crate::simulator::service::{Addressee, Answer, Credentials, ErrorCode, Quest
 use crate::simulator::state::Reply;
 use crate::time::{UnixTime, http_date};
 
-/// The hub, asked by a device, not by a module of one.
+/// The hub, asked by a device rather than a module.
 const HUB: Addressee<'_> = Addressee::Hub { module_id: None };
 
-/// A request, complete.
+/// A complete request.
 pub(in crate::simulator) struct HttpRequest<'a> {
     pub(in crate::simulator) method: &'a str,
     /// Path and query, as sent.
@@ -31,7 +31,7 @@ impl<'a> HttpRequest<'a> {
         self.headers.iter().find(|(it, _)| it.eq_ignore_ascii_case(name)).map(|(_, value)| *value)
     }
 
-    /// Whether the body is said to be JSON, in whatever charset.
+    /// Returns whether the content type is JSON, in any charset.
     fn is_json(&self) -> bool {
         let media_type = self.header("content-type").and_then(|value| value.split(';').next());
         media_type.is_some_and(|media_type| media_type.trim_ascii().eq_ignore_ascii_case("application/json"))
@@ -41,16 +41,16 @@ impl<'a> HttpRequest<'a> {
         self.target.split_once('?').map_or(self.target, |(path, _)| path)
     }
 
-    /// A parameter of the query, not decoded.
+    /// Returns a parameter of the query, not decoded.
     fn parameter(&self, name: &str) -> Option<&'a str> {
         let (_, query) = self.target.split_once('?')?;
         query.split('&').filter_map(|pair| pair.split_once('=')).find(|(it, _)| *it == name).map(|(_, value)| value)
     }
 
-    /// What the hub is asked about a device.
+    /// Returns what the hub is asked about a device.
     fn asked_of_hub(&self, device_id: String, path: &[&str]) -> Result<Asked, Unknown> {
         match (self.method, path) {
-            // Some clients end the path with a slash, as the topic of MQTT does.
+            // Some clients end the path with a slash, like the topic of MQTT.
             ("POST", ["messages", "events"] | ["messages", "events", ""]) => Ok(Asked::SendMessage { device_id }),
             ("GET", ["messages", "devicebound"]) => Ok(Asked::ReceiveMessage { device_id }),
             ("DELETE", ["messages", "devicebound", lock_token]) => {
@@ -61,7 +61,7 @@ impl<'a> HttpRequest<'a> {
         }
     }
 
-    /// What is asked, and whether there is such a question at all.
+    /// Returns the question, and an error if the service and the hub do not know it.
     pub(in crate::simulator) fn question(&self) -> (Question<'a>, Result<(), Unknown>) {
         let decode =
             |segment: &str| String::from_utf8_lossy(&percent_decode(segment).collect::<Vec<u8>>()).into_owned();
@@ -96,10 +96,10 @@ impl<'a> HttpRequest<'a> {
     }
 }
 
-/// The header that repeats the code of the service's error.
+/// The header that repeats the error code of the service.
 const ERROR_CODE: &str = "x-ms-error-code";
 
-/// An answer, complete.
+/// A complete answer.
 #[derive(Clone, Debug)]
 pub(in crate::simulator) struct HttpAnswer {
     pub(in crate::simulator) status: u16,
@@ -113,7 +113,7 @@ impl HttpAnswer {
         Self { status, headers: Vec::new(), body: Vec::new() }
     }
 
-    /// An answer of the service or of the hub, with the headers that every one of theirs has, and what a test scripted.
+    /// Makes an answer of the service or the hub, with its usual headers and what a test scripted.
     pub(in crate::simulator) fn from_reply(reply: Reply, id_scope: &str) -> Self {
         let answer = Self::from_answer(reply.answer, id_scope).scripted(reply.headers, reply.body);
         if reply.bare { answer.bare() } else { answer }
@@ -140,14 +140,16 @@ impl HttpAnswer {
         Self { status, headers: headers.into_iter().flatten().collect(), body }
     }
 
-    /// Without the header that repeats the code of an error, and in chunks, as some of the service's errors come.
+    /// Removes the header that repeats the error code, and sends the body in chunks.
+    ///
+    /// Some errors of the service look like this.
     fn bare(mut self) -> Self {
         self.headers.retain(|(name, _)| *name != ERROR_CODE);
         self.headers.push(("Transfer-Encoding", "chunked".to_owned()));
         self
     }
 
-    /// Puts what a test scripted in the place of what the service would say.
+    /// Replaces headers and body by those that a test scripted.
     fn scripted(mut self, headers: Vec<(&'static str, String)>, body: Option<Vec<u8>>) -> Self {
         if let Some(body) = body {
             self.body = body;

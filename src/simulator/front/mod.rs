@@ -1,4 +1,4 @@
-//! The protocols in which the service is asked.
+//! The protocols of the simulator.
 
 pub(super) mod http;
 pub(super) mod mqtt;

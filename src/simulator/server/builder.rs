@@ -1,4 +1,4 @@
-//! Putting a simulator on the network.
+//! The builder of a server.
 
 use alloc::format;
 use alloc::sync::Arc;
@@ -17,7 +17,20 @@ use crate::identity::{Endpoint, HostName};
 use crate::simulator::handle::Simulator;
 use crate::simulator::lock::lock;
 
-/// Chooses where a simulator answers. Made by [`Simulator::server`].
+/// A builder of a [`SimulatorServer`]: its addresses and its names.
+///
+/// [`Simulator::server`] creates it.
+///
+/// ```
+/// use azure_iot_dps::simulator::Simulator;
+///
+/// let sim = Simulator::builder().build();
+/// let builder = sim.server().address("127.0.0.1:0".parse()?).mqtt_address(None);
+/// let server = builder.start()?;
+/// assert_ne!(server.endpoint().port(), Some(0));
+/// assert_eq!(server.mqtt_endpoint(), None);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct SimulatorServerBuilder {
     simulator: Simulator,
@@ -28,18 +41,20 @@ pub struct SimulatorServerBuilder {
 }
 
 impl Simulator {
-    /// Answers over TLS on `127.0.0.1`, over HTTPS (and MQTT in WebSocket) at one free port and over MQTT at another.
+    /// Starts a server with TLS on `127.0.0.1`.
     ///
-    /// The time is the system's then, not that of [`Simulator::clock`].
+    /// It listens for HTTPS, and for MQTT through WebSocket, at one free port, and for MQTT at
+    /// another. It uses the time of the system instead of [`Simulator::clock`].
     ///
     /// # Errors
     ///
-    /// There is no free port, or no certificate could be made.
+    /// Returns [`ServeError`] if there is no free port, no certificate could be created, or no
+    /// thread could be started.
     pub fn serve(&self) -> Result<SimulatorServer, ServeError> {
         self.server().start()
     }
 
-    /// Creates a builder, to choose addresses and names.
+    /// Creates a builder of a server, to choose its addresses and names.
     #[must_use]
     pub fn server(&self) -> SimulatorServerBuilder {
         let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
@@ -54,38 +69,46 @@ impl Simulator {
 }
 
 impl SimulatorServerBuilder {
-    /// Sets the address that takes HTTPS, and MQTT through WebSocket. Port 0 picks a free one. Default `127.0.0.1`, port 0.
+    /// Sets the address for HTTPS, and for MQTT through WebSocket. Default: `127.0.0.1`, port 0.
+    ///
+    /// Port 0 picks a free port.
     #[must_use]
     pub fn address(self, address: SocketAddr) -> Self {
         Self { address, ..self }
     }
 
-    /// Sets the address that takes MQTT, for the service and for the hub. With `None` there is no such port, as behind a firewall, and
-    /// MQTT comes through WebSocket alone. Default `127.0.0.1`, port 0.
+    /// Sets the address for MQTT, for the service and the hub. Default: `127.0.0.1`, port 0.
+    ///
+    /// Port 0 picks a free port. With `None` there is no such port, as behind a firewall, and MQTT
+    /// works only through WebSocket.
     #[must_use]
     pub fn mqtt_address(self, address: impl Into<Option<SocketAddr>>) -> Self {
         Self { mqtt: address.into(), ..self }
     }
 
-    /// Takes addresses that other machines can reach, too. The simulator is made for tests: it has not been hardened. Default loopback
-    /// addresses alone.
+    /// Allows addresses that other machines can reach. Default: loopback addresses only.
+    ///
+    /// The simulator is made for tests. It is not hardened.
     #[must_use]
     pub fn let_others_connect(self) -> Self {
         Self { let_others_connect: true, ..self }
     }
 
-    /// Adds a name to the server's certificate, beside `localhost`. The first one is that of the endpoints.
+    /// Adds a name to the certificate of the server, besides `localhost`. Default: none.
+    ///
+    /// The first name becomes the host name of the endpoints.
     #[must_use]
     pub fn name(mut self, name: HostName) -> Self {
         self.names.push(name);
         self
     }
 
-    /// Starts to listen, and to answer on a thread of its own.
+    /// Starts the server on a new thread.
     ///
     /// # Errors
     ///
-    /// An address is not a loopback address or cannot be listened on, no certificate could be made, or no thread started.
+    /// Returns [`ServeError`] if an address is not a loopback address or cannot be bound, no
+    /// certificate could be created, or no thread could be started.
     pub fn start(self) -> Result<SimulatorServer, ServeError> {
         let listener = self.bind(self.address)?;
         let mqtt_listener = self.mqtt.map(|address| self.bind(address)).transpose()?;

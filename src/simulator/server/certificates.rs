@@ -1,4 +1,4 @@
-//! A certificate authority of a few minutes' standing: for the server, and for devices that ask for a certificate.
+//! A short-lived certificate authority, for the server and for devices that request a certificate.
 
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -30,7 +30,9 @@ pub(super) struct Credentials {
 }
 
 impl Credentials {
-    /// For this machine's own names and these, valid from yesterday on for as long as strict clients allow.
+    /// Creates a certificate for the loopback names and these names.
+    ///
+    /// It is valid from yesterday on, for as long as strict clients allow.
     pub(super) fn make(names: &[HostName]) -> Result<Self, Box<dyn core::error::Error + Send + Sync>> {
         const DAY: Duration = Duration::from_secs(86_400);
         let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
@@ -72,7 +74,7 @@ impl Credentials {
         let (ca_pem, ca_der) = (ca_certificate.pem(), ca_certificate.der().clone());
         let issue = move |csr: &str, registration_id: &RegistrationId| {
             let request = CertificateSigningRequestParams::from_der(&STANDARD.decode(csr).ok()?.into()).ok()?;
-            // The service wants the registration ID as the common name.
+            // The service requires the registration ID as the common name.
             let name = request.params.distinguished_name.get(&DnType::CommonName)?;
             let same = matches!(name, rcgen::DnValue::Utf8String(name) if name == registration_id.as_str())
                 || matches!(name, rcgen::DnValue::PrintableString(name) if name.as_str() == registration_id.as_str());
@@ -83,7 +85,7 @@ impl Credentials {
     }
 }
 
-/// Year, month and day.
+/// Returns the year, the month and the day.
 fn date(unix: Duration) -> (i32, u8, u8) {
     let Civil { year, month, day, .. } = UnixTime::from_secs(unix.as_secs()).to_civil();
     let small = |field: u64| u8::try_from(field).unwrap_or(1);

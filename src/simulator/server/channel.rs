@@ -1,4 +1,4 @@
-//! What carries MQTT's bytes.
+//! The channel that carries the bytes of MQTT.
 
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -8,21 +8,21 @@ use tokio::time::timeout;
 
 use crate::transport::mqtt::frames::{self, Frames, NORMAL, Word};
 
-/// The longest that a client may take to read what it is sent.
+/// The time that a client has to read what it is sent.
 const WRITE_LIMIT: Duration = Duration::from_secs(30);
-/// The code of a close frame of a server that stops.
+/// The code of the close frame that a stopping server sends.
 const GOING_AWAY: u16 = 1001;
 
-/// A stream, in the frames of WebSocket or not.
+/// A stream, with or without the frames of WebSocket.
 pub(super) struct Channel<S> {
     stream: S,
     frames: Option<Frames>,
     buffer: Vec<u8>,
-    /// The answers to pings, which wait to be sent.
+    /// The answers to pings, to be sent.
     pongs: Vec<u8>,
     /// The close frame to send before the stream is closed; empty without WebSocket.
     farewell: Vec<u8>,
-    /// The client has closed the WebSocket, or does not know how to speak it.
+    /// Whether the client has closed the WebSocket or broken its protocol.
     is_over: bool,
 }
 
@@ -36,7 +36,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Channel<S> {
         Self { frames: Some(Frames::of_client()), farewell: frames::close(NORMAL, None), ..Self::tls(stream) }
     }
 
-    /// Reads what the client sent, which may be nothing; `None` where the client is gone. It may be cancelled without a loss.
+    /// Reads bytes of the client, which may be empty. Returns `None` if the client is gone.
+    ///
+    /// This is cancel safe.
     pub(super) async fn read(&mut self) -> Option<Vec<u8>> {
         if self.is_over {
             return None;
@@ -65,12 +67,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Channel<S> {
         }
     }
 
-    /// The server stops.
+    /// Ends the channel because the server stops.
     pub(super) fn go_away(&mut self) {
         self.end(GOING_AWAY);
     }
 
-    /// Answers the pings that have been read. Returns whether that could be sent, and so do the others.
+    /// Answers the pings that have been read. Returns whether the answers could be sent.
     pub(super) async fn answer_pings(&mut self) -> bool {
         let pongs = core::mem::take(&mut self.pongs);
         pongs.is_empty() || self.write(&pongs).await

@@ -1,4 +1,4 @@
-//! A connection that can be made to break at a given byte.
+//! A stream that can be broken at a given byte.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -11,19 +11,19 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::simulator::lock::lock;
 
-/// What is to become of the bytes that are written.
+/// The plan for the bytes that are written.
 #[derive(Debug, Default)]
 enum Plan {
-    /// They go through.
+    /// All bytes pass.
     #[default]
     Open,
-    /// So many go through, then the connection is closed.
+    /// So many bytes pass, then the connection is closed.
     CloseAfter(usize),
-    /// These go instead, then the connection is closed.
+    /// These bytes are sent instead, then the connection is closed.
     Instead(Vec<u8>),
 }
 
-/// Changes what becomes of the bytes that are written from now on.
+/// A switch that changes the plan for the bytes that are written from now on.
 #[derive(Clone, Debug)]
 pub(super) struct FaultySwitch(Arc<Mutex<Plan>>);
 
@@ -37,7 +37,7 @@ impl FaultySwitch {
     }
 }
 
-/// Around a stream that can be closed on purpose.
+/// A wrapper of a stream that can be closed on purpose.
 #[derive(Debug)]
 pub(super) struct FaultyStream<S> {
     stream: S,
@@ -67,7 +67,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for FaultyStream<S> {
             Plan::CloseAfter(left) => {
                 let part = bytes.get(..*left).unwrap_or(bytes);
                 if part.is_empty() {
-                    // What went before is on its way before the connection is closed.
+                    // The bytes before are sent before the connection is closed.
                     let _ = ready!(Pin::new(&mut this.stream).poll_flush(cx));
                     return Poll::Ready(closed);
                 }

@@ -1,4 +1,4 @@
-//! One connection over HTTP.
+//! A connection over HTTP.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -19,13 +19,13 @@ use crate::simulator::handle::Simulator;
 use crate::simulator::lock::lock;
 use crate::simulator::state::Delivery;
 
-/// More than the service and the hub take, so that they can say so.
+/// More than the service and the hub accept, so that they can refuse it themselves.
 const MAX_BODY: usize = 512 * 1024;
 
-/// The handle of a connection that becomes a WebSocket, once it was asked to.
+/// The handle of a connection that becomes a WebSocket, once the client has asked for it.
 type Upgrade = Arc<Mutex<Option<OnUpgrade>>>;
 
-/// Serves a connection until the client or the server has had enough.
+/// Serves a connection until the client closes it or the server stops.
 pub(super) async fn serve(server: Server, stream: TlsStream, mut stopped: Stopped) {
     let certificates: Arc<[Vec<u8>]> = certificates(&stream).into();
     let (stream, faults) = FaultyStream::around(stream);
@@ -34,7 +34,7 @@ pub(super) async fn serve(server: Server, stream: TlsStream, mut stopped: Stoppe
         let upgrade = Arc::clone(&upgrade);
         answer(simulator.clone(), Arc::clone(&certificates), faults.clone(), upgrade, request)
     });
-    // Without a limit for the next head: a client may be told to come back in a minute, on the same connection.
+    // There is no time limit for the next head: a client may be told to wait a minute on the same connection.
     let connection = http1::Builder::new().header_read_timeout(None).serve_connection(TokioIo::new(stream), service);
     let mut connection = core::pin::pin!(connection.with_upgrades());
     tokio::select! {
@@ -54,7 +54,7 @@ pub(super) async fn serve(server: Server, stream: TlsStream, mut stopped: Stoppe
     }
 }
 
-/// The fault that a test asked for: the connection ends here.
+/// The fault with which a test ends the connection.
 #[derive(Debug, thiserror::Error)]
 #[error("the connection is closed on purpose")]
 struct ClosedOnPurpose;
@@ -98,7 +98,7 @@ async fn answer(
         }
         Delivery::OutOfOrder(reply) => Ok(response(simulator.http_answer(reply))),
         Delivery::Cut { reply, bytes } => {
-            // Where the cut lies behind the answer, the connection ends with it all the same.
+            // The connection also ends if the answer is shorter than the cut.
             faults.close_after(bytes);
             Ok(response(simulator.http_answer(reply).with_header("Connection", "close".into())))
         }
@@ -114,7 +114,7 @@ fn response(answer: HttpAnswer) -> hyper::Response<Full<Bytes>> {
     let response = hyper::Response::builder().status(answer.status);
     let response = answer.headers.into_iter().fold(response, |response, (name, value)| response.header(name, value));
     response.body(Full::new(Bytes::from(answer.body))).unwrap_or_else(|_| {
-        // A status or a header of a script that HTTP does not have.
+        // A script has set a status or a header that is not valid in HTTP.
         let mut response = hyper::Response::new(Full::default());
         *response.status_mut() = hyper::StatusCode::INTERNAL_SERVER_ERROR;
         response

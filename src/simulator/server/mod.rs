@@ -1,4 +1,4 @@
-//! The simulator behind real TLS on loopback.
+//! The simulator behind TLS on loopback.
 
 mod builder;
 mod certificates;
@@ -31,38 +31,77 @@ use tokio_rustls::TlsAcceptor;
 use crate::identity::Endpoint;
 use crate::simulator::handle::Simulator;
 
-/// How long open requests may go on when the server stops.
+/// The time that open requests have to end when the server stops.
 const GRACE: Duration = Duration::from_millis(500);
-/// How long a client may take for its handshake.
+/// The time that a client has for its TLS handshake.
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
 
-/// The simulator could not be put on the network.
+/// The error of a server that could not be started.
+///
+/// ```
+/// use azure_iot_dps::simulator::{ServeError, Simulator};
+///
+/// let sim = Simulator::builder().build();
+/// match sim.server().address("0.0.0.0:8443".parse()?).start() {
+///     Err(ServeError::NotLoopback { address }) => assert_eq!(address.port(), 8443),
+///     Err(ServeError::Listen { address, source }) => eprintln!("{address}: {source}"),
+///     Err(error) => return Err(error.into()),
+///     Ok(server) => println!("listening on {}", server.endpoint()),
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ServeError {
-    /// An address cannot be listened on: another program has it, for one.
-    #[error("the simulator cannot listen on {address}")]
+    /// An address cannot be bound, for example because another program uses it.
+    #[error("the simulator could not listen on {address}")]
     Listen {
         /// The address.
         address: SocketAddr,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// An address is not one of this machine's own.
-    #[error("{address} is not a loopback address: others could reach the simulator there")]
+    /// An address is not a loopback address, and
+    /// [`let_others_connect`](SimulatorServerBuilder::let_others_connect) is not set.
+    #[error("{address} is not a loopback address: other machines could reach the simulator")]
     NotLoopback {
         /// The address.
         address: SocketAddr,
     },
-    /// No thread could be started.
-    #[error("the simulator cannot start")]
+    /// The runtime or the thread of the server could not be started, or its port is unknown.
+    #[error("the server of the simulator could not be started")]
     Start(#[source] io::Error),
-    /// No certificate could be made.
-    #[error("the simulator could not make its certificates")]
+    /// No certificate could be created.
+    #[error("the certificates of the simulator could not be created")]
     Certificate(#[source] Box<dyn core::error::Error + Send + Sync>),
 }
 
-/// The simulator on the network. It stops when it is dropped, and leaves no thread and no port behind.
+/// A simulator on the network, behind TLS.
+///
+/// [`Simulator::serve`] starts it. It stops when it is dropped, and frees its thread and its ports.
+///
+/// ```
+/// use azure_iot_dps::simulator::Simulator;
+/// # use azure_iot_dps::{ProvisioningClient, RegistrationId};
+/// use core::time::Duration;
+///
+/// let sim = Simulator::builder().assigning_polls(0).retry_after(Duration::ZERO).build();
+/// let server = sim.serve()?;
+/// assert_eq!(server.endpoint().host().as_str(), "localhost");
+/// # let id = RegistrationId::new("my-device")?;
+/// # let key = sim.device_key(&id).ok_or("no key")?;
+/// # let builder = ProvisioningClient::builder(sim.id_scope(), id, key);
+/// # #[cfg(feature = "https")] {
+/// use azure_iot_dps::{HttpsTransport, Roots};
+///
+/// let roots = Roots::pem(server.ca_pem().as_bytes())?;
+/// let transport = HttpsTransport::builder().roots(roots).build();
+/// let builder = builder.endpoint(server.endpoint()).transport(transport);
+/// let assignment = builder.build().register()?;
+/// assert_eq!(assignment.device_id().as_str(), "my-device");
+/// # }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct SimulatorServer {
     endpoint: Endpoint,
     mqtt_endpoint: Option<Endpoint>,
@@ -73,28 +112,32 @@ pub struct SimulatorServer {
 }
 
 impl SimulatorServer {
-    /// Where it answers over HTTPS, as a client is told: `localhost`, or the first name it was given, and the port.
+    /// Returns the endpoint for HTTPS: `localhost`, or the first name it was given, and the port.
+    ///
+    /// This port also takes MQTT through WebSocket.
     #[must_use]
     pub fn endpoint(&self) -> Endpoint {
         self.endpoint.clone()
     }
 
-    /// Returns the endpoint that takes MQTT over TLS, for the service and the hub; `None` if MQTT comes through WebSocket alone, at the
-    /// port of [`endpoint`](Self::endpoint).
+    /// Returns the endpoint for MQTT over TLS, of the service and of the hub.
+    ///
+    /// `None` if MQTT works only through WebSocket, at the port of [`endpoint`](Self::endpoint).
     #[must_use]
     pub fn mqtt_endpoint(&self) -> Option<Endpoint> {
         self.mqtt_endpoint.clone()
     }
 
-    /// The certificate authority that a client must trust, as PEM. It was made for this server and goes with it.
+    /// Returns the certificate authority that a client must trust, as PEM.
     ///
-    /// The server's certificate is for `localhost`, `127.0.0.1` and `::1`.
+    /// It is created for this server and not stored. The certificate of the server is for
+    /// `localhost`, `127.0.0.1`, `::1` and the names that the builder was given.
     #[must_use]
     pub fn ca_pem(&self) -> &str {
         &self.ca_pem
     }
 
-    /// How many connections have been opened so far.
+    /// Returns how many connections have been opened so far.
     #[must_use]
     pub fn connections(&self) -> u64 {
         self.connections.load(Ordering::Relaxed)
@@ -114,7 +157,7 @@ impl Drop for SimulatorServer {
     fn drop(&mut self) {
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
-            // A panic of the server's thread has been printed already.
+            // A panic of the thread has been printed already.
             let _ = thread.join();
         }
     }
@@ -124,13 +167,13 @@ impl Drop for SimulatorServer {
 type Stopped = watch::Receiver<()>;
 type TlsStream = tokio_rustls::server::TlsStream<TcpStream>;
 
-/// The certificate that a client presented, with its chain; none where it presented none.
+/// Returns the certificate chain that a client presented, which may be empty.
 fn certificates(stream: &TlsStream) -> Vec<Vec<u8>> {
     let presented = stream.get_ref().1.peer_certificates().unwrap_or_default();
     presented.iter().map(|der| der.to_vec()).collect()
 }
 
-/// What is spoken on a port.
+/// The protocol of a port.
 #[derive(Clone, Copy, Debug)]
 enum Protocol {
     Http,
@@ -142,12 +185,12 @@ struct Server {
     simulator: Simulator,
     acceptor: TlsAcceptor,
     connections: Arc<AtomicU64>,
-    /// Changes when the hub may have something for a device.
+    /// Changes when the hub may have a message for a device.
     alarm: watch::Receiver<()>,
 }
 
 impl Server {
-    /// Takes connections until the server stops, and sees them to their end.
+    /// Accepts connections until the server stops, then waits for them to end.
     async fn run(self, listener: std::net::TcpListener, protocol: Protocol, mut stopped: Stopped) {
         let Ok(listener) = TcpListener::from_std(listener) else { return };
         let mut open = JoinSet::new();
@@ -158,12 +201,12 @@ impl Server {
                         self.connections.fetch_add(1, Ordering::Relaxed);
                         open.spawn(self.clone().connection(stream, protocol, stopped.clone()));
                     }
-                    // No more file handles, for one: that passes, and asking again at once would not help.
+                    // For example, no file handle is left. This passes, but not at once.
                     Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
                 },
-                // Takes note of a connection that is over.
+                // Removes a connection that is over.
                 Some(_) = open.join_next() => {}
-                // The sender says nothing: it is dropped.
+                // The sender sends no value. It is dropped.
                 _ = stopped.changed() => break,
             }
         }
@@ -172,7 +215,9 @@ impl Server {
         let _ = tokio::time::timeout(GRACE, rest).await;
     }
 
-    /// Serves one connection. A client that goes away, does not trust the certificate or speaks no TLS is its own problem.
+    /// Serves one connection.
+    ///
+    /// A client that goes away, does not trust the certificate or does not speak TLS is ignored.
     async fn connection(self, stream: TcpStream, protocol: Protocol, mut stopped: Stopped) {
         let _ = stream.set_nodelay(true);
         let stream = tokio::select! {

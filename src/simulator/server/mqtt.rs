@@ -1,4 +1,4 @@
-//! One connection over MQTT.
+//! A connection over MQTT.
 
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -11,12 +11,12 @@ use super::{Channel, Server, Stopped};
 use crate::simulator::front::mqtt::{Action, Session};
 use crate::simulator::lock::lock;
 
-/// How much a client may send while the simulator takes its time on purpose.
+/// The most bytes that a client may send while the simulator delays an answer.
 const MAX_PENDING: usize = 64 * 1024;
-/// When nothing is due.
+/// The time to wait when nothing is due.
 const NEVER: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Serves a connection until the client or the server has had enough.
+/// Serves a connection until the client closes it or the server stops.
 pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     server: Server,
     channel: Channel<S>,
@@ -54,17 +54,17 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
 
 struct Connection<S> {
     channel: Channel<S>,
-    /// What came while the simulator took its time.
+    /// The bytes that came while the simulator delayed an answer.
     pending: Vec<u8>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
-    /// What the client sent; `None` where it is gone.
+    /// Returns the bytes that the client sent; `None` if it is gone.
     async fn read(&mut self) -> Option<Vec<u8>> {
         if self.pending.is_empty() { self.channel.read().await } else { Some(core::mem::take(&mut self.pending)) }
     }
 
-    /// Returns whether the connection goes on.
+    /// Does the actions, and returns whether the connection goes on.
     async fn carry_out(&mut self, actions: Vec<Action>, stopped: &mut Stopped) -> bool {
         for action in actions {
             let goes_on = match action {
@@ -79,7 +79,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         true
     }
 
-    /// Lets time pass, unless the client goes away.
+    /// Waits, unless the client goes away. Returns whether the connection goes on.
     async fn wait(&mut self, pause: Duration, stopped: &mut Stopped) -> bool {
         let pause = sleep(pause);
         let mut pause = core::pin::pin!(pause);
@@ -99,7 +99,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 }
 
-/// Since 1970.
+/// Returns the time since 1970.
 fn now() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }

@@ -1,4 +1,6 @@
-//! Asks for a client certificate and takes whichever comes, or none, if the client has its key: the service judges the rest.
+//! A verifier that asks for a client certificate and accepts any, or none.
+//!
+//! The client must have the private key of its certificate. The service judges the rest.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;

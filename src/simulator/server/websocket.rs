@@ -1,4 +1,4 @@
-//! Asking for WebSocket. Source: RFC 6455, section 4.2.
+//! The opening handshake of WebSocket. Source: RFC 6455, section 4.2.
 
 use alloc::string::{String, ToString};
 
@@ -12,12 +12,12 @@ use crate::simulator::front::http::HttpAnswer;
 
 const VERSION: &str = "13";
 
-/// Whether this asks for WebSocket, at whatever path.
+/// Returns whether the request asks for WebSocket, at any path.
 pub(super) fn is_asked_for(headers: &HeaderMap) -> bool {
     list(headers, &UPGRADE).any(|protocol| protocol.eq_ignore_ascii_case("websocket"))
 }
 
-/// The answer: 101, or why not. No extension is taken.
+/// Returns the answer: 101, or an error. No extension is accepted.
 pub(super) fn answer(method: &str, headers: &HeaderMap) -> HttpAnswer {
     let connection = list(headers, &CONNECTION).any(|option| option.eq_ignore_ascii_case("upgrade"));
     let key = headers.get(SEC_WEBSOCKET_KEY).and_then(|key| key.to_str().ok());
@@ -28,7 +28,7 @@ pub(super) fn answer(method: &str, headers: &HeaderMap) -> HttpAnswer {
     if headers.get(SEC_WEBSOCKET_VERSION).is_none_or(|version| version != VERSION) {
         return HttpAnswer::empty(426).with_header("Sec-WebSocket-Version", VERSION.into());
     }
-    // The C SDK spells it in capitals. `AMQPWSB10` is AMQP.
+    // The C SDK writes it in capitals. `AMQPWSB10` is AMQP.
     let Some(protocol) = list(headers, &SEC_WEBSOCKET_PROTOCOL).find(|it| matches!(it.as_str(), "mqtt" | "MQTT"))
     else {
         return HttpAnswer::empty(400);

@@ -1,4 +1,4 @@
-//! What the service and the hub answer, in no protocol's terms, and the service's JSON.
+//! The answers of the service and the hub, independent of a protocol, and the JSON of the service.
 
 use alloc::format;
 use alloc::string::String;
@@ -13,25 +13,25 @@ use crate::simulator::ids::{etag, timestamp};
 use crate::simulator::service::description::CertificateDescription;
 use crate::simulator::service::device::{Device, Outcome};
 
-/// An answer: status, body, and what a front writes where its protocol has a place for it.
+/// An answer: the status, the body, and what some protocols send beside them.
 #[derive(Clone, Debug, Default)]
 pub(in crate::simulator) struct Answer {
-    /// As HTTP counts.
+    /// The HTTP status.
     pub(in crate::simulator) status: u16,
     pub(in crate::simulator) retry_after: Option<Duration>,
-    /// JSON, or nothing.
+    /// The JSON of the body, which may be empty.
     pub(in crate::simulator) json: Vec<u8>,
-    /// A message for the device, in the place of JSON.
+    /// A message for the device, instead of JSON.
     pub(in crate::simulator) message: Option<Message>,
     pub(in crate::simulator) error_code: Option<ErrorCode>,
-    /// The registration that was taken up, as `{registrationId}/operations/{operationId}`.
+    /// The accepted registration, as `{registrationId}/operations/{operationId}`.
     pub(in crate::simulator) location: Option<String>,
     pub(in crate::simulator) request_id: String,
-    /// When the answer was made, since 1970.
+    /// The time of the answer, since 1970.
     pub(in crate::simulator) date: Duration,
 }
 
-/// The code of an error, beside the one in the body.
+/// The error code that is sent in addition to the one in the body.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::simulator) enum ErrorCode {
     Service(u32),
@@ -39,7 +39,9 @@ pub(in crate::simulator) enum ErrorCode {
 }
 
 impl Answer {
-    /// Nothing that the simulator writes fails to serialize; an empty body would show that it did.
+    /// Creates an answer with a JSON body.
+    ///
+    /// The types of the simulator always serialize. An empty body would show that one did not.
     pub(super) fn json<T: Serialize>(status: u16, body: &T) -> Self {
         Self { status, json: serde_json::to_vec(body).unwrap_or_default(), ..Self::default() }
     }
@@ -49,7 +51,7 @@ impl Answer {
     }
 }
 
-/// An error in the service's own format.
+/// An error in the format of the service.
 pub(super) struct Refused {
     pub(super) status: u16,
     pub(super) code: u32,
@@ -74,10 +76,10 @@ impl Refused {
 }
 
 pub(super) const BAD_REQUEST: u32 = 400_000;
-/// A body with a member that the API does not know.
+/// The code for a body with a member that the API does not know.
 pub(super) const UNKNOWN_MEMBER: u32 = 400_012;
 pub(super) const UNAUTHORIZED: u32 = 401_002;
-/// No such registration.
+/// The code for an unknown registration.
 pub(super) const NOT_FOUND: u32 = 404_201;
 pub(super) const NO_SUCH_OPERATION: u32 = 404_202;
 pub(super) const METHOD_NOT_ALLOWED: u32 = 405_000;
@@ -150,15 +152,15 @@ struct SymmetricKeyBody<'a> {
     enrollment_group_id: &'a str,
 }
 
-/// The first version of the device API whose results tell a connection profile.
+/// The first version of the device API whose results have a connection profile.
 const PROFILE_API_VERSION: &str = "2026-11-02";
 
-/// The service has taken a registration up.
+/// Returns the answer to an accepted registration.
 pub(super) fn registering(device: &Device, retry_after: Option<Duration>) -> Answer {
     under_way(device, &device.operation_id, None, retry_after)
 }
 
-/// The service is still at it, as a poll is told.
+/// Returns the answer to a poll of a registration that is in progress.
 pub(super) fn assigning(device: &Device, operation_id: &str, retry_after: Option<Duration>) -> Answer {
     let registration_id = device.registration_id.as_str();
     let state = StateBody { registration_id, status: ASSIGNING, ..StateBody::default() };
@@ -178,14 +180,14 @@ fn under_way(
     Answer { retry_after, location, ..Answer::json(202, &body) }
 }
 
-/// What has come of a registration.
+/// Returns the answer to a poll of a registration that has ended.
 pub(super) fn ended(device: &Device, operation_id: &str, api_version: &str) -> Answer {
     let registration_state = Some(state_of(device, &device.outcome, api_version));
     let status = status_text(&device.outcome);
     Answer::json(200, &StatusBody { operation_id, status, registration_state })
 }
 
-/// The bare result, as a status lookup is answered, which never has certificates.
+/// Returns the answer to a status lookup: the bare result, without certificates.
 pub(super) fn result(device: &Device, outcome: &Outcome, api_version: &str) -> Answer {
     Answer::json(200, &StateBody { issued_certificate_chain: None, ..state_of(device, outcome, api_version) })
 }

@@ -1,4 +1,4 @@
-//! Who asks, and whether they may.
+//! The authorization of devices at the service.
 
 use alloc::borrow::ToOwned;
 use alloc::string::String;
@@ -14,7 +14,7 @@ use crate::simulator::service::description::CertificateDescription;
 use crate::simulator::service::{Question, Service};
 use crate::time::UnixTime;
 
-/// Who asks, once it is clear, and what is arranged for them.
+/// An authorized device, with the settings of its enrollment.
 pub(super) struct Caller {
     pub(super) registration_id: RegistrationId,
     /// The registration ID in lower case.
@@ -22,7 +22,7 @@ pub(super) struct Caller {
     pub(super) device_id: Option<DeviceId>,
     pub(super) group: Option<String>,
     pub(super) terms: Terms,
-    /// The certificate that let it in, as the service describes it.
+    /// The certificate that authorized the device, as the service describes it.
     pub(super) certificate: Option<CertificateDescription>,
 }
 
@@ -33,7 +33,7 @@ impl Caller {
 }
 
 impl Service {
-    /// The service's check: by the client certificate, where there is one and no token, or else by the token.
+    /// Authorizes a device by its token, or by its client certificate if there is no token.
     pub(super) fn authorize(
         &self,
         question: &Question<'_>,
@@ -49,7 +49,9 @@ impl Service {
         self.authorize_token(question.credentials.token, registration_id, now)
     }
 
-    /// The check of a token: as sent, its resource, its expiry, and the keys of whoever may have this ID.
+    /// Checks the text of a token as sent, its resource, its expiry and its signature.
+    ///
+    /// The signature may be made with any key of the enrollments for this registration ID.
     fn authorize_token(
         &self,
         token: Option<&str>,
@@ -86,7 +88,7 @@ impl Service {
         if !self.settings.groups.iter().any(EnrollmentGroup::has_keys) {
             return Err(Refused::new(NOT_FOUND, "No enrollment has this registration ID."));
         }
-        // The key is derived from the ID as the device writes it; some write all that they sign in lower case.
+        // The key is derived from the ID as the device writes it. Some devices sign everything in lower case.
         let spellings = [&signed_as, registration_id];
         let signed = |group: &&EnrollmentGroup| spellings.iter().any(|spelling| group.signed(&token, spelling));
         let group = self.settings.groups.iter().find(signed).ok_or(wrong_key)?;
@@ -94,7 +96,9 @@ impl Service {
         Ok(Caller { registration_id: registration_id.clone(), key, device_id: None, group, terms, certificate: None })
     }
 
-    /// The registration ID as the token's resource writes it, if it is the path's but for case.
+    /// Returns the registration ID as the resource of the token writes it.
+    ///
+    /// `None` if it differs from the ID of the path in more than case.
     fn signed_as(&self, token: &SasToken, registration_id: &RegistrationId) -> Option<RegistrationId> {
         let resource = token.resource_uri();
         let mut segments = resource.splitn(3, '/');

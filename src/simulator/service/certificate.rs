@@ -1,4 +1,6 @@
-//! Whether a client certificate lets a device in. The handshake has shown that the device has its key; the rest is judged here.
+//! The authorization of devices by certificate.
+//!
+//! The TLS handshake has shown that the device has the private key. The rest is checked here.
 
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
@@ -22,7 +24,7 @@ use crate::simulator::service::authorize::Caller;
 use crate::simulator::service::description::CertificateDescription;
 
 impl Service {
-    /// The service's check of a certificate: the common name, and the enrollment of whoever may have this ID.
+    /// Checks the common name of a certificate, and that an enrollment for this ID accepts it.
     pub(super) fn authorize_certificate(
         &self,
         leaf: &[u8],
@@ -53,7 +55,7 @@ impl Service {
     }
 }
 
-/// Whether the chain, as it was presented, leads to this authority at this time.
+/// Returns whether the chain, as presented, leads to this authority at this time.
 fn is_issued_by(leaf: &[u8], issuers: &[Vec<u8>], authority: &[u8], now: Duration) -> bool {
     let mut roots = RootCertStore::empty();
     if roots.add(CertificateDer::from(authority)).is_err() {

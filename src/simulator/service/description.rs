@@ -1,4 +1,4 @@
-//! What the service tells of a certificate.
+//! The description of a certificate in the answers of the service.
 
 use alloc::string::String;
 

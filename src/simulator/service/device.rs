@@ -16,29 +16,29 @@ use crate::simulator::service::description::CertificateDescription;
 #[derive(Debug)]
 #[expect(clippy::struct_field_names, reason = "the field's terms")]
 pub(in crate::simulator) struct Device {
-    /// As it was written last.
+    /// The registration ID as it was last written.
     pub(in crate::simulator) registration_id: RegistrationId,
     pub(in crate::simulator) operation_id: String,
-    /// Operations that were begun before, the last few: whoever began one can ask about it still.
+    /// The last few earlier operations, which a device can still poll.
     pub(in crate::simulator) earlier_operations: VecDeque<String>,
     pub(in crate::simulator) polls_left: u32,
     pub(in crate::simulator) created: Duration,
     pub(in crate::simulator) updated: Duration,
-    /// What will have come of the registration that is under way, or has come of the last one.
+    /// The outcome of the current registration, which is decided at its start, or of the last one.
     pub(in crate::simulator) outcome: Outcome,
-    /// Where the device is until it is told otherwise: the hub, and how it came there.
+    /// The current assignment, until the device is told another: the hub and the substatus.
     pub(in crate::simulator) assigned: Option<(HostName, &'static str)>,
-    /// The name in the hub.
+    /// The device ID, the name in the hub.
     pub(in crate::simulator) device_id: DeviceId,
     pub(in crate::simulator) group: Option<String>,
     pub(in crate::simulator) payload: Option<Box<RawValue>>,
     pub(in crate::simulator) certificates: Option<Vec<String>>,
-    /// The certificate that let it in.
+    /// The certificate that authorized the device.
     pub(super) certificate: Option<CertificateDescription>,
     pub(in crate::simulator) first_hub: Option<HostName>,
 }
 
-/// What came of its last registration.
+/// The outcome of a registration.
 #[derive(Clone, Debug)]
 pub(in crate::simulator) enum Outcome {
     Assigned { hub: HostName, substatus: &'static str },
@@ -46,16 +46,16 @@ pub(in crate::simulator) enum Outcome {
     Disabled,
 }
 
-/// Two processes of one device, and then some.
+/// Enough for two processes of one device, and more.
 const MAX_EARLIER_OPERATIONS: usize = 4;
 
 impl Device {
-    /// Whether this is one of its operations. They all end as the last one does.
+    /// Returns whether this is an operation of the device. All of them end like the last one.
     pub(in crate::simulator) fn has_operation(&self, operation_id: &str) -> bool {
         self.operation_id == operation_id || self.earlier_operations.iter().any(|it| it == operation_id)
     }
 
-    /// The operations that stay once another one begins.
+    /// Returns the operations to keep when another one begins.
     pub(in crate::simulator) fn operations_to_keep(&self) -> VecDeque<String> {
         let mut operations = self.earlier_operations.clone();
         operations.push_back(self.operation_id.clone());
@@ -65,7 +65,7 @@ impl Device {
         operations
     }
 
-    /// The hub that knows the device.
+    /// Returns the hub that the device is assigned to.
     pub(in crate::simulator) fn hub(&self) -> Option<&HostName> {
         self.assigned.as_ref().map(|(hub, _)| hub)
     }

@@ -1,4 +1,4 @@
-//! The IoT hub, as far as it takes messages.
+//! The IoT hub, as far as it handles messages.
 //!
 //! Source of the answers: Microsoft, "Understand and resolve Azure IoT Hub errors".
 
@@ -15,7 +15,7 @@ use crate::simulator::service::answer::{Answer, ErrorCode};
 use crate::simulator::service::{Credentials, Question, Service, Unknown};
 use crate::time::UnixTime;
 
-/// The largest message that a hub takes.
+/// The largest message that a hub accepts, in bytes.
 const MAX_MESSAGE: usize = 256 * 1024;
 
 #[derive(Serialize)]
@@ -24,7 +24,7 @@ struct ErrorBody<'a> {
     message: &'a str,
 }
 
-/// An error in the hub's own format.
+/// An error in the format of the hub.
 #[derive(Clone, Copy)]
 pub(in crate::simulator) struct HubRefused {
     pub(in crate::simulator) status: u16,
@@ -55,15 +55,18 @@ pub(super) fn refuse_unknown(unknown: Unknown) -> HubRefused {
     }
 }
 
-/// A device of the hub, or a module of one, that has proved who it is.
+/// An authorized device of the hub, or a module of one.
 pub(in crate::simulator) struct HubCaller {
     pub(in crate::simulator) device_id: DeviceId,
-    /// When its token expires; a certificate does not end a connection.
+    /// The expiry of the token; `None` for a certificate, which does not end a connection.
     pub(in crate::simulator) expires_at: Option<UnixTime>,
 }
 
 impl Service {
-    /// The hub's check: the device, and its certificate or the token's resource, its expiry, and the keys of whoever has this ID.
+    /// Authorizes a device at the hub.
+    ///
+    /// The hub must know the device. It checks the certificate, or the resource, the expiry and the
+    /// signature of the token.
     pub(in crate::simulator) fn authorize_to_hub(
         &self,
         device_id: &str,
@@ -141,7 +144,7 @@ impl Service {
         Ok(Answer::empty(204))
     }
 
-    /// Counts a message to a hub; whether it is within the quota.
+    /// Counts a message to a hub, and returns whether it is within the quota.
     fn count_message(&mut self) -> bool {
         self.messages = self.messages.saturating_add(1);
         self.settings.hub_quota.is_none_or(|quota| self.messages <= quota)

@@ -1,4 +1,4 @@
-//! Whoever issues certificates to devices.
+//! The issuer of certificates to devices.
 
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -7,7 +7,9 @@ use core::fmt;
 
 use crate::identity::RegistrationId;
 
-/// Makes a certificate chain for a signing request, both in base64; `None` where the request is not valid.
+/// A function that issues a certificate chain for a signing request, both in base64.
+///
+/// It returns `None` if the request is not valid.
 #[derive(Clone)]
 pub(in crate::simulator) struct Issuer(Arc<Issue>);
 

@@ -1,4 +1,6 @@
-//! The provisioning service and the hub behind it, pure: a question and the time in, an answer out. No protocol's words here.
+//! The provisioning service and the hub behind it, as pure code.
+//!
+//! A question and the time go in, an answer comes out, independent of a protocol.
 
 mod answer;
 mod authorize;
@@ -31,25 +33,25 @@ use crate::simulator::journal::{Asked, Journal};
 use crate::simulator::limits::Meters;
 use crate::simulator::settings::Settings;
 
-/// What the service or the hub is asked.
+/// A question to the service or to the hub.
 #[derive(Clone, Debug)]
 pub(super) struct Question<'a> {
     pub(super) asked: Asked,
-    /// Whom it goes to.
+    /// The service or the hub.
     pub(super) to: Addressee<'a>,
     pub(super) api_version: Option<&'a str>,
     pub(super) credentials: Credentials<'a>,
     pub(super) body: &'a [u8],
-    /// The body must tell the registration ID, as it must over HTTP.
+    /// Whether the body must have the registration ID, as over HTTP.
     pub(super) id_in_body: bool,
 }
 
-/// What whoever asks proves its identity with.
+/// The credentials of the device that asks.
 #[derive(Clone, Copy, Debug)]
-#[cfg_attr(not(feature = "x509"), allow(dead_code, reason = "nobody looks at certificates then"))]
+#[cfg_attr(not(feature = "x509"), allow(dead_code, reason = "certificates are not checked then"))]
 pub(super) struct Credentials<'a> {
     pub(super) token: Option<&'a str>,
-    /// The client certificate with its chain, leaf first, as DER; none where none was presented.
+    /// The certificate chain of the client as DER, leaf first; empty if none was presented.
     pub(super) certificates: &'a [Vec<u8>],
 }
 
@@ -61,18 +63,18 @@ pub(super) enum Addressee<'a> {
     Hub { module_id: Option<&'a str> },
 }
 
-/// Why there is no such question.
+/// The reason why a question is unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Unknown {
-    /// There is no such resource.
+    /// The resource does not exist.
     Resource,
-    /// The resource is there, but what is to be done with it is not known.
+    /// The resource exists, but does not support the method.
     Method,
-    /// The body is of another type than JSON.
+    /// The body is not JSON.
     MediaType,
 }
 
-/// All that the simulated service knows.
+/// The state of the simulated service.
 #[derive(Debug)]
 pub(super) struct Service {
     settings: Settings,
@@ -116,7 +118,7 @@ impl Service {
         }
     }
 
-    /// Whether one of the keys that let this device in signed the token.
+    /// Returns whether a key of the enrollments of this device signed the token.
     pub(super) fn is_key_of(&self, registration_id: &RegistrationId, token: &SasToken) -> bool {
         match self.settings.individuals.iter().find(|it| it.is_for(registration_id)) {
             Some(individual) => individual.signed(token),
@@ -128,7 +130,7 @@ impl Service {
         self.devices.values()
     }
 
-    /// Whose question it is: a registration ID in lower case, or nothing.
+    /// Returns the registration ID of the device that asks, in lower case, or an empty text.
     pub(super) fn device_of(&self, asked: &Asked) -> String {
         match asked {
             Asked::Register { registration_id }
@@ -159,7 +161,7 @@ impl Service {
         Answer { request_id, date: now, ..answer }
     }
 
-    /// Answers what is no question.
+    /// Answers an unknown question.
     pub(super) fn refuse_unknown(&mut self, to: &Addressee<'_>, unknown: Unknown, now: Duration) -> Answer {
         let request_id = self.request_id();
         let answer = match (to, unknown) {
@@ -177,7 +179,7 @@ impl Service {
         Answer { request_id, date: now, ..answer }
     }
 
-    /// An error with this status in the service's own format, as a test asked for.
+    /// Returns an error with this status in the format of the service, as scripted by a test.
     pub(super) fn scripted(&mut self, status: u16, now: Duration) -> Answer {
         let request_id = self.request_id();
         let code = u32::from(status).saturating_mul(1000);
@@ -186,7 +188,7 @@ impl Service {
         Answer { request_id, date: now, ..answer }
     }
 
-    /// Refuses a device's key, whichever it is.
+    /// Refuses the token of a device, whichever key signed it.
     pub(super) fn refuse_key(&mut self, now: Duration) -> Answer {
         let request_id = self.request_id();
         let refused = Refused::new(UNAUTHORIZED, "Unauthorized: another key was used last.");

@@ -1,4 +1,4 @@
-//! What becomes of a device that registers.
+//! The registration of devices.
 
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
@@ -21,12 +21,12 @@ use crate::simulator::service::device::{Device, Outcome};
 use crate::simulator::service::{Question, Service};
 use crate::time::UnixTime;
 
-/// The first version of the device API that knows certificate signing requests.
+/// The first version of the device API with certificate signing requests.
 const CSR_API_VERSION: &str = "2026-11-01";
-/// The largest request body that the service takes.
+/// The largest request body that the service accepts, in bytes.
 const MAX_BODY: usize = 96 * 1024;
 
-/// The members of a request's body that the API knows, as JSON each.
+/// The members of a request body that the API knows, each as JSON.
 #[derive(Default)]
 struct Members<'a> {
     registration_id: Option<&'a RawValue>,
@@ -36,7 +36,7 @@ struct Members<'a> {
 }
 
 impl<'a> Members<'a> {
-    /// Over MQTT a body may be empty.
+    /// Parses the body of an MQTT request, which may be empty.
     fn parse_lenient(body: &'a [u8]) -> Result<Self, Refused> {
         if body.trim_ascii().is_empty() { Ok(Self::default()) } else { Self::parse(body) }
     }
@@ -101,7 +101,7 @@ impl Service {
         };
         let previous = self.devices.get(&caller.key);
         let (outcome, payload) = self.assign(caller, previous, body.payload);
-        // A device that comes back in another case is the same device, under the name that it has.
+        // A device that writes its ID in another case is the same device and keeps its device ID.
         let device_id = previous.map(|device| device.device_id.clone()).or_else(|| caller.device_id.clone());
         let device_id = device_id.or_else(|| DeviceId::new(caller.registration_id.as_str()).ok());
         let device_id = device_id.ok_or(Refused::new(BAD_REQUEST, "No device ID."))?;
@@ -130,7 +130,7 @@ impl Service {
         Ok(answer)
     }
 
-    /// Where the device goes, by what is arranged for it and where it was before.
+    /// Assigns the device by the settings of its enrollment and by its previous assignment.
     fn assign(
         &self,
         caller: &Caller,
@@ -200,7 +200,7 @@ impl Service {
         Ok(answer::ended(device, operation_id, api_version))
     }
 
-    /// The status lookup: the bare result, once there is one.
+    /// Answers a status lookup: the bare result, once there is one.
     pub(super) fn look_up(&self, body: &[u8], caller: &Caller, api_version: &str) -> Result<Answer, Refused> {
         let body = Members::parse(body)?;
         body.check_id(caller)?;
@@ -210,7 +210,7 @@ impl Service {
         let none = Refused::new(NOT_FOUND, "The device is not registered.");
         let device = self.devices.get(&caller.key).ok_or(none)?;
         match &device.assigned {
-            // While it registers anew, it is still where it was.
+            // While the device registers again, its previous assignment still holds.
             Some((hub, substatus)) => {
                 let outcome = Outcome::Assigned { hub: hub.clone(), substatus };
                 Ok(answer::result(device, &outcome, api_version))

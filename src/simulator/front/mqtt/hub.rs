@@ -1,5 +1,6 @@
-//! A device, or a module of one, that is connected to its hub over MQTT. Source: Microsoft, "Communicate with an IoT hub using the MQTT
-//! protocol".
+//! A device or module that is connected to its hub over MQTT.
+//!
+//! Source: Microsoft, "Communicate with an IoT hub using the MQTT protocol".
 
 use alloc::collections::BTreeMap;
 use alloc::format;
@@ -16,7 +17,7 @@ use crate::simulator::state::{Delivery, State};
 use crate::time::UnixTime;
 use crate::transport::mqtt::packet::{FromServer, Publish};
 
-/// How many messages may wait for the device's acknowledgement.
+/// The most messages that may wait for the acknowledgement of the device.
 const MAX_IN_FLIGHT: usize = 8;
 
 const TWIN_ANSWERS: &str = "$iothub/twin/res/#";
@@ -26,13 +27,13 @@ pub(super) struct HubSession {
     login: HubLogin,
     proof: Proof,
     expires_at: Option<Duration>,
-    /// Of this connection among those of the same client.
+    /// The number of this connection among those of the same client.
     number: u64,
-    /// The QoS at which messages from the cloud are subscribed to.
+    /// The QoS of the subscription to messages from the cloud.
     messages: Option<u8>,
     twin: bool,
     last_id: u16,
-    /// Messages that are not acknowledged yet, by packet ID: their lock tokens.
+    /// The lock tokens of unacknowledged messages, by packet ID.
     in_flight: BTreeMap<u16, String>,
 }
 
@@ -51,7 +52,7 @@ impl HubSession {
         }
     }
 
-    /// When the hub ends the connection, for its token is no longer good.
+    /// Returns when the hub ends the connection because its token expires.
     pub(super) fn expires_at(&self) -> Option<Duration> {
         self.expires_at
     }
@@ -60,7 +61,7 @@ impl HubSession {
         state.mailboxes.is_connected(&self.login.client_id(), self.number)
     }
 
-    /// Gives back what was not acknowledged.
+    /// Ends the connection and returns unacknowledged messages to the queue.
     pub(super) fn end(&self, state: &mut State) {
         self.in_flight.values().for_each(|token| state.mailboxes.abandon(&self.login.device_id, token));
         state.mailboxes.disconnect(&self.login.client_id(), self.number);
@@ -71,7 +72,7 @@ impl HubSession {
             self.messages = Some(qos);
         }
         self.twin |= filter == TWIN_ANSWERS;
-        // Methods, desired properties and a module's inputs are granted, and nothing comes.
+        // Methods, desired properties and a module's inputs are granted, but nothing is sent to them.
         filter.starts_with("$iothub/") || filter.starts_with(&self.login.topics())
     }
 
@@ -88,7 +89,7 @@ impl HubSession {
             && matches!(rest, Some("messages/devicebound/#" | "messages/devicebound/+" | "#"))
     }
 
-    /// Sends what the cloud has for the device.
+    /// Sends the queued messages from the cloud to the device.
     pub(super) fn send_messages(&mut self, state: &mut State, now: Duration, actions: &mut Vec<Action>) {
         let Some(qos) = self.messages else { return };
         let device_id = &self.login.device_id;
@@ -146,7 +147,7 @@ impl HubSession {
         let question = Question {
             asked: Asked::SendMessage { device_id: self.login.device_id.clone() },
             to: Addressee::Hub { module_id: self.login.module_id.as_deref() },
-            // A connection without one is taken, too.
+            // A connection without an API version is accepted, too.
             api_version: Some(self.login.api_version.as_deref().unwrap_or_default()),
             credentials: self.proof.credentials(),
             body: publish.payload,
@@ -176,21 +177,21 @@ impl HubSession {
                 actions.push(Action::Send(bytes));
                 Err(End)
             }
-            // MQTT has no word for a refusal: the hub hangs up.
+            // MQTT cannot express a refusal, so the hub closes the connection.
             Delivery::Whole { .. } | Delivery::OutOfOrder(_) | Delivery::Nothing => Err(End),
         }
     }
 }
 
-/// What the hub says to a message that is no telemetry.
+/// The answer of the hub to a message that is not telemetry.
 struct TwinAnswer {
     status: u16,
-    /// Topic and payload, where there is an answer.
+    /// The topic and the payload, if there is an answer.
     message: Option<(String, &'static [u8])>,
 }
 
 impl TwinAnswer {
-    /// `None` where the hub has no such topic.
+    /// Returns the answer to a topic; `None` if the hub does not know the topic.
     fn to(topic: &str) -> Option<Self> {
         const EMPTY_TWIN: &[u8] = br#"{"desired":{"$version":1},"reported":{"$version":1}}"#;
         let (operation, parameters) = topic.strip_prefix("$iothub/")?.split_once("/?")?;

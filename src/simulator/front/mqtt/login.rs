@@ -1,4 +1,4 @@
-//! Who connects, out of an MQTT user name.
+//! The parser of MQTT user names: which device connects, and to what.
 
 use alloc::format;
 use alloc::string::String;
@@ -7,14 +7,16 @@ use alloc::vec::Vec;
 use crate::encoding::percent_decode;
 use crate::simulator::journal::Asked;
 
-/// To the service or to a hub: both share a port.
+/// A login to the service or to a hub. Both share a port.
 #[derive(Debug)]
 pub(super) enum Login {
     Provisioning(ProvisioningLogin),
     Hub(HubLogin),
 }
 
-/// `{idScope}/registrations/{registrationId}/api-version={version}`, and what clients add.
+/// The user name `{idScope}/registrations/{registrationId}/api-version={version}`.
+///
+/// Clients may append more parameters.
 #[derive(Debug)]
 pub(super) struct ProvisioningLogin {
     pub(super) id_scope: String,
@@ -22,7 +24,10 @@ pub(super) struct ProvisioningLogin {
     pub(super) api_version: Option<String>,
 }
 
-/// `{hub}/{deviceId}/?api-version={version}` or `{hub}/{deviceId}/{moduleId}/?api-version={version}`, and what clients add.
+/// The user name of a device or a module.
+///
+/// It is `{hub}/{deviceId}/?api-version={version}` or
+/// `{hub}/{deviceId}/{moduleId}/?api-version={version}`. Clients may append more parameters.
 #[derive(Debug)]
 pub(super) struct HubLogin {
     pub(super) hub: String,
@@ -33,7 +38,7 @@ pub(super) struct HubLogin {
 
 impl Login {
     pub(super) fn parse(user_name: &str) -> Option<Self> {
-        // The last part has parameters, in which some clients leave a slash as it is.
+        // The last part holds parameters, in which some clients do not encode a slash.
         let names = user_name.find("api-version=").and_then(|at| user_name.get(..at)).unwrap_or(user_name);
         let parameters = user_name.get(names.len()..).unwrap_or_default();
         let names = names.trim_end_matches('?').trim_end_matches('/');
@@ -51,7 +56,7 @@ impl Login {
         }
     }
 
-    /// The client ID that goes with it.
+    /// Returns the client ID that belongs to the user name.
     pub(super) fn client_id(&self) -> String {
         match self {
             Self::Provisioning(login) => login.registration_id.clone(),
@@ -59,7 +64,7 @@ impl Login {
         }
     }
 
-    /// A question of the same device, to find what is in store for it.
+    /// Returns a question of the same device, to find its pending faults.
     pub(super) fn asked(&self) -> Asked {
         match self {
             Self::Provisioning(login) => Asked::Register { registration_id: login.registration_id.clone() },
@@ -76,7 +81,7 @@ impl HubLogin {
         }
     }
 
-    /// The topics of a device or of a module begin with this.
+    /// Returns the prefix of the topics of the device or module.
     pub(super) fn topics(&self) -> String {
         match &self.module_id {
             None => format!("devices/{}/", self.device_id),

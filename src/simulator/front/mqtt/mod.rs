@@ -1,5 +1,6 @@
-//! MQTT as the simulator sees it, whatever carries it: one connection, bytes in, actions out. It is no broker: a client reaches the
-//! provisioning service or its hub, and nobody else.
+//! The MQTT side of the simulator: one connection, bytes in, actions out.
+//!
+//! It is not a broker: a client reaches the provisioning service or its hub, and no other client.
 
 mod hub;
 mod login;
@@ -18,16 +19,16 @@ use crate::simulator::service::{Credentials, HubCaller};
 use crate::simulator::state::State;
 use crate::transport::mqtt::packet::{Connect, Frame, FromClient, FromServer, LEVEL, Publish};
 
-/// More than the service and the hub take, so that they can say so.
+/// More than the service and the hub accept, so that they can refuse it themselves.
 const MAX_PACKET: usize = 512 * 1024;
 /// The first byte of a connection.
 const CONNECT: u8 = 0x10;
-/// How long a client may take until it connects.
+/// The time that a client has to connect.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
-/// How long a client may take for a packet that it has begun.
+/// The time that a client has to complete a packet.
 const PACKET_LIMIT: Duration = Duration::from_secs(30);
 
-/// What is to be done for a client, in this order.
+/// An action for a client. Actions are done in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::simulator) enum Action {
     Send(Vec<u8>),
@@ -35,31 +36,31 @@ pub(in crate::simulator) enum Action {
     Close,
 }
 
-/// One connection. Times are since 1970.
+/// A connection. Times are since 1970.
 #[derive(Debug)]
 pub(in crate::simulator) struct Session {
     role: Role,
     certificates: Vec<Vec<u8>>,
-    /// What came and is not a whole packet yet, and since when.
+    /// The bytes of an incomplete packet; `begun` is when its first bytes came.
     input: Vec<u8>,
     begun: Option<Duration>,
-    /// When the connection was opened or the last packet came.
+    /// The time when the connection was opened or the last packet came.
     heard: Duration,
-    /// How long the client may say nothing; `None` is for ever.
+    /// How long the client may be silent; `None` means without limit.
     patience: Option<Duration>,
     actions: Vec<Action>,
 }
 
 #[derive(Debug)]
 enum Role {
-    /// Has not connected yet.
+    /// The client has not sent a CONNECT packet yet.
     Nobody,
     Provisioning(ProvisioningSession),
     Hub(HubSession),
     Over,
 }
 
-/// What a client proves its identity with, for as long as it is connected.
+/// The credentials of a client, kept for the duration of its connection.
 #[derive(Debug)]
 struct Proof {
     token: Option<String>,
@@ -72,11 +73,11 @@ impl Proof {
     }
 }
 
-/// The connection is to be closed.
+/// The reason to close the connection.
 struct End;
 
 impl Session {
-    /// A connection on which this client certificate was presented, with its chain, or none.
+    /// Creates a connection with the certificate chain of the client, which may be empty.
     pub(in crate::simulator) fn new(certificates: Vec<Vec<u8>>, now: Duration) -> Self {
         let (input, actions) = (Vec::new(), Vec::new());
         Self {
@@ -90,13 +91,13 @@ impl Session {
         }
     }
 
-    /// Takes what a client sent.
+    /// Handles bytes that a client sent.
     pub(in crate::simulator) fn receive(&mut self, state: &mut State, bytes: &[u8], now: Duration) -> Vec<Action> {
         let mut input = core::mem::take(&mut self.input);
         input.extend(bytes);
         let mut rest = &input[..];
         let result = loop {
-            // Whoever speaks another protocol need not be listened to until a packet seems to be complete.
+            // A client of another protocol is refused at its first byte.
             if matches!(self.role, Role::Nobody) && rest.first().is_some_and(|first| *first != CONNECT) {
                 break Err(End);
             }
@@ -128,7 +129,8 @@ impl Session {
         self.poll(state, now)
     }
 
-    /// Does what is due without the client: messages from the cloud, and the end of a connection whose time is over.
+    /// Does what is due without the client: sends messages from the cloud, and ends a connection
+    /// whose time is over.
     pub(in crate::simulator) fn poll(&mut self, state: &mut State, now: Duration) -> Vec<Action> {
         let overdue = self.deadline().is_some_and(|deadline| now >= deadline);
         let replaced = matches!(&self.role, Role::Hub(hub) if !hub.is_newest(state));
@@ -140,7 +142,7 @@ impl Session {
         core::mem::take(&mut self.actions)
     }
 
-    /// When [`poll`](Self::poll) has something to do at the latest.
+    /// Returns when [`poll`](Self::poll) must be called at the latest.
     pub(in crate::simulator) fn deadline(&self) -> Option<Duration> {
         let silent = self.patience.map(|patience| self.heard.saturating_add(patience));
         let packet = self.begun.map(|begun| begun.saturating_add(PACKET_LIMIT));
@@ -148,7 +150,7 @@ impl Session {
         [silent, packet, token].into_iter().flatten().min()
     }
 
-    /// The client is gone, or has to go.
+    /// Ends the connection.
     pub(in crate::simulator) fn end(&mut self, state: &mut State) {
         if let Role::Hub(hub) = &self.role {
             hub.end(state);
@@ -199,17 +201,17 @@ impl Session {
             Ok(_) => 0,
             Err(code) => *code,
         };
-        // Neither the service nor the hub keeps a session.
+        // Neither the service nor the hub keeps sessions.
         send(&mut self.actions, &FromServer::ConnAck { session_present: false, code });
         self.role = accepted.map_err(|_| End)?;
-        // Section 3.1.2.10: one and a half times the keep-alive.
+        // One and a half times the keep-alive. Source: MQTT 3.1.1, section 3.1.2.10.
         let patience = Duration::from_millis(u64::from(connect.keep_alive).saturating_mul(1500));
         self.patience = (!patience.is_zero()).then_some(patience);
         Ok(())
     }
 }
 
-/// Lets a client in, or gives the return code that keeps it out.
+/// Accepts a client, or returns the return code that refuses it.
 fn accept(
     state: &mut State,
     connect: &Connect<'_>,
@@ -229,12 +231,12 @@ fn accept(
     if connect.client_id != login.client_id() {
         return Err(WRONG_CLIENT_ID);
     }
-    // An empty password is none.
+    // An empty password counts as none.
     let password = connect.password.filter(|password| !password.is_empty());
     let token = password.and_then(|password| core::str::from_utf8(password).ok()).map(String::from);
     let proof = Proof { token, certificates: core::mem::take(certificates) };
     match login {
-        // The service looks at the token when it is asked something.
+        // The service checks the token at each request.
         Login::Provisioning(login) => Ok(Role::Provisioning(ProvisioningSession::new(login, proof))),
         Login::Hub(login) => {
             let asked = Asked::Connect { device_id: login.device_id.clone() };
@@ -255,7 +257,7 @@ fn accept(
 }
 
 impl Role {
-    /// Grants a subscription, or refuses it; the highest QoS is 1.
+    /// Grants or refuses a subscription. The highest QoS is 1.
     fn subscribe(&mut self, filter: &str, qos: u8) -> u8 {
         let granted = match self {
             Self::Provisioning(session) => session.subscribe(filter),
@@ -274,7 +276,7 @@ impl Role {
     }
 }
 
-/// Puts a packet behind what is to be sent.
+/// Appends a packet to the bytes to send.
 fn send(actions: &mut Vec<Action>, packet: &FromServer<'_>) {
     if let Some(Action::Send(bytes)) = actions.last_mut() {
         append(bytes, packet);
@@ -285,7 +287,9 @@ fn send(actions: &mut Vec<Action>, packet: &FromServer<'_>) {
     }
 }
 
-/// Nothing that the simulator sends is too long for MQTT: what a test scripted beyond that does not arrive.
+/// Appends a packet to bytes.
+///
+/// Only a scripted answer can be too long for MQTT. Such a packet is left out.
 fn append(bytes: &mut Vec<u8>, packet: &FromServer<'_>) {
     let length = bytes.len();
     if packet.encode(bytes).is_err() {
@@ -293,12 +297,12 @@ fn append(bytes: &mut Vec<u8>, packet: &FromServer<'_>) {
     }
 }
 
-/// The acknowledgement that a message asks for.
+/// Returns the acknowledgement of a message, if its QoS requires one.
 fn acknowledgement(publish: &Publish<'_>) -> Option<FromServer<'static>> {
     publish.packet_id.map(FromServer::PubAck)
 }
 
-/// A packet ID that is not 0.
+/// Returns the next packet ID, which is never 0.
 fn next_id(last: &mut u16) -> u16 {
     *last = last.checked_add(1).unwrap_or(1);
     *last

@@ -1,4 +1,4 @@
-//! A device that talks to the provisioning service over MQTT.
+//! A device that is connected to the provisioning service over MQTT.
 
 use alloc::format;
 use alloc::string::ToString;
@@ -43,7 +43,7 @@ impl ProvisioningSession {
         now: Duration,
         actions: &mut Vec<Action>,
     ) -> Result<(), End> {
-        // Whoever publishes to a topic that there is not is cut off.
+        // A client that publishes to an unknown topic is disconnected.
         let (asked, rid) = self.asked(publish.topic).ok_or(End)?;
         let question = Question {
             asked,
@@ -90,7 +90,7 @@ impl ProvisioningSession {
         Ok(())
     }
 
-    /// What is asked by publishing to this topic, and the `$rid` as it was sent.
+    /// Returns what a message to this topic asks, and its `$rid` as sent.
     fn asked<'t>(&self, topic: &'t str) -> Option<(Asked, &'t str)> {
         let (operation, parameters) = topic.strip_prefix("$dps/registrations/")?.split_once("/?")?;
         let parameter = |name: &str| {
@@ -108,7 +108,7 @@ impl ProvisioningSession {
         Some((asked, parameter("$rid").unwrap_or_default()))
     }
 
-    /// Hands the message out that answers, if the device has subscribed to it.
+    /// Passes the answering message to `hand_out` if the device has subscribed to answers.
     fn with_answer(&mut self, reply: &Reply, rid: &str, hand_out: impl FnOnce(&FromServer<'_>)) {
         if !self.subscribed {
             return;
