@@ -49,7 +49,7 @@ impl DeviceHandle {
     ///
     /// The answer is an error in the format of the service, unless [`FaultHandle::body`] sets a
     /// body. The service does not process the request.
-    #[allow(clippy::must_use_candidate, reason = "the fault is in store already")]
+    #[allow(clippy::must_use_candidate, reason = "the fault is pending already")]
     pub fn answer(&self, status: u16) -> FaultHandle {
         self.add(Effect::Answer { status, headers: Vec::new(), body: None })
     }
@@ -57,7 +57,7 @@ impl DeviceHandle {
     /// Closes the connection at the next request of the device.
     ///
     /// The service does not process the request.
-    #[allow(clippy::must_use_candidate, reason = "the fault is in store already")]
+    #[allow(clippy::must_use_candidate, reason = "the fault is pending already")]
     pub fn drop_before_answer(&self) -> FaultHandle {
         self.add(Effect::DropBefore)
     }
@@ -66,19 +66,19 @@ impl DeviceHandle {
     ///
     /// The service processes the request. Over HTTP the count includes the head of the answer, over
     /// MQTT the acknowledgement.
-    #[allow(clippy::must_use_candidate, reason = "the fault is in store already")]
+    #[allow(clippy::must_use_candidate, reason = "the fault is pending already")]
     pub fn cut_after(&self, bytes: usize) -> FaultHandle {
         self.add(Effect::CutAfter(bytes))
     }
 
     /// Closes the connection after the answer to the next request of the device.
-    #[allow(clippy::must_use_candidate, reason = "the fault is in store already")]
+    #[allow(clippy::must_use_candidate, reason = "the fault is pending already")]
     pub fn drop_after_answer(&self) -> FaultHandle {
         self.add(Effect::DropAfter)
     }
 
     /// Delays the answer to the next request of the device.
-    #[allow(clippy::must_use_candidate, reason = "the fault is in store already")]
+    #[allow(clippy::must_use_candidate, reason = "the fault is pending already")]
     pub fn answer_slowly(&self, delay: Duration) -> FaultHandle {
         self.add(Effect::Slow(delay))
     }
@@ -86,7 +86,7 @@ impl DeviceHandle {
     /// Shifts the `Date` of the answer to the next request of the device by so many seconds.
     ///
     /// A positive number is ahead of the service's clock, a negative one behind.
-    #[allow(clippy::must_use_candidate, reason = "the fault is in store already")]
+    #[allow(clippy::must_use_candidate, reason = "the fault is pending already")]
     pub fn date_off_by(&self, seconds: i64) -> FaultHandle {
         self.add(Effect::DateOff(seconds))
     }
@@ -94,7 +94,7 @@ impl DeviceHandle {
     /// Never answers the next request of the device, and keeps the connection open.
     ///
     /// The service processes the request.
-    #[allow(clippy::must_use_candidate, reason = "the fault is in store already")]
+    #[allow(clippy::must_use_candidate, reason = "the fault is pending already")]
     pub fn silence(&self) -> FaultHandle {
         self.add(Effect::Slow(Duration::MAX))
     }
@@ -103,7 +103,7 @@ impl DeviceHandle {
     /// request.
     ///
     /// This concerns MQTT. Over HTTP the answer is a normal one.
-    #[allow(clippy::must_use_candidate, reason = "the fault is in store already")]
+    #[allow(clippy::must_use_candidate, reason = "the fault is pending already")]
     pub fn answer_out_of_order(&self) -> FaultHandle {
         self.add(Effect::OutOfOrder)
     }
@@ -111,7 +111,7 @@ impl DeviceHandle {
     /// Refuses the next MQTT connection of the device with this CONNACK return code.
     ///
     /// Code 3 is an unavailable server, 5 an unauthorized client.
-    #[allow(clippy::must_use_candidate, reason = "the fault is in store already")]
+    #[allow(clippy::must_use_candidate, reason = "the fault is pending already")]
     pub fn refuse_connection(&self, code: u8) -> FaultHandle {
         self.add(Effect::RefuseConnection(code))
     }
@@ -120,7 +120,7 @@ impl DeviceHandle {
     ///
     /// The bytes replace the whole answer of the protocol. The service does not process the
     /// request.
-    #[allow(clippy::must_use_candidate, reason = "the fault is in store already")]
+    #[allow(clippy::must_use_candidate, reason = "the fault is pending already")]
     pub fn garbage(&self, bytes: &[u8]) -> FaultHandle {
         self.add(Effect::Garbage(bytes.into()))
     }
@@ -174,7 +174,7 @@ impl FaultHandle {
     }
 
     /// Sets how many times in a row the fault happens. Default: 1.
-    #[allow(clippy::must_use_candidate, clippy::return_self_not_must_use, reason = "the fault is in store already")]
+    #[allow(clippy::must_use_candidate, clippy::return_self_not_must_use, reason = "the fault is pending already")]
     pub fn times(self, times: u32) -> Self {
         self.change(|fault| fault.times = times)
     }
@@ -182,7 +182,7 @@ impl FaultHandle {
     /// Sets the body of the answer. Default: an error in the format of the service.
     ///
     /// Has no effect on faults other than [`DeviceHandle::answer`].
-    #[allow(clippy::must_use_candidate, clippy::return_self_not_must_use, reason = "the fault is in store already")]
+    #[allow(clippy::must_use_candidate, clippy::return_self_not_must_use, reason = "the fault is pending already")]
     pub fn body(self, text: impl Into<Vec<u8>>) -> Self {
         self.change(|fault| {
             if let Effect::Answer { body, .. } = &mut fault.effect {
@@ -194,7 +194,7 @@ impl FaultHandle {
     /// Adds a header to the answer, in the place of one that the service would send.
     ///
     /// Has no effect on faults other than [`DeviceHandle::answer`].
-    #[allow(clippy::must_use_candidate, clippy::return_self_not_must_use, reason = "the fault is in store already")]
+    #[allow(clippy::must_use_candidate, clippy::return_self_not_must_use, reason = "the fault is pending already")]
     pub fn header(self, name: &'static str, value: &str) -> Self {
         self.change(|fault| {
             if let Effect::Answer { headers, .. } = &mut fault.effect {

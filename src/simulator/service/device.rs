@@ -46,7 +46,7 @@ pub(in crate::simulator) enum Outcome {
     Disabled,
 }
 
-/// Enough for two processes of one device, and more.
+/// The most earlier operations that are kept: enough for two processes of one device, and more.
 const MAX_EARLIER_OPERATIONS: usize = 4;
 
 impl Device {
