@@ -222,10 +222,10 @@ fn register_proves_itself_with_a_certificate_and_says_what_is_wrong_with_one() {
     }
     let run = |arguments: &[&str]| run_with("register", arguments, &service, "");
     let ran = run(&["--certificate", &leaf, "--private-key", &key]);
-    assert!(ran.err.contains("the service will need it") && ran.err.contains("CA certificate not found"), "{ran:?}");
+    assert!(ran.err.contains("the service needs it") && ran.err.contains("CA certificate not found"), "{ran:?}");
     let ran = run(&["--certificate", &chain, "--private-key", &key, "--registration-id", "dev-02"]);
     assert!(
-        ran.code == Some(1) && ran.err.contains(r#"that of "dev-01", and the registration ID is "dev-02""#),
+        ran.code == Some(1) && ran.err.contains(r#"belongs to "dev-01", but the registration ID is "dev-02""#),
         "{ran:?}"
     );
     let ran = run(&["--certificate", &chain]);

@@ -182,7 +182,7 @@ fn a_clock_that_disagrees_and_a_leaf_without_its_issuer_are_notes_and_no_errors(
     assert_eq!(notes(&[], 1), [CertificateNote::IssuerNotIncluded]);
     assert_eq!(certificate(&device, &[]).notes(None).count(), 1);
     assert_eq!(certificate(&self_signed("dev-01"), &[]).notes(None).count(), 0);
-    assert!(CertificateNote::IssuerNotIncluded.to_string().contains("the service will need it"));
+    assert!(CertificateNote::IssuerNotIncluded.to_string().contains("the service needs it"));
 }
 
 #[test]
@@ -196,7 +196,7 @@ fn a_common_name_that_is_no_registration_id_or_another_is_refused_with_both_name
     let good = certificate(&root.device("Dev-01"), &[]);
     good.check(&id("dev-01")).expect("case does not count");
     let error = good.check(&id("dev-02")).expect_err("another device");
-    assert_eq!(error.to_string(), r#"the certificate is that of "Dev-01", and the registration ID is "dev-02""#);
+    assert_eq!(error.to_string(), r#"the certificate belongs to "Dev-01", but the registration ID is "dev-02""#);
     assert!(!format!("{good:?}").contains("KEY") && format!("{good:?}").contains("Dev-01"));
 }
 

@@ -1,7 +1,17 @@
-//! How a device proves who it is: with a symmetric key, or with a certificate in its TLS stack.
+//! The proof of a device's identity: a symmetric key, or a certificate in the device's TLS stack.
 //!
-//! An enrollment with symmetric keys has two of them, so that one can be rolled while the other is in use ([`KeySlot`]).
-//! A device may hold one or both. Source: Microsoft, "Symmetric key attestation" and "X.509 certificate attestation".
+//! An enrollment with symmetric keys has two keys, so that one can be rolled while the other is in
+//! use ([`KeySlot`]). A device may hold one or both.
+//!
+//! ```
+//! use azure_iot_dps::{Attestation, DeviceKey};
+//!
+//! let key = DeviceKey::from_base64("Jsm0lyGpjaVYVP2g3FnmnmG9dI/9qU24wNoykUmermc=")?;
+//! assert!(Attestation::from(key).kind().uses_tokens());
+//! # Ok::<(), azure_iot_dps::key::KeyError>(())
+//! ```
+//!
+//! Sources: Microsoft, "Symmetric key attestation" and "X.509 certificate attestation".
 
 #[cfg(feature = "x509")]
 mod certificate;
@@ -21,7 +31,14 @@ use sha2::{Digest, Sha256};
 
 use crate::key::{Signer, SignerError};
 
-/// Which of an enrollment's two symmetric keys.
+/// One of the two symmetric keys of an enrollment.
+///
+/// ```
+/// use azure_iot_dps::attestation::KeySlot;
+///
+/// assert_eq!(KeySlot::default(), KeySlot::Primary);
+/// assert_eq!(KeySlot::Secondary.to_string(), "secondary");
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum KeySlot {
@@ -33,7 +50,7 @@ pub enum KeySlot {
 }
 
 impl KeySlot {
-    /// Of what belongs to the two keys, this one's; the primary key's where there is nothing for the secondary one.
+    /// Returns the value of this key, or that of the primary key if the secondary key has none.
     pub(crate) fn of<T>(self, primary: T, secondary: Option<T>) -> T {
         match (self, secondary) {
             (Self::Secondary, Some(secondary)) => secondary,
@@ -49,7 +66,7 @@ impl KeySlot {
     }
 }
 
-/// `primary` or `secondary`.
+/// Writes `primary` or `secondary`.
 impl fmt::Display for KeySlot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
@@ -61,27 +78,37 @@ impl fmt::Display for KeySlot {
 
 /// The kind of proof that a device has, without the keys.
 ///
-/// A [`Registration`](crate::registration::Registration) needs no more than that: it says what to sign and with which key, and
-/// never sees the key.
+/// A [`Registration`](crate::registration::Registration) needs only this: it states what to sign
+/// and with which key, and never sees the key.
+///
+/// ```
+/// use azure_iot_dps::attestation::{Attestation, AttestationKind};
+///
+/// assert_eq!(Attestation::X509.kind(), AttestationKind::X509);
+/// assert!(!AttestationKind::X509.uses_tokens());
+/// assert!(AttestationKind::SymmetricKeyPair.uses_tokens());
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum AttestationKind {
     /// SAS tokens, signed with one symmetric key.
     SymmetricKey,
-    /// SAS tokens, signed with the primary key or, where the service refuses that, with the secondary key.
+    /// SAS tokens, signed with one of two symmetric keys. If the service refuses one key, the other
+    /// is tried.
     SymmetricKeyPair,
-    /// A client certificate that the TLS stack presents: no token, and nothing to sign.
+    /// A client certificate that the TLS stack presents. There is no token and nothing to sign.
     X509,
 }
 
 impl AttestationKind {
-    /// Whether requests carry a SAS token.
+    /// Returns whether requests carry a SAS token.
     #[must_use]
     pub const fn uses_tokens(self) -> bool {
         matches!(self, Self::SymmetricKey | Self::SymmetricKeyPair)
     }
 
-    /// Whether it holds the key that let a device in, or the certificate where no key did.
+    /// Returns whether a device of this kind holds the credential that the service accepted: the
+    /// key in this slot, or a certificate if `key_used` is `None`.
     pub(crate) const fn holds(self, key_used: Option<KeySlot>) -> bool {
         match self {
             Self::SymmetricKey => matches!(key_used, Some(KeySlot::Primary)),
@@ -91,7 +118,9 @@ impl AttestationKind {
     }
 }
 
-/// The proof of a device's identity. Made from a [`DeviceKey`](crate::DeviceKey), or whatever else is a [`Signer`].
+/// The proof of a device's identity.
+///
+/// A [`DeviceKey`](crate::DeviceKey) and every other [`Signer`] convert into it.
 ///
 /// ```
 /// use azure_iot_dps::attestation::{Attestation, AttestationKind};
@@ -101,30 +130,34 @@ impl AttestationKind {
 /// let secondary = DeviceKey::from_base64("miuSB501eJKWtdSGawOlw0wbqw7z4flDPUIeAsCTiWs=")?;
 ///
 /// assert_eq!(Attestation::from(primary.clone()).kind(), AttestationKind::SymmetricKey);
-/// assert_eq!(Attestation::symmetric_keys(primary, secondary).kind(), AttestationKind::SymmetricKeyPair);
+/// let both = Attestation::symmetric_keys(primary, secondary);
+/// assert_eq!(both.kind(), AttestationKind::SymmetricKeyPair);
 /// # Ok::<(), azure_iot_dps::key::KeyError>(())
 /// ```
 #[non_exhaustive]
 pub enum Attestation {
-    /// A symmetric key of the enrollment, or derived from an enrollment group's.
+    /// One or two symmetric keys: an individual enrollment's own, or derived from the keys of an
+    /// enrollment group.
     SymmetricKey {
-        /// Signs with the primary key.
+        /// The signer with the primary key.
         primary: Box<dyn Signer + Send>,
-        /// Signs with the secondary key, which is used where the service refuses the primary one.
+        /// The signer with the secondary key, which is used if the service refuses the primary key.
         secondary: Option<Box<dyn Signer + Send>>,
     },
-    /// A client certificate, which the transport's TLS stack holds and presents.
+    /// A client certificate that the transport's TLS stack holds and presents.
     X509,
 }
 
 impl Attestation {
-    /// Takes both keys of an enrollment. Where the service refuses one and the clock is not at fault, the other is used.
+    /// Creates an attestation from both keys of an enrollment.
+    ///
+    /// If the service refuses one key and the clock is not at fault, the other key is used.
     #[must_use]
     pub fn symmetric_keys(primary: impl Signer + Send + 'static, secondary: impl Signer + Send + 'static) -> Self {
         Self::SymmetricKey { primary: Box::new(primary), secondary: Some(Box::new(secondary)) }
     }
 
-    /// The kind of proof.
+    /// Returns the kind of proof.
     #[must_use]
     pub fn kind(&self) -> AttestationKind {
         match self {
@@ -134,11 +167,13 @@ impl Attestation {
         }
     }
 
-    /// Signs a message with one of the keys: HMAC-SHA256. With one key only, that one signs.
+    /// Signs a message with one of the keys, by HMAC-SHA256.
+    ///
+    /// If there is only one key, that key signs, whichever slot is asked for.
     ///
     /// # Errors
     ///
-    /// The signer failed, or there is no symmetric key.
+    /// Returns [`SignerError`] if the signer fails or if there is no symmetric key.
     pub fn sign(&self, key: KeySlot, message: &[u8]) -> Result<[u8; 32], SignerError> {
         match self {
             Self::SymmetricKey { primary, secondary } => key.of(primary, secondary.as_ref()).sign(message),
@@ -148,8 +183,10 @@ impl Attestation {
 }
 
 impl Attestation {
-    /// Returns a fingerprint of the keys: eight bytes of a hash of what they sign, which reveal nothing about them. `None` for a
-    /// certificate, and where a signer fails.
+    /// Returns a fingerprint of the keys, or `None` for a certificate or if a signer fails.
+    ///
+    /// It consists of eight bytes of a hash of the keys' signatures, which reveal nothing about the
+    /// keys.
     pub(crate) fn fingerprint(&self) -> Option<[u8; 8]> {
         let Self::SymmetricKey { primary, secondary } = self else { return None };
         let mut keys = [Some(primary), secondary.as_ref()].into_iter().flatten();

@@ -1,4 +1,4 @@
-//! What a device's certificate says, and whether the certificates behind it are its chain.
+//! Reads a device's certificate, and checks that the certificates after it form its chain.
 
 use alloc::boxed::Box;
 use alloc::string::ToString;
@@ -12,17 +12,17 @@ use x509_cert::name::Name;
 use super::CertificateError;
 use crate::time::UnixTime;
 
-/// What is told of the leaf.
+/// The facts about the leaf that the crate reports.
 pub(super) struct Leaf {
     pub(super) common_name: Box<str>,
     pub(super) not_before: UnixTime,
     pub(super) not_after: UnixTime,
-    /// It names itself as its issuer.
+    /// Whether the leaf names itself as its issuer.
     pub(super) self_issued: bool,
 }
 
 impl Leaf {
-    /// Reads the leaf of a chain, and checks that each certificate was issued by the next one, as far as names tell.
+    /// Reads the leaf of a chain, and checks by name that the next certificate issued each one.
     pub(super) fn of(chain: &[CertificateDer<'static>]) -> Result<Self, CertificateError> {
         let certificates = parse_each(chain)?;
         let names: Vec<(&Name, &Name)> = certificates

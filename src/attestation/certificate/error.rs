@@ -1,4 +1,4 @@
-//! Why there is no client certificate to be had, and what may keep the service from taking one.
+//! Errors of client certificates, and reasons for which the service may refuse one.
 
 use alloc::boxed::Box;
 use core::fmt;
@@ -8,79 +8,96 @@ use std::path::PathBuf;
 use crate::identity::{NameError, RegistrationId};
 use crate::time::UnixTime;
 
-/// Why a client certificate cannot be used. Holds nothing of the private key.
+/// The reason why a client certificate cannot be used.
+///
+/// It holds nothing of the private key.
+///
+/// ```
+/// use azure_iot_dps::attestation::{CertificateError, ClientCertificate};
+///
+/// match ClientCertificate::files("/nowhere/chain.pem", "/nowhere/device.key") {
+///     Ok(certificate) => println!("the certificate of {}", certificate.common_name()),
+///     Err(CertificateError::File { path, source }) => println!("{}: {source}", path.display()),
+///     Err(CertificateError::EncryptedKey) => println!("decrypt the key first"),
+///     Err(error) => println!("{error}"),
+/// }
+///
+/// assert!(matches!(ClientCertificate::pem(b"", b""), Err(CertificateError::NoKey)));
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CertificateError {
-    /// A file cannot be read.
+    /// A file could not be read.
     #[error("the file {} cannot be read", .path.display())]
     File {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// Why.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// A file is larger than any chain with its key.
+    /// A file is larger than 256 KiB, which is more than any chain and its key need.
     #[error("the file {} has more than {limit} bytes", .path.display())]
     TooLarge {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// The most bytes that are read.
+        /// The largest accepted size, in bytes.
         limit: u64,
     },
-    /// A block of the PEM is damaged.
+    /// A PEM block is damaged.
     #[error("the PEM of the certificate or of its key is damaged")]
     Pem,
-    /// There is no certificate.
-    #[error("there is no certificate; a file in PEM begins with -----BEGIN CERTIFICATE-----")]
+    /// The input has no certificate.
+    #[error("no certificate was found; a PEM file has a line -----BEGIN CERTIFICATE-----")]
     NoCertificate,
-    /// A certificate cannot be read.
+    /// A certificate could not be parsed.
     #[error("certificate {number} of the chain cannot be read")]
     Certificate {
-        /// Which one, from 1, the leaf.
+        /// The number of the certificate. The leaf is 1.
         number: usize,
     },
-    /// There is no private key.
-    #[error("there is no private key; a file in PEM begins with -----BEGIN PRIVATE KEY----- or the like")]
+    /// The input has no private key.
+    #[error("no private key was found; a PEM file has a line such as -----BEGIN PRIVATE KEY-----")]
     NoKey,
     /// The private key is encrypted.
-    #[error("the private key is encrypted; write it without a passphrase first")]
+    #[error("the private key is encrypted; remove its passphrase first")]
     EncryptedKey,
-    /// The private key cannot be read, or is of a kind that is not supported.
-    #[error("the private key cannot be read, or is not ECDSA P-256 or P-384, Ed25519 or RSA")]
+    /// The private key could not be parsed, or its type is not supported.
+    #[error(
+        "the private key cannot be read, or its type is not supported; supported are ECDSA P-256 and P-384, Ed25519 and RSA"
+    )]
     Key,
-    /// The private key belongs to another certificate.
+    /// The private key belongs to a certificate other than the leaf.
     #[error("the private key does not belong to the first certificate of the chain")]
     KeyMismatch,
-    /// The chain has the issuer of a certificate, but not behind it.
+    /// The chain contains the issuer of a certificate, but not directly after it.
     #[error(
         "the chain is out of order: certificate {number} is not followed by its issuer, which is elsewhere in the chain"
     )]
     OutOfOrder {
-        /// Which certificate, from 1, the leaf.
+        /// The number of the certificate. The leaf is 1.
         number: usize,
     },
-    /// The chain lacks the issuer of a certificate that is not its last one.
-    #[error("the chain lacks the issuer of certificate {number}, {issuer}")]
+    /// The chain does not contain the issuer of a certificate that is not the last one.
+    #[error("the chain does not contain the issuer of certificate {number}, {issuer}")]
     IssuerMissing {
-        /// Which certificate, from 1, the leaf.
+        /// The number of the certificate. The leaf is 1.
         number: usize,
-        /// The name of the issuer.
+        /// The issuer's name.
         issuer: Box<str>,
     },
-    /// The leaf has no common name, which would be the registration ID.
-    #[error("the certificate has no common name; it must be the registration ID")]
+    /// The leaf has no common name. The common name must be the registration ID.
+    #[error("the certificate has no common name; the common name must be the registration ID")]
     NoCommonName,
-    /// The leaf's common name is no registration ID.
-    #[error("the certificate's common name {common_name:?} is no registration ID")]
+    /// The leaf's common name is not a valid registration ID.
+    #[error("the certificate's common name {common_name:?} is not a valid registration ID")]
     NotARegistrationId {
         /// The common name.
         common_name: Box<str>,
-        /// Which rule it breaks.
+        /// The rule that the name breaks.
         source: NameError,
     },
-    /// The leaf's common name is not the registration ID.
-    #[error("the certificate is that of {common_name:?}, and the registration ID is {:?}", .registration_id.as_str())]
+    /// The leaf's common name is not the device's registration ID.
+    #[error("the certificate belongs to {common_name:?}, but the registration ID is {:?}", .registration_id.as_str())]
     OtherDevice {
         /// The common name.
         common_name: Box<str>,
@@ -89,21 +106,36 @@ pub enum CertificateError {
     },
 }
 
-/// What may keep the service from taking a certificate. The device's clock may be what is wrong.
+/// A reason for which the service may refuse a certificate.
+///
+/// It is no error: the device's clock may be wrong, or the service may know the issuer.
+///
+/// ```
+/// use azure_iot_dps::attestation::{CertificateNote, ClientCertificate};
+/// use azure_iot_dps::time::UnixTime;
+///
+/// # let (chain, key) = ("tests/data/rsa/dev-ec.pem", "tests/data/rsa/dev-ec.sec1.key");
+/// let certificate = ClientCertificate::files(chain, key)?;
+/// let note = certificate.notes(Some(UnixTime::EPOCH)).next();
+/// assert!(matches!(note, Some(CertificateNote::NotYetValid { .. })));
+/// # Ok::<(), azure_iot_dps::attestation::CertificateError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CertificateNote {
-    /// By the device's clock, it is not valid yet.
+    /// The certificate is not valid yet, according to the device's clock.
     NotYetValid {
-        /// When it will be.
+        /// The time at which the certificate becomes valid.
         not_before: UnixTime,
     },
-    /// By the device's clock, it has expired.
+    /// The certificate has expired, according to the device's clock.
     Expired {
-        /// When it did.
+        /// The time at which the certificate expired.
         not_after: UnixTime,
     },
-    /// The leaf is alone, and another authority issued it: where that is an intermediate, the service will need it.
+    /// The chain consists of a leaf that another authority issued.
+    ///
+    /// If that authority is an intermediate, the service needs its certificate, too.
     IssuerNotIncluded,
 }
 
@@ -111,11 +143,13 @@ impl fmt::Display for CertificateNote {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotYetValid { not_before } => {
-                write!(f, "by the device's clock the certificate is not valid before {not_before}")
+                write!(f, "the certificate is not valid before {not_before}, according to the device's clock")
             }
-            Self::Expired { not_after } => write!(f, "by the device's clock the certificate expired at {not_after}"),
+            Self::Expired { not_after } => {
+                write!(f, "the certificate expired at {not_after}, according to the device's clock")
+            }
             Self::IssuerNotIncluded => f.write_str(
-                "the certificate comes without its issuer: if that is an intermediate, the service will need it",
+                "the chain does not contain the certificate's issuer; the service needs it if it is an intermediate",
             ),
         }
     }

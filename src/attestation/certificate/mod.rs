@@ -1,4 +1,4 @@
-//! A client certificate, with its chain and what signs for it.
+//! Client certificates: a chain, and a private key or a signer.
 
 mod chain;
 mod error;
@@ -27,24 +27,29 @@ use zeroize::Zeroizing;
 use crate::identity::RegistrationId;
 use crate::time::UnixTime;
 
-/// More than any chain with its key has.
+/// The largest accepted file, in bytes. It is larger than any chain with its key.
 const MAX_FILE: u64 = 256 * 1024;
 
-/// A client certificate that proves a device's identity: the chain, leaf first, and the private key, or what signs in its place.
+/// A client certificate with its chain, and the private key or a signer that holds it.
 ///
-/// The chain goes as far as the certificate authority that the enrollment knows, which may be left out. An intermediate that is left
-/// out is the most frequent mistake: the service cannot find it elsewhere.
+/// The chain starts with the leaf and extends to the certificate authority of the enrollment, which
+/// may itself be left out. The most frequent mistake is to leave out an intermediate: the service
+/// cannot get it from elsewhere.
 ///
-/// The registration ID is the leaf's common name. Clones share the certificate. What is read and decoded of a key here is wiped; the
-/// scratch memory of the PEM reader, and the copy that the crypto library signs with (ring's), are not.
+/// The registration ID is the leaf's common name. Clones share the certificate. The buffers into
+/// which a key is read and decoded here are wiped. The scratch memory of the PEM reader is not, and
+/// neither is the copy that the crypto library, ring, signs with.
 ///
-/// ```no_run
+/// ```
 /// use azure_iot_dps::attestation::ClientCertificate;
 /// use azure_iot_dps::{IdScope, ProvisioningClient};
 ///
-/// let certificate = ClientCertificate::files("/etc/acme/device-chain.pem", "/etc/acme/device.key")?;
-/// let mut client = ProvisioningClient::with_certificate(IdScope::new("0ne00002193")?, &certificate)?;
-/// let assignment = client.register()?;
+/// # let (chain, key) = ("tests/data/rsa/dev-ec.pem", "tests/data/rsa/dev-ec.sec1.key");
+/// let certificate = ClientCertificate::files(chain, key)?;
+/// assert_eq!(certificate.registration_id()?.as_str(), "dev-ec");
+///
+/// let id_scope = IdScope::new("0ne00002193")?;
+/// let builder = ProvisioningClient::builder_with_certificate(id_scope, &certificate)?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
@@ -56,12 +61,15 @@ pub struct ClientCertificate {
 }
 
 impl ClientCertificate {
-    /// Reads a chain, leaf first, and a private key (PKCS #8, SEC 1 or PKCS #1) from PEM. Both may be the same text.
+    /// Creates a client certificate from a chain, leaf first, and a private key, both in PEM.
+    ///
+    /// The key is in PKCS #8, SEC 1 or PKCS #1. Both arguments may be the same text.
     ///
     /// # Errors
     ///
-    /// Either is missing or cannot be read, the key is encrypted or belongs to another certificate, or the chain is not one. The error
-    /// holds nothing of the key.
+    /// Returns [`CertificateError`] if the chain or the key is missing or cannot be read, if the
+    /// key is encrypted or belongs to another certificate, or if the certificates do not form a
+    /// chain. The error holds nothing of the key.
     pub fn pem(chain: &[u8], private_key: &[u8]) -> Result<Self, CertificateError> {
         let (kind, key) = read_key(private_key)?;
         let key = match kind {
@@ -72,42 +80,50 @@ impl ClientCertificate {
         Self::new(certificates(chain)?, &key)
     }
 
-    /// Reads the same from files: one for both, or one for each.
+    /// Creates a client certificate from PEM files. Both paths may name the same file.
     ///
     /// # Errors
     ///
-    /// A file cannot be read or has more than 256 KiB; otherwise as [`pem`](Self::pem).
+    /// Returns [`CertificateError::File`] if a file cannot be read,
+    /// [`CertificateError::TooLarge`] if a file has more than 256 KiB, and the errors of
+    /// [`pem`](Self::pem).
     pub fn files(chain: impl AsRef<Path>, private_key: impl AsRef<Path>) -> Result<Self, CertificateError> {
         Self::pem(&read(chain.as_ref())?, &read(private_key.as_ref())?)
     }
 
-    /// Takes a chain, leaf first, and a private key (PKCS #8, SEC 1 or PKCS #1) as DER.
+    /// Creates a client certificate from a chain, leaf first, and a private key, both in DER.
+    ///
+    /// The key is in PKCS #8, SEC 1 or PKCS #1.
     ///
     /// # Errors
     ///
-    /// As [`pem`](Self::pem).
+    /// Returns the errors of [`pem`](Self::pem).
     pub fn der<'c>(chain: impl IntoIterator<Item = &'c [u8]>, private_key: &[u8]) -> Result<Self, CertificateError> {
         let chain = chain.into_iter().map(|der| CertificateDer::from(der.to_vec())).collect();
         let key = PrivateKeyDer::try_from(private_key).map_err(|_| CertificateError::Key)?;
         Self::new(chain, &key)
     }
 
-    /// Takes a chain, leaf first, as PEM, whose private key is in a chip: the signer signs.
+    /// Creates a client certificate from a PEM chain, leaf first, and a signer for its key.
     ///
-    /// Whether the key belongs to the certificate shows when the service is asked.
+    /// Nothing checks here whether the key belongs to the certificate. If it does not, the TLS
+    /// handshake fails.
     ///
     /// # Errors
     ///
-    /// There is no certificate, or one that cannot be read, or the chain is not one.
+    /// Returns [`CertificateError`] if there is no certificate, if one cannot be read, or if the
+    /// certificates do not form a chain.
     pub fn with_signer(chain: &[u8], signer: impl CertificateSigner + 'static) -> Result<Self, CertificateError> {
         Self::signed_by(certificates(chain)?, signer)
     }
 
-    /// Takes the same as DER: what the service issued for a signing request, for one.
+    /// Creates a client certificate from a DER chain, leaf first, and a signer for its key.
+    ///
+    /// The service issues such a chain for a certificate signing request.
     ///
     /// # Errors
     ///
-    /// As [`with_signer`](Self::with_signer).
+    /// Returns the errors of [`with_signer`](Self::with_signer).
     pub fn der_with_signer<'c>(
         chain: impl IntoIterator<Item = &'c [u8]>,
         signer: impl CertificateSigner + 'static,
@@ -136,28 +152,31 @@ impl ClientCertificate {
         Ok(Self { certified_key: Arc::new(certified_key), leaf })
     }
 
-    /// The common name of the leaf, which is the registration ID.
+    /// Returns the leaf's common name, which is the registration ID.
     #[must_use]
     pub fn common_name(&self) -> &str {
         &self.leaf.common_name
     }
 
-    /// The registration ID: the leaf's common name.
+    /// Returns the registration ID, which is the leaf's common name.
     ///
     /// # Errors
     ///
-    /// The common name is no registration ID.
+    /// Returns [`CertificateError::NotARegistrationId`] if the common name is not a valid
+    /// registration ID.
     pub fn registration_id(&self) -> Result<RegistrationId, CertificateError> {
         let common_name = self.common_name();
         RegistrationId::new(common_name)
             .map_err(|source| CertificateError::NotARegistrationId { common_name: common_name.into(), source })
     }
 
-    /// Checks that it is the certificate of this device. The service compares without regard to case.
+    /// Checks that the certificate belongs to this device.
+    ///
+    /// The comparison ignores ASCII case, as the service's does.
     ///
     /// # Errors
     ///
-    /// The common name is another.
+    /// Returns [`CertificateError::OtherDevice`] if the common name is not the registration ID.
     pub fn check(&self, registration_id: &RegistrationId) -> Result<(), CertificateError> {
         if self.common_name().eq_ignore_ascii_case(registration_id.as_str()) {
             return Ok(());
@@ -166,24 +185,26 @@ impl ClientCertificate {
         Err(CertificateError::OtherDevice { common_name, registration_id })
     }
 
-    /// The chain as DER, leaf first.
+    /// Returns the certificates of the chain in DER, leaf first.
     pub fn chain(&self) -> impl ExactSizeIterator<Item = &[u8]> {
         self.certified_key.cert.iter().map(AsRef::as_ref)
     }
 
-    /// When the leaf becomes valid.
+    /// Returns the time at which the leaf becomes valid.
     #[must_use]
     pub fn not_before(&self) -> UnixTime {
         self.leaf.not_before
     }
 
-    /// When the leaf expires.
+    /// Returns the time at which the leaf expires.
     #[must_use]
     pub fn not_after(&self) -> UnixTime {
         self.leaf.not_after
     }
 
-    /// What may keep the service from taking it, by the device's own clock if it has one.
+    /// Returns the reasons for which the service may refuse the certificate.
+    ///
+    /// `now` is the time of the device's clock. If it is `None`, the validity is not checked.
     pub fn notes(&self, now: Option<UnixTime>) -> impl Iterator<Item = CertificateNote> + use<> {
         let Leaf { not_before, not_after, .. } = *self.leaf;
         let alone = self.certified_key.cert.len() == 1 && !self.leaf.self_issued;
@@ -217,7 +238,7 @@ fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, CertificateE
 }
 
 fn read_key(pem: &[u8]) -> Result<(SectionKind, Zeroizing<Vec<u8>>), CertificateError> {
-    // A block of PKCS #8, or a header of the old form.
+    // The label of encrypted PKCS #8, or the header `Proc-Type` of the older form.
     let is_encrypted = ["ENCRYPTED PRIVATE KEY", "4,ENCRYPTED"]
         .iter()
         .any(|text| pem.windows(text.len()).any(|window| window == text.as_bytes()));
@@ -235,7 +256,7 @@ fn read_key(pem: &[u8]) -> Result<(SectionKind, Zeroizing<Vec<u8>>), Certificate
 }
 
 fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, CertificateError> {
-    // Room for all of it, so that no copy of a key is left behind where it grows.
+    // The buffer must not grow: a reallocation would leave a copy of the key behind.
     let mut bytes = Zeroizing::new(Vec::new());
     let file = File::open(path).and_then(|file| {
         let length = file.metadata()?.len().min(MAX_FILE);
@@ -249,7 +270,7 @@ fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, CertificateError> {
     Ok(bytes)
 }
 
-/// Reads certificates, one at least, each of which can be parsed.
+/// Reads one or more certificates from PEM, as DER. Each of them can be parsed.
 #[cfg(feature = "simulator")]
 pub(crate) fn certificates_from_pem(pem: &[u8]) -> Result<Vec<Vec<u8>>, CertificateError> {
     let certificates = certificates(pem)?;

@@ -1,4 +1,4 @@
-//! A certificate signing request. Source: RFC 2986 (PKCS #10).
+//! Certificate signing requests. Source: RFC 2986 (PKCS #10).
 
 use alloc::vec::Vec;
 use core::str::FromStr;
@@ -20,22 +20,27 @@ const P256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7
 const ECDSA_WITH_SHA256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.4.3.2");
 
 impl ClientCertificate {
-    /// Makes a certificate signing request for a key on P-256, with the registration ID as its common name, as DER.
+    /// Creates a certificate signing request for a P-256 key, as DER.
     ///
-    /// `public_key` is the point, uncompressed: 65 bytes, the first of which is 4. The request goes to the service with
-    /// [`certificate_signing_request`](crate::ProvisioningClientBuilder::certificate_signing_request); what comes back
-    /// ([`Assignment::certificates`](crate::Assignment::certificates)) and the same key are a client certificate:
-    /// [`der`](Self::der), or [`der_with_signer`](Self::der_with_signer) where the key is in a chip.
+    /// The registration ID becomes the common name. `public_key` is the uncompressed point: 65
+    /// bytes, of which the first is 4.
+    ///
+    /// Send the request to the service with [`certificate_signing_request`][builder]. The service
+    /// returns [`Assignment::certificates`](crate::Assignment::certificates), which together with
+    /// the key make a client certificate: use [`der`](Self::der), or
+    /// [`der_with_signer`](Self::der_with_signer) if the key is in a chip.
+    ///
+    /// [builder]: crate::ProvisioningClientBuilder::certificate_signing_request
     ///
     /// # Errors
     ///
-    /// The signer failed.
+    /// Returns [`SignerError`] if the signer fails or the request cannot be encoded.
     pub fn signing_request(
         registration_id: &RegistrationId,
         public_key: &[u8; 65],
         signer: &(impl CertificateSigner + ?Sized),
     ) -> Result<Vec<u8>, SignerError> {
-        let unwritable = |_: der::Error| SignerError::new("the signing request cannot be written");
+        let unwritable = |_: der::Error| SignerError::new("the certificate signing request cannot be encoded");
         let info = info(registration_id, public_key).map_err(unwritable)?;
         let signature = signer.sign(SignatureScheme::EcdsaP256Sha256, &info.to_der().map_err(unwritable)?)?;
         let algorithm = AlgorithmIdentifierOwned { oid: ECDSA_WITH_SHA256, parameters: None };
@@ -45,7 +50,7 @@ impl ClientCertificate {
 }
 
 fn info(registration_id: &RegistrationId, public_key: &[u8]) -> Result<CertReqInfo, der::Error> {
-    // No character of a registration ID has a meaning in a name.
+    // No character of a registration ID has a special meaning in a distinguished name.
     let subject = Name::from_str(&["CN=", registration_id.as_str()].concat())?;
     let algorithm = AlgorithmIdentifierOwned { oid: EC_PUBLIC_KEY, parameters: Some(Any::from(P256)) };
     let public_key = SubjectPublicKeyInfoOwned { algorithm, subject_public_key: BitString::from_bytes(public_key)? };

@@ -1,4 +1,4 @@
-//! A private key that never leaves its chip.
+//! Signers for private keys that never leave a chip.
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -10,7 +10,21 @@ use rustls::sign::{Signer, SigningKey};
 
 use crate::key::SignerError;
 
-/// The kind of a certificate's key.
+/// The algorithm of a certificate's key.
+///
+/// ```
+/// use azure_iot_dps::attestation::KeyAlgorithm;
+///
+/// // From the attribute CKA_KEY_TYPE of a PKCS #11 token:
+/// fn algorithm(key_type: u32) -> Option<KeyAlgorithm> {
+///     match key_type {
+///         0x00 => Some(KeyAlgorithm::Rsa), // CKK_RSA
+///         0x03 => Some(KeyAlgorithm::Ecdsa), // CKK_EC
+///         _ => None,
+///     }
+/// }
+/// assert_eq!(algorithm(0x03), Some(KeyAlgorithm::Ecdsa));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum KeyAlgorithm {
@@ -22,7 +36,23 @@ pub enum KeyAlgorithm {
     Rsa,
 }
 
-/// How TLS has a handshake signed. Source: RFC 8446, section 4.2.3.
+/// A signature scheme of the TLS handshake.
+///
+/// ```
+/// use azure_iot_dps::attestation::SignatureScheme;
+///
+/// // The mechanism of a PKCS #11 token:
+/// fn mechanism(scheme: SignatureScheme) -> Option<&'static str> {
+///     match scheme {
+///         SignatureScheme::EcdsaP256Sha256 => Some("CKM_ECDSA_SHA256"),
+///         SignatureScheme::RsaPssSha256 => Some("CKM_SHA256_RSA_PKCS_PSS"),
+///         _ => None,
+///     }
+/// }
+/// assert_eq!(mechanism(SignatureScheme::EcdsaP256Sha256), Some("CKM_ECDSA_SHA256"));
+/// ```
+///
+/// Source: RFC 8446, section 4.2.3.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SignatureScheme {
@@ -46,21 +76,47 @@ pub enum SignatureScheme {
     RsaPkcs1Sha512,
 }
 
-/// Signs the TLS handshake in the place of a private key: a PKCS #11 token, a TPM, a secure element.
+/// A signer of TLS handshakes whose private key is in a PKCS #11 token, a TPM or a secure element.
 ///
 /// It works with `HttpsTransport` and with `MqttTransport`.
+///
+/// ```
+/// use azure_iot_dps::attestation::{CertificateSigner, ClientCertificate};
+/// use azure_iot_dps::attestation::{KeyAlgorithm, SignatureScheme};
+/// use azure_iot_dps::key::SignerError;
+///
+/// /// The key is in slot 0 of a chip and never leaves it.
+/// struct SecureElement;
+/// # impl SecureElement {
+/// #     fn ecdsa(&self, _: u8, _: &[u8]) -> Result<Vec<u8>, std::io::Error> { Ok(vec![0x30, 0]) }
+/// # }
+///
+/// impl CertificateSigner for SecureElement {
+///     fn algorithm(&self) -> KeyAlgorithm { KeyAlgorithm::Ecdsa }
+///     fn schemes(&self) -> &[SignatureScheme] { &[SignatureScheme::EcdsaP256Sha256] }
+///     fn sign(&self, _: SignatureScheme, message: &[u8]) -> Result<Vec<u8>, SignerError> {
+///         self.ecdsa(0, message).map_err(SignerError::new)
+///     }
+/// }
+///
+/// # let chain = std::fs::read("tests/data/rsa/dev-ec.pem")?;
+/// let certificate = ClientCertificate::with_signer(&chain, SecureElement)?;
+/// # assert_eq!(certificate.common_name(), "dev-ec");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait CertificateSigner: Send + Sync {
-    /// The kind of the key.
+    /// Returns the algorithm of the key.
     fn algorithm(&self) -> KeyAlgorithm;
 
-    /// The schemes that it can sign with, the best first.
+    /// Returns the schemes that the signer supports, the preferred one first.
     fn schemes(&self) -> &[SignatureScheme];
 
-    /// Signs a message, which is not hashed yet. An ECDSA signature is in DER.
+    /// Signs a message that is not hashed yet. An ECDSA signature is in DER.
     ///
     /// # Errors
     ///
-    /// The chip failed. The handshake fails then, and is tried again.
+    /// Returns [`SignerError`] if the chip fails. The TLS handshake then fails, and a registration
+    /// tries again.
     fn sign(&self, scheme: SignatureScheme, message: &[u8]) -> Result<Vec<u8>, SignerError>;
 }
 
@@ -80,7 +136,7 @@ impl SignatureScheme {
     }
 }
 
-/// The signer as the TLS library has it.
+/// The signer as a key of the TLS library.
 pub(super) struct Hook(Arc<dyn CertificateSigner>);
 
 impl Hook {
@@ -110,7 +166,7 @@ impl fmt::Debug for Hook {
     }
 }
 
-/// The signer with the scheme that both sides know.
+/// The signer with the scheme that both peers support.
 struct Chosen {
     signer: Arc<dyn CertificateSigner>,
     scheme: SignatureScheme,
