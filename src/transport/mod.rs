@@ -1,7 +1,25 @@
-//! What carries a request to the service and brings back the answer.
+//! Transports, which carry requests to the service and return its answers.
 //!
-//! [`Transport`] is the plug for any network stack. `HttpsTransport` (feature `https`) and `MqttTransport` (feature `mqtt`) work out
-//! of the box; [`mqtt::Exchange`] speaks MQTT over any byte stream. What a transport is given and gives back stands in [`protocol`](crate::protocol).
+//! | item | feature | what it is |
+//! | --- | --- | --- |
+//! | [`Transport`] | none | the trait that connects any network stack to this crate |
+//! | `HttpsTransport` | `https` | a blocking transport over HTTPS |
+//! | `MqttTransport` | `mqtt` | a blocking transport over MQTT |
+//! | [`mqtt::Exchange`] | none | MQTT over any byte stream, without I/O |
+//! | [`FnTransport`] | none | a transport from a closure |
+//!
+//! Requests and responses are described in [`protocol`](crate::protocol).
+//!
+#![cfg_attr(feature = "https", doc = "```no_run")]
+#![cfg_attr(not(feature = "https"), doc = "```ignore")]
+//! use azure_iot_dps::{DeviceKey, HttpsTransport, IdScope, ProvisioningClient, RegistrationId};
+//! # fn device_key() -> Result<DeviceKey, azure_iot_dps::key::KeyError> { "".parse() }
+//!
+//! let (id_scope, name) = (IdScope::new("0ne00002193")?, RegistrationId::new("my-device")?);
+//! let builder = ProvisioningClient::builder(id_scope, name, device_key()?);
+//! let assignment = builder.transport(HttpsTransport::new()).build().register()?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 #[cfg(feature = "https")]
 mod https;
@@ -26,7 +44,7 @@ pub use net::{PemProblem, Proxy, ProxyError, Roots, RootsError, RootsHandle, Shu
 use crate::error::TransportError;
 use crate::protocol::{Request, Response};
 
-/// A network stack, as far as a registration needs one: over sockets, a modem's AT commands, MQTT.
+/// A network stack that carries requests: over sockets, a modem's AT commands or MQTT.
 ///
 /// ```
 /// use azure_iot_dps::error::{TransportError, TransportErrorKind};
@@ -38,7 +56,9 @@ use crate::protocol::{Request, Response};
 /// # impl Modem {
 /// #     fn set_deadline(&mut self, _: Duration) {}
 /// #     fn open(&mut self, _: &str, _: u16) -> Result<(), u16> { Ok(()) }
-/// #     fn http<'h>(&mut self, _: &str, _: &str, _: impl Iterator<Item = (&'h str, &'h str)>, _: &[u8]) -> Result<Answer<'_>, u16> {
+/// #     fn http<'h, H: Iterator<Item = (&'h str, &'h str)>>(
+/// #         &mut self, _: &str, _: &str, _: H, _: &[u8],
+/// #     ) -> Result<Answer<'_>, u16> {
 /// #         Ok(Answer { status: 202, headers: vec![("Retry-After", "3")], body: b"" })
 /// #     }
 /// # }
@@ -50,26 +70,31 @@ use crate::protocol::{Request, Response};
 /// impl Transport for ModemTransport {
 ///     fn send<'b>(&'b mut self, request: &Request<'_>) -> Result<Response<'b>, TransportError> {
 ///         let head = request.http();
-///         self.modem.set_deadline(request.time_limit()); // For all that follows.
+///         self.modem.set_deadline(request.time_limit()); // It covers the steps below.
 ///         let opened = self.modem.open(request.endpoint().host().as_str(), head.port());
 ///         opened.map_err(|_code| TransportErrorKind::CannotConnect)?;
 ///         let (target, body) = (head.target().to_string(), request.body().unwrap_or_default());
 ///         let answer = self.modem.http(head.method(), &target, head.headers(), body);
 ///         let answer = answer.map_err(|_code| TransportErrorKind::AnswerBroken)?;
-///         let response = Response::new(answer.status, answer.body);
-///         Ok(answer.headers.into_iter().fold(response, |response, (name, value)| response.with_header(name, value)))
+///         let mut response = Response::new(answer.status, answer.body);
+///         for (name, value) in answer.headers {
+///             response = response.with_header(name, value);
+///         }
+///         Ok(response)
 ///     }
 /// }
 /// ```
 pub trait Transport {
-    /// Carries one request to the service and brings back the complete answer, whatever its status.
+    /// Sends one request to the service and returns the complete answer, whatever its status.
     ///
-    /// Must not take longer than [`Request::time_limit`], nor follow a redirect: the token is for the service alone.
+    /// It must not take longer than [`Request::time_limit`], and must not follow redirects: the
+    /// token is for the service alone.
     ///
     /// # Errors
     ///
-    /// No complete answer arrived, or the protocol has no such operation
-    /// ([`TransportErrorKind::Unsupported`](crate::error::TransportErrorKind::Unsupported)).
+    /// Returns [`TransportError`] if no complete answer arrives. Its kind is
+    /// [`Unsupported`](crate::error::TransportErrorKind::Unsupported) if the protocol does not have
+    /// the operation.
     fn send<'b>(&'b mut self, request: &Request<'_>) -> Result<Response<'b>, TransportError>;
 }
 
@@ -85,21 +110,38 @@ impl<T: Transport + ?Sized> Transport for Box<T> {
     }
 }
 
-/// A transport made of a closure, whose answers own their bodies.
+/// A transport from a closure whose responses own their bodies.
 ///
 /// ```
 /// use azure_iot_dps::protocol::{Operation, Response};
 /// use azure_iot_dps::transport::FnTransport;
+/// # use azure_iot_dps::time::{Clock, Now};
+/// # use azure_iot_dps::{DeviceKey, IdScope, ProvisioningClient, RegistrationId};
+/// # use core::time::Duration;
+/// # struct Uptime(Duration);
+/// # impl Clock for Uptime {
+/// #     fn now(&mut self) -> Now { Now { unix: None, uptime: self.0 } }
+/// #     fn sleep(&mut self, pause: Duration) { self.0 += pause; }
+/// # }
+/// # let key = DeviceKey::from_base64("Jsm0lyGpjaVYVP2g3FnmnmG9dI/9qU24wNoykUmermc=")?;
+/// # let (id_scope, name) = (IdScope::new("0ne00002193")?, RegistrationId::new("my-device")?);
+/// # let builder = ProvisioningClient::builder(id_scope, name, key);
+/// # let clock = Uptime(Duration::ZERO);
 ///
+/// const ANSWER: &[u8] = br#"{"status":"assigned","registrationState":{
+///     "assignedHub":"my-hub.azure-devices.net","deviceId":"my-device"}}"#;
 /// let transport = FnTransport::new(|request| {
 ///     assert_eq!(request.operation(), Operation::Register);
-///     Ok(Response::new(202, br#"{"operationId":"5.3","status":"assigning"}"#.to_vec()))
+///     Ok(Response::new(200, ANSWER))
 /// });
+/// let assignment = builder.build_with(transport, clock).register()?;
+/// assert_eq!(assignment.hub().as_str(), "my-hub.azure-devices.net");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct FnTransport<F>(F);
 
 impl<F: FnMut(&Request<'_>) -> Result<Response<'static>, TransportError>> FnTransport<F> {
-    /// Makes a transport of the closure.
+    /// Creates a transport that calls the closure for each request.
     #[must_use]
     pub fn new(send: F) -> Self {
         Self(send)

@@ -62,9 +62,7 @@ pub enum CertificateError {
     #[error("the private key is encrypted; remove its passphrase first")]
     EncryptedKey,
     /// The private key could not be parsed, or its type is not supported.
-    #[error(
-        "the private key cannot be read, or its type is not supported; supported are ECDSA P-256 and P-384, Ed25519 and RSA"
-    )]
+    #[error("the private key cannot be read, or it is not one of ECDSA P-256, ECDSA P-384, Ed25519 and RSA")]
     Key,
     /// The private key belongs to a certificate other than the leaf.
     #[error("the private key does not belong to the first certificate of the chain")]

@@ -1,4 +1,4 @@
-//! What ureq reports, in our words.
+//! Translates the errors of ureq into those of this crate.
 
 use alloc::boxed::Box;
 use core::error::Error;
@@ -9,7 +9,7 @@ use ureq::Timeout;
 use crate::error::{TransportError, TransportErrorKind as Kind};
 use crate::transport::net::{explain_io, is_hang_up};
 
-/// Carries an error of the connector through ureq.
+/// Wraps an error of the connector in one of ureq, which returns it unchanged.
 pub(super) fn carry(error: TransportError) -> ureq::Error {
     ureq::Error::Other(Box::new(error))
 }
@@ -25,7 +25,8 @@ pub(super) fn explain(error: ureq::Error) -> TransportError {
     }
 }
 
-/// Whether the peer went away without a word, as a connection does that died while it was kept, or cannot be connected to.
+/// Returns whether the connection is lost: the peer hung up without an answer, as on a kept
+/// connection that died, or it cannot be reached.
 pub(super) fn is_lost(error: &ureq::Error) -> bool {
     match error {
         ureq::Error::Io(error) => is_hang_up(error),

@@ -1,4 +1,4 @@
-//! The default transport: ureq, with rustls on ring and the bundled roots.
+//! The default transport: ureq, with rustls on ring.
 
 mod failure;
 mod stream;
@@ -19,56 +19,63 @@ use crate::transport::Transport;
 use crate::transport::net::{Connector, MAX_IDLE, NetBuilder, REQUEST_LIMIT, net_handles, net_settings};
 
 const ANSWER_LIMIT: Duration = Duration::from_secs(30);
-/// The service's answers have at most 96 KB.
+/// The largest accepted body. The service's answers have at most 96 KB.
 const MAX_BODY: u64 = 128 * 1024;
 const MAX_HEAD: usize = 16 * 1024;
-/// One that is full before the limit is passed would look like a peer that hung up.
+/// The input buffer is larger than the limit: a full buffer would look like a peer that hung up.
 const INPUT_BUFFER: usize = MAX_HEAD + 1024;
-/// Room for a request's head: the longest token, target and product together stay below.
+/// The output buffer fits a request's head: the longest token, target and product are shorter.
 const OUTPUT_BUFFER: usize = 8 * 1024;
 
-/// Carries requests over HTTPS, with TLS 1.2 or 1.3 by rustls.
+/// A blocking transport over HTTPS, with TLS 1.2 or 1.3 from rustls.
 ///
-/// - Looking up the name takes at most 10 s (a proxy's counts as connecting), connecting (TLS included) 30 s, the head and the
-///   body of the answer 30 s each, and all of it together 55 s or [`Request::time_limit`], whichever is less.
-/// - Redirects are not followed, the request goes out in TLS or not at all, and no proxy is read from the environment.
-/// - An answer has at most 128 KiB, its head at most 16 KiB.
-/// - One connection serves a whole registration, and the name is looked up once for it; an idle one is kept for 3.5 minutes.
-///   Where a kept connection turns out to be dead, the request is sent once more on a new one; and one on which came what is
-///   not the service's, as from a captive portal, or a second 5xx in a row, is not kept, nor is the address.
-/// - A name that takes the system ages to resolve costs one thread, however often it is asked for.
-/// - It speaks HTTP/1.1 alone. TLS knows neither the RSA key exchange nor the curve P-521, as rustls on ring has neither.
+/// - Time limits: 10 s for a name lookup, 30 s for connecting (proxy and TLS included), and 30 s
+///   each for the head and the body of the answer. A whole request takes at most 55 s or
+///   [`Request::time_limit`], whichever is less.
+/// - Redirects are not followed. A request is sent over TLS or not at all. No proxy is read from
+///   the environment.
+/// - An answer has at most 128 KiB, and its head at most 16 KiB.
+/// - One connection and one name lookup serve a whole registration. An idle connection is kept for
+///   3.5 minutes.
+/// - If a kept connection turns out to be dead, the request is sent once more on a new one.
+/// - Neither the connection nor the address is kept after an answer that is not from the service,
+///   such as a captive portal's, or after a second 5xx in a row.
+/// - A name lookup that hangs in the system occupies one thread, however often it is requested.
+/// - The protocol is HTTP/1.1. TLS supports neither the RSA key exchange nor the curve P-521,
+///   because rustls on ring does not.
 ///
-/// At the level `trace` the libraries below write what goes over the wire to the `log` crate, tokens included: keep the
-/// targets `ureq` and `ureq_proto` at `debug` or above.
+/// At the level `trace`, ureq writes all bytes that it sends, including tokens, to the `log` crate.
+/// Do not enable `trace` for the targets `ureq` and `ureq_proto`.
 ///
-/// ```no_run
-/// use azure_iot_dps::{HttpsTransport, Proxy, Roots};
+/// ```
+/// use azure_iot_dps::{DeviceKey, HttpsTransport, IdScope, ProvisioningClient, RegistrationId};
 ///
-/// let roots = Roots::file("/etc/acme/roots.pem")?;
-/// let proxy = Proxy::new("http://proxy.example:3128")?;
-/// let transport = HttpsTransport::builder().roots(roots).proxy(proxy).build();
+/// # let key = "Jsm0lyGpjaVYVP2g3FnmnmG9dI/9qU24wNoykUmermc=";
+/// let (id_scope, name) = (IdScope::new("0ne00002193")?, RegistrationId::new("my-device")?);
+/// let client = ProvisioningClient::builder(id_scope, name, DeviceKey::from_base64(key)?)
+///     .transport(HttpsTransport::new())
+///     .build();
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct HttpsTransport {
     connector: Connector,
-    /// With its connections, which were made in this generation.
+    /// The agent with its connections, and the generation in which they were made.
     agent: Option<(u64, ureq::Agent)>,
-    // The last answer, which the caller borrows.
+    // The last answer, which the response borrows.
     head: HeaderMap,
     body: Vec<u8>,
-    /// The last answer was a 5xx.
+    /// Whether the last answer was a 5xx.
     troubled: bool,
 }
 
 impl HttpsTransport {
-    /// With the default roots and no proxy.
+    /// Creates a transport with the default roots and no proxy.
     #[must_use]
     pub fn new() -> Self {
         Self::builder().build()
     }
 
-    /// To choose roots and a proxy.
+    /// Returns a builder with default settings.
     #[must_use]
     pub fn builder() -> HttpsTransportBuilder {
         HttpsTransportBuilder::default()
@@ -76,8 +83,8 @@ impl HttpsTransport {
 
     net_handles!();
 
-    /// Sends, and sends once more if what was kept from the last request, the connection or the address, is good no longer. A
-    /// request is safe to send again.
+    /// Sends the request, and once more if the kept connection or address no longer works. Sending
+    /// a request twice is safe.
     fn send_with_retry(&mut self, request: &Request<'_>) -> Result<u16, ureq::Error> {
         let started = Instant::now();
         let time_limit = request.time_limit().min(REQUEST_LIMIT);
@@ -94,7 +101,7 @@ impl HttpsTransport {
         }
     }
 
-    /// Sends, and leaves the answer in `head` and `body`; gives back the status.
+    /// Sends the request, stores the answer in `head` and `body`, and returns the status.
     fn exchange(&mut self, request: &Request<'_>, time_limit: Duration) -> Result<u16, ureq::Error> {
         self.head.clear();
         self.body = Vec::new();
@@ -111,7 +118,7 @@ impl HttpsTransport {
             None => self.run(builder.body(())?, time_limit),
         };
         let (head, body) = answer?.into_parts();
-        // The limit is ours: what ureq takes for one has changed from version to version.
+        // This code checks the limit itself, because the exact limit of ureq has changed between versions.
         let [one_more, beyond] = [1, 1024].map(|more| MAX_BODY.saturating_add(more));
         body.into_with_config().limit(beyond).reader().take(one_more).read_to_end(&mut self.body)?;
         if self.body.len() as u64 > MAX_BODY {
@@ -121,14 +128,14 @@ impl HttpsTransport {
         Ok(head.status.as_u16())
     }
 
-    /// Whether the last answer is not the service's, as far as can be seen from here.
+    /// Returns whether the last answer is visibly not from the service.
     fn is_foreign(&self, status: u16) -> bool {
         let content_type = self.head.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let is_json = content_type.is_some_and(|value| value.to_ascii_lowercase().contains("json"));
         (300..400).contains(&status) || !(is_json || self.body.is_empty())
     }
 
-    /// The agent whose connections are good still.
+    /// Returns the agent, or a new one if its connections may no longer be used.
     fn agent(&mut self) -> ureq::Agent {
         let generation = self.connector.control.generation();
         match &self.agent {
@@ -174,8 +181,8 @@ impl Transport for HttpsTransport {
         let status = self.send_with_retry(request).map_err(|error| self.connector.failed(failure::explain(error)))?;
         let troubled = core::mem::replace(&mut self.troubled, status >= 500);
         if self.is_foreign(status) || (troubled && self.troubled) {
-            // A gateway or a captive portal, or a machine that is not well: the next request is to find the service, should it
-            // be there, or elsewhere, by then.
+            // A gateway, a captive portal or an unhealthy machine answered. The next request looks the name up
+            // again, because the service may then be reachable, possibly at another address.
             self.connector.forget_addresses();
             self.agent = None;
         }
@@ -185,7 +192,17 @@ impl Transport for HttpsTransport {
     }
 }
 
-/// Chooses how an [`HttpsTransport`] reaches the service.
+/// A builder for an [`HttpsTransport`].
+///
+/// ```
+/// use azure_iot_dps::{HttpsTransport, Proxy, Roots};
+///
+/// # let path = "tests/data/rsa/root.pem";
+/// let roots = Roots::file(path)?;
+/// let proxy = Proxy::new("http://proxy.example:3128")?;
+/// let transport = HttpsTransport::builder().roots(roots).proxy(proxy).build();
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Default)]
 pub struct HttpsTransportBuilder {
     net: NetBuilder,
@@ -194,7 +211,7 @@ pub struct HttpsTransportBuilder {
 impl HttpsTransportBuilder {
     net_settings!();
 
-    /// The transport. Nothing is connected yet.
+    /// Creates the transport. It does not connect yet.
     #[must_use]
     pub fn build(self) -> HttpsTransport {
         HttpsTransport {
@@ -209,7 +226,7 @@ impl HttpsTransportBuilder {
 
 fn configuration() -> ureq::config::Config {
     ureq::Agent::config_builder()
-        // A proxy is the connector's business.
+        // The connector handles the proxy.
         .proxy(None)
         .https_only(true)
         .max_redirects(0)
@@ -232,7 +249,7 @@ fn configuration() -> ureq::config::Config {
 mod tests {
     use super::*;
 
-    /// The service asks to wait up to a minute between polls; ureq's own limit is 15 s.
+    /// The service may ask for a minute between polls. The default limit of ureq is 15 s.
     #[test]
     fn an_idle_connection_is_kept_for_longer_than_any_wait_between_polls() {
         let config = configuration();

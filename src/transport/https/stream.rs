@@ -1,4 +1,4 @@
-//! Our connections as ureq has them.
+//! Adapts this crate's connections to the traits of ureq.
 
 use core::fmt;
 use std::io::{Read, Write};
@@ -15,7 +15,7 @@ use super::failure::carry;
 use crate::protocol::http::DEFAULT_PORT;
 use crate::transport::net::{Connector, TlsStream, after};
 
-/// Connects for ureq.
+/// The connector that ureq calls.
 #[derive(Debug)]
 pub(super) struct HttpConnector(pub(super) Connector);
 
@@ -32,7 +32,7 @@ impl UreqConnector for HttpConnector {
     }
 }
 
-/// Leaves names to the connector, which looks up no more than it needs.
+/// A resolver that resolves nothing: the connector looks names up itself, and only when needed.
 #[derive(Debug)]
 pub(super) struct NoResolver;
 
@@ -81,7 +81,7 @@ impl fmt::Debug for HttpStream {
     }
 }
 
-/// When the time is up; all of ureq's limits are set, so that there is such a time.
+/// Returns the deadline. ureq always has one here, because all of its limits are set.
 fn deadline(timeout: NextTimeout) -> Instant {
     after(*timeout.after)
 }
