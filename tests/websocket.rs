@@ -457,8 +457,8 @@ fn auto_tells_of_both_ways_where_both_fail() {
     assert_eq!(error.kind(), Kind::CannotConnect);
     let told = told(&error);
     // What the system says stands behind each of them.
-    let tls = "no connection could be made: neither through TLS (no connection could be made: ";
-    assert!(told.starts_with(tls) && told.contains(") nor through WebSocket: "), "{told}");
+    let tls = "no connection could be made: MQTT over TLS failed (no connection could be made: ";
+    assert!(told.starts_with(tls) && told.contains("), and so did MQTT over WebSocket: "), "{told}");
     assert_eq!(*asked.lock().expect("not poisoned"), [8883, 443]);
 }
 

@@ -1,8 +1,9 @@
-//! The frames of WebSocket around MQTT, without I/O. Source: RFC 6455, section 5.
+//! WebSocket frames that carry MQTT, without I/O. Source: RFC 6455, section 5.
 //!
-//! MQTT's packets need not keep to the frames (MQTT 3.1.1, section 6), so messages are not put together: what they hold is one stream of
-//! bytes. The heads of the frames are tungstenite's. Its own reading and writing is not used, as it logs what each frame holds: the
-//! token, for one.
+//! MQTT packets need not align with frames (MQTT 3.1.1, section 6). So messages are not
+//! reassembled: their content is one stream of bytes. Frame headers are read and written by
+//! tungstenite. Its reading and writing of whole frames is not used, because it logs the content of
+//! each frame, which may be a token.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -12,23 +13,23 @@ use std::io::Cursor;
 use tungstenite::protocol::frame::FrameHeader;
 use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 
-/// The longest content of a control frame.
+/// The maximum length of a control frame's content, in bytes.
 const MAX_CONTROL: u64 = 125;
 
-/// The code of a close frame at a normal end.
+/// The close code of a normal closure.
 pub(crate) const NORMAL: u16 = 1000;
 
-/// A frame of binary content. What a client sends is masked.
+/// Encodes a binary frame. A client must pass a mask.
 pub(crate) fn binary(content: &[u8], mask: Option<[u8; 4]>) -> Vec<u8> {
     frame(OpCode::Data(Data::Binary), content, mask)
 }
 
-/// The answer to a ping.
+/// Encodes a pong frame, the answer to a ping.
 pub(crate) fn pong(content: &[u8], mask: Option<[u8; 4]>) -> Vec<u8> {
     frame(OpCode::Control(Control::Pong), content, mask)
 }
 
-/// The last frame.
+/// Encodes a close frame, the last one of a connection.
 pub(crate) fn close(code: u16, mask: Option<[u8; 4]>) -> Vec<u8> {
     frame(OpCode::Control(Control::Close), &code.to_be_bytes(), mask)
 }
@@ -36,7 +37,7 @@ pub(crate) fn close(code: u16, mask: Option<[u8; 4]>) -> Vec<u8> {
 fn frame(opcode: OpCode, content: &[u8], mask: Option<[u8; 4]>) -> Vec<u8> {
     const MAX_HEAD: usize = 14;
     let header = FrameHeader { opcode, mask, ..FrameHeader::default() };
-    // All at once: memory that grows leaves copies of the token behind.
+    // The vector must not grow: a reallocation would leave a copy of the token behind.
     let mut bytes = Vec::with_capacity(content.len().saturating_add(MAX_HEAD));
     // Writing to memory does not fail.
     let _ = header.format(u64::try_from(content.len()).unwrap_or(u64::MAX), &mut bytes);
@@ -45,14 +46,14 @@ fn frame(opcode: OpCode, content: &[u8], mask: Option<[u8; 4]>) -> Vec<u8> {
     bytes
 }
 
-/// Takes frames apart.
+/// A decoder of frames.
 pub(crate) struct Frames {
-    /// Whether the peer masks what it sends: a client does, a server does not.
+    /// Whether the peer must mask its frames: a client must, a server must not.
     masked: bool,
-    /// A head that is not whole yet.
+    /// The bytes of a header that is not complete yet.
     head: Vec<u8>,
     frame: Option<Open>,
-    /// A message has begun that goes on in the next frame.
+    /// Whether a message continues in the next frame.
     continues: bool,
 }
 
@@ -60,70 +61,71 @@ pub(crate) struct Frames {
 struct Open {
     opcode: OpCode,
     left: u64,
-    /// Its first byte is for the next one.
+    /// The mask, rotated so that its first byte applies to the next byte of content.
     mask: [u8; 4],
-    /// What a control frame holds.
+    /// The content of a control frame, as far as it was read.
     control: Vec<u8>,
 }
 
-/// What the peer says about the connection itself.
+/// A control frame that needs a reaction.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Word {
-    /// It wants to have this back.
+    /// A ping. The answer must have the same content.
     Ping(Vec<u8>),
-    /// It sends nothing more.
+    /// A close frame. The peer sends nothing after it.
     Close(Close),
 }
 
-/// Why the peer closes the connection.
+/// The peer's reason for closing the connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Close {
-    /// Such as 1000, a normal end; `None` where it says nothing.
+    /// The close code, such as 1000 for a normal closure; `None` if the frame is empty.
     pub(crate) code: Option<u16>,
-    /// The peer's words, as they came.
+    /// The peer's text, unchanged.
     pub(crate) reason: String,
 }
 
-/// What breaks the rules of WebSocket, or of MQTT over it.
+/// A violation of WebSocket, or of MQTT over WebSocket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Misframed {
-    #[error("a text frame came in the place of a binary one")]
+    #[error("received a text frame; MQTT needs binary frames")]
     Text,
-    #[error("a frame came with an unknown opcode")]
+    #[error("received a frame with an unknown opcode")]
     Opcode,
-    #[error("a frame came masked that must not be, or not masked")]
+    #[error("received a masked frame from a server, or an unmasked frame from a client")]
     Mask,
-    #[error("a frame came with an extension that was not agreed on")]
+    #[error("received a frame with an extension that was not negotiated")]
     Extension,
-    #[error("a message went on that had not begun, or began before the last one was over")]
+    #[error("received the fragments of a message out of order")]
     Order,
-    #[error("a control frame came in parts, or too long, or broken")]
+    #[error("received a fragmented, oversized or malformed control frame")]
     Control,
-    #[error("a frame came with a length that no frame can have")]
+    #[error("received a frame with an invalid length")]
     Length,
 }
 
 impl Misframed {
-    /// The code to close the connection with. Source: RFC 6455, section 7.4.1.
+    /// Returns the close code for this violation. Source: RFC 6455, section 7.4.1.
     pub(crate) fn code(self) -> u16 {
         if self == Self::Text { 1003 } else { 1002 }
     }
 }
 
 impl Frames {
-    /// Of a server.
+    /// Creates a decoder of a server's frames.
     pub(crate) fn of_server() -> Self {
         Self { masked: false, head: Vec::new(), frame: None, continues: false }
     }
 
-    /// Of a client.
+    /// Creates a decoder of a client's frames.
     #[cfg(feature = "simulator-server")]
     pub(crate) fn of_client() -> Self {
         Self { masked: true, ..Self::of_server() }
     }
 
-    /// Leaves of these bytes what is MQTT's, at their beginning, and returns how much that is. What follows a [`Word::Close`] or breaks
-    /// the rules is not looked at.
+    /// Moves the content of the binary frames to the start of `bytes`, and returns its length.
+    ///
+    /// Bytes after a [`Word::Close`] or after a violation are ignored.
     pub(crate) fn unframe(&mut self, bytes: &mut [u8], words: &mut Vec<Word>) -> (usize, Result<(), Misframed>) {
         let mut kept = 0;
         for at in 0..bytes.len() {
@@ -145,7 +147,7 @@ impl Frames {
         (kept, Ok(()))
     }
 
-    /// Takes one byte, and returns it unmasked if it is MQTT's.
+    /// Takes one byte, and returns it unmasked if it is content of a binary frame.
     fn take(&mut self, byte: u8, words: &mut Vec<Word>) -> Result<Option<u8>, Misframed> {
         let Some(frame) = &mut self.frame else {
             self.head.push(byte);
@@ -165,9 +167,9 @@ impl Frames {
         Ok(is_data.then_some(content))
     }
 
-    /// Opens a frame when its head is whole.
+    /// Begins a frame if its header is complete.
     fn begin(&mut self) -> Result<(), Misframed> {
-        // All that the head can be refused for is its opcode.
+        // Parsing a header fails only for an unknown opcode.
         let parsed = FrameHeader::parse(&mut Cursor::new(&*self.head)).map_err(|_| Misframed::Opcode)?;
         let Some((header, left)) = parsed else { return Ok(()) };
         self.head.clear();
@@ -196,7 +198,7 @@ impl Frames {
         Ok(())
     }
 
-    /// Leaves a frame that is whole.
+    /// Ends the frame if it is complete.
     fn end(&mut self, words: &mut Vec<Word>) -> Result<(), Misframed> {
         let Some(frame) = self.frame.take_if(|frame| frame.left == 0) else { return Ok(()) };
         match frame.opcode {
@@ -222,7 +224,9 @@ impl Close {
     }
 }
 
-/// Whether a close frame may hold this code. Source: RFC 6455, section 7.4, and IANA's registry of close codes.
+/// Returns whether a close frame may have this code.
+///
+/// Sources: RFC 6455, section 7.4, and IANA's registry of close codes.
 fn may_be_sent(code: u16) -> bool {
     matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999)
 }
@@ -237,7 +241,7 @@ impl fmt::Debug for Frames {
 mod tests {
     use super::*;
 
-    /// What is left of these bytes, taken in parts of this length.
+    /// Decodes the bytes in parts of this length.
     fn unframe(mut frames: Frames, bytes: &[u8], part: usize) -> Result<(Vec<u8>, Vec<Word>), Misframed> {
         let (mut content, mut words) = (Vec::new(), Vec::new());
         for part in bytes.chunks(part) {
@@ -298,7 +302,7 @@ mod tests {
             if let Ok((content, _)) = &whole {
                 assert!(content.len() <= bytes.len());
             }
-            // A close frame ends a whole, but not the parts behind it.
+            // After a close frame, the decoder ignores the rest of a part, but not the next parts.
             if !matches!(&whole, Ok((_, words)) if matches!(words.last(), Some(Word::Close(_)))) {
                 assert_eq!(unframe(Frames::of_server(), &bytes, part), whole);
             }

@@ -1,7 +1,30 @@
-//! MQTT: the exchange of bytes for whoever has a byte stream, and a transport over TLS.
+//! MQTT over any byte stream, and a blocking transport over TLS.
 //!
-//! [`Exchange`] needs neither a feature nor the standard library. `MqttTransport` is the one that works out of the box (feature
-//! `mqtt`). Whoever has an MQTT client needs neither: see [`protocol::mqtt`](crate::protocol::mqtt).
+//! [`Exchange`] turns requests into bytes and bytes into answers. It needs neither a feature nor
+//! the standard library. `MqttTransport` (feature `mqtt`) adds sockets and TLS. Programs with their
+//! own MQTT client need neither of them: see [`protocol::mqtt`](crate::protocol::mqtt).
+//!
+//! ```
+//! use azure_iot_dps::registration::Step;
+//! use azure_iot_dps::transport::mqtt::Exchange;
+//! # use azure_iot_dps::attestation::AttestationKind;
+//! # use azure_iot_dps::registration::{Registration, RegistrationSettings};
+//! # use azure_iot_dps::{time::Now, IdScope, RegistrationId};
+//! # let uptime = core::time::Duration::ZERO;
+//! # let (id_scope, name) = (IdScope::new("0ne00002193")?, RegistrationId::new("my-device")?);
+//! # let settings = RegistrationSettings::new(id_scope, name);
+//! # let mut registration = Registration::new(&settings, AttestationKind::X509);
+//!
+//! if let Step::Send(request) = registration.step(Now { unix: None, uptime })? {
+//!     let mut exchange = Exchange::new(&request)?;
+//!     assert_eq!(exchange.output()[0] >> 4, 1); // CONNECT is to be written.
+//!     exchange.written(exchange.output().len(), uptime);
+//!     exchange.read(b"\x20\x02\x00\x00")?; // CONNACK was read.
+//!     assert_eq!(exchange.output()[0] >> 4, 8); // SUBSCRIBE is to be written.
+//! }
+//! # else { panic!() }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 #[cfg(feature = "mqtt")]
 mod blocking;

@@ -1,4 +1,4 @@
-//! What carries MQTT's bytes.
+//! The byte streams that carry MQTT.
 
 use std::io::{self, Read, Write};
 use std::time::Instant;
@@ -11,7 +11,7 @@ use crate::protocol::Request;
 use crate::transport::net::Told;
 use crate::transport::net::{Connector, TlsStream};
 
-/// MQTT's bytes, whatever carries them.
+/// A byte stream that carries MQTT: TLS, or WebSocket in TLS.
 pub(super) enum Channel {
     Tls(TlsStream),
     #[cfg(feature = "mqtt-websocket")]
@@ -19,7 +19,7 @@ pub(super) enum Channel {
 }
 
 impl Channel {
-    /// Connects to the port of MQTT over TLS.
+    /// Connects over TLS, to the port of MQTT.
     pub(super) fn open_tls(
         connector: &Connector,
         request: &Request<'_>,
@@ -28,7 +28,7 @@ impl Channel {
         connector.connect(request.endpoint().host().as_str(), request.mqtt().port(), until).map(Self::Tls)
     }
 
-    /// Connects to this port and asks for WebSocket there.
+    /// Connects over TLS to this port, and opens a WebSocket there.
     #[cfg(feature = "mqtt-websocket")]
     pub(super) fn open_websocket(
         connector: &Connector,
@@ -41,7 +41,7 @@ impl Channel {
         WebSocket::open(stream, host, port).map(Self::WebSocket)
     }
 
-    /// Sets when reading and writing fail with [`io::ErrorKind::TimedOut`].
+    /// Sets the time after which reads and writes fail with [`io::ErrorKind::TimedOut`].
     pub(super) fn set_deadline(&mut self, until: Instant) {
         match self {
             Self::Tls(stream) => stream.set_deadline(until),
@@ -66,7 +66,7 @@ impl Channel {
         }
     }
 
-    /// Tells the peer that nothing more comes, as far as that can be done at once.
+    /// Announces the end of the connection to the peer, without waiting for an answer.
     pub(super) fn close(&mut self) {
         match self {
             Self::Tls(stream) => stream.close(),
@@ -75,7 +75,9 @@ impl Channel {
         }
     }
 
-    /// Returns why the peer ended the connection, if it said so or broke the rules. This signature is hidden in it.
+    /// Returns why the connection ended, if the peer gave a reason or violated the protocol.
+    ///
+    /// The token's signature is replaced in the peer's text.
     #[cfg(feature = "mqtt-websocket")]
     pub(super) fn why_it_ended(&self, signature: &str) -> Option<Told> {
         match self {

@@ -11,21 +11,21 @@ use crate::protocol::{Request, Response};
 use crate::transport::mqtt::Exchange;
 use crate::transport::net::{after, explain_io, is_hang_up};
 
-/// The longest that taking leave may last.
+/// The time limit for ending a connection.
 const FAREWELL_LIMIT: Duration = Duration::from_secs(1);
 
-/// A connection, with what was said on it.
+/// A byte stream, and the MQTT exchange on it.
 pub(super) struct Connection {
     channel: Channel,
     exchange: Exchange,
-    /// Of what is trusted.
+    /// The generation of the roots and the certificate with which the connection was made.
     generation: u64,
 }
 
-/// Why a connection did not bring the answer.
+/// The failure of a connection.
 pub(super) struct Broken {
     pub(super) error: TransportError,
-    /// The peer went away.
+    /// Whether the peer hung up.
     pub(super) is_hang_up: bool,
 }
 
@@ -41,17 +41,17 @@ impl Connection {
         Self { channel, exchange, generation }
     }
 
-    /// Takes another request, if that can be carried as things are trusted now.
+    /// Begins another request, if this connection can carry it and belongs to this generation.
     pub(super) fn take(&mut self, request: &Request<'_>, generation: u64, now: Duration) -> bool {
         self.generation == generation && self.exchange.carries(request, now) && self.exchange.send(request).is_ok()
     }
 
-    /// Whether the service has the request, or may have it.
+    /// Returns whether the service may have received the request.
     pub(super) fn has_asked(&self) -> bool {
         self.exchange.has_asked()
     }
 
-    /// Writes and reads until the answer is there.
+    /// Writes and reads until the answer has arrived.
     pub(super) fn run(
         &mut self,
         request: &Request<'_>,
@@ -61,7 +61,7 @@ impl Connection {
         self.channel.set_deadline(until);
         let mut buffer = [0; 2048];
         loop {
-            // An answer counts though its acknowledgement comes too late.
+            // An answer is valid even if its acknowledgement cannot be written.
             let written = self.write(beginning);
             if let Some(answer) = self.exchange.take_answer() {
                 return Ok(answer);
@@ -82,7 +82,7 @@ impl Connection {
         Ok(())
     }
 
-    /// A peer that closes a WebSocket may say why.
+    /// Adds the reason of a peer that closed its WebSocket, if it gave one.
     #[cfg(feature = "mqtt-websocket")]
     fn explain(&self, error: std::io::Error, request: &Request<'_>) -> Broken {
         let signature = request.token().map_or("", crate::sas::SasToken::signature);
@@ -96,13 +96,13 @@ impl Connection {
     }
 
     #[cfg(not(feature = "mqtt-websocket"))]
-    #[allow(clippy::unused_self, reason = "TLS alone has no last word")]
+    #[allow(clippy::unused_self, reason = "TLS without WebSocket gives no reason")]
     fn explain(&self, error: std::io::Error, _: &Request<'_>) -> Broken {
         error.into()
     }
 }
 
-/// Takes leave, so that the service need not wait for a device that is gone.
+/// Ends the connection, so that the service does not wait for a device that is gone.
 impl Drop for Connection {
     fn drop(&mut self) {
         self.channel.set_deadline(after(FAREWELL_LIMIT));

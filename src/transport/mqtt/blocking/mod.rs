@@ -1,4 +1,4 @@
-//! The transport that works out of the box: blocking, over TLS.
+//! The blocking transport over MQTT and TLS.
 
 mod channel;
 mod connection;
@@ -24,33 +24,37 @@ use crate::protocol::{Request, Response};
 use crate::transport::Transport;
 use crate::transport::net::{Connector, NetBuilder, REQUEST_LIMIT, after, net_handles, net_settings};
 
-/// Carries requests over MQTT 3.1.1, with TLS 1.2 or 1.3 by rustls, to port 8883.
+/// A blocking transport over MQTT 3.1.1 on port 8883, with TLS 1.2 or 1.3 from rustls.
 ///
-/// With the feature `mqtt-websocket` it reaches the service through WebSocket on port 443, too: see `MqttTransportBuilder::route`.
+/// With the feature `mqtt-websocket`, it also supports WebSocket on port 443: see
+/// `MqttTransportBuilder::route`.
 ///
-/// - Looking up the name takes at most 10 s (a proxy's counts as connecting), connecting (TLS included) 30 s, and all of a request
-///   together 55 s or [`Request::time_limit`], whichever is less. No proxy is read from the environment.
-/// - An answer has at most 128 KiB.
-/// - One connection serves a whole registration; one that was idle for longer than 230 s is opened anew, and so is one where the token
-///   or the roots have changed. A request that was lost with its connection is sent once more. After a second 5xx in a row neither
-///   the connection nor the address is kept.
-/// - A name that takes the system ages to resolve costs one thread, however often it is asked for.
-/// - TLS knows neither the RSA key exchange nor the curve P-521, as rustls on ring has neither; WebSocket begins with HTTP/1.1.
-/// - `MqttRoute::Auto` may connect twice within these limits. A WebSocket's ping is answered while a request is under way.
+/// - Time limits: 10 s for a name lookup and 30 s for connecting, proxy and TLS included. A whole
+///   request takes at most 55 s or [`Request::time_limit`], whichever is less.
+/// - No proxy is read from the environment. An answer has at most 128 KiB.
+/// - One connection serves a whole registration. A new one is opened if the last one was idle for
+///   230 s or more, or if the token, the client certificate or the roots have changed.
+/// - A request that was lost with its connection is sent once more on a new one.
+/// - Neither the connection nor the address is kept after a second 5xx in a row.
+/// - A name lookup that hangs in the system occupies one thread, however often it is requested.
+/// - TLS supports neither the RSA key exchange nor the curve P-521, because rustls on ring does
+///   not. The WebSocket handshake uses HTTP/1.1.
+/// - `MqttRoute::Auto` may connect twice within these limits. The pings of a WebSocket server are
+///   answered only during a request.
 ///
-/// MQTT has no status lookup: [`status_lookup`](crate::ProvisioningClient::status_lookup) fails with
-/// [`Unsupported`](crate::error::TransportErrorKind::Unsupported), and a client that would look its assignment up first registers.
+/// MQTT has no status lookup. Therefore
+/// [`status_lookup`](crate::ProvisioningClient::status_lookup) fails with
+/// [`Unsupported`](crate::error::TransportErrorKind::Unsupported), and
+/// [`look_up_or_register`](crate::ProvisioningClient::look_up_or_register) registers.
 ///
-/// ```no_run
+/// ```
 /// use azure_iot_dps::{DeviceKey, IdScope, MqttTransport, ProvisioningClient, RegistrationId};
-/// # let device_key = "";
 ///
-/// let id_scope = IdScope::new("0ne00002193")?;
-/// let device_key = DeviceKey::from_base64(device_key)?;
-/// let mut client = ProvisioningClient::builder(id_scope, RegistrationId::new("my-device")?, device_key)
+/// # let key = "Jsm0lyGpjaVYVP2g3FnmnmG9dI/9qU24wNoykUmermc=";
+/// let (id_scope, name) = (IdScope::new("0ne00002193")?, RegistrationId::new("my-device")?);
+/// let client = ProvisioningClient::builder(id_scope, name, DeviceKey::from_base64(key)?)
 ///     .transport(MqttTransport::new())
 ///     .build();
-/// let assignment = client.register()?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct MqttTransport {
@@ -58,9 +62,9 @@ pub struct MqttTransport {
     #[cfg(feature = "mqtt-websocket")]
     router: Router,
     connection: Option<Connection>,
-    /// The times of its exchanges count from here.
+    /// The zero point of the times that exchanges get.
     beginning: Instant,
-    /// The last answer was a 5xx.
+    /// Whether the last answer was a 5xx.
     troubled: bool,
 }
 
@@ -71,7 +75,7 @@ impl MqttTransport {
         Self::builder().build()
     }
 
-    /// Creates a builder, to choose roots and a proxy.
+    /// Returns a builder with default settings.
     #[must_use]
     pub fn builder() -> MqttTransportBuilder {
         MqttTransportBuilder::default()
@@ -79,7 +83,7 @@ impl MqttTransport {
 
     net_handles!();
 
-    /// Carries the request over the connection that is kept or over a new one, and over another one if it was lost.
+    /// Sends the request on the kept connection or a new one, and once more if that is lost.
     fn carry(&mut self, request: &Request<'_>) -> Result<Response<'static>, TransportError> {
         let until = after(request.time_limit().min(REQUEST_LIMIT));
         self.connector.control.begin();
@@ -102,7 +106,7 @@ impl MqttTransport {
         Ok(answer)
     }
 
-    /// The connection of an earlier request, if it can carry this one.
+    /// Returns the connection of an earlier request, if it can carry this one.
     fn kept(&mut self, request: &Request<'_>) -> Option<Connection> {
         let mut kept = self.connection.take()?;
         let generation = self.connector.control.generation();
@@ -146,7 +150,17 @@ impl Transport for MqttTransport {
     }
 }
 
-/// Chooses how an [`MqttTransport`] reaches the service.
+/// A builder for an [`MqttTransport`].
+///
+/// ```
+/// use azure_iot_dps::{MqttTransport, Proxy, Roots};
+///
+/// # let path = "tests/data/rsa/root.pem";
+/// let roots = Roots::file(path)?;
+/// let proxy = Proxy::new("http://proxy.example:3128")?;
+/// let transport = MqttTransport::builder().roots(roots).proxy(proxy).build();
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Default)]
 pub struct MqttTransportBuilder {
     net: NetBuilder,
@@ -157,7 +171,7 @@ pub struct MqttTransportBuilder {
 impl MqttTransportBuilder {
     net_settings!();
 
-    /// How the service is reached. Default [`MqttRoute::Tls`].
+    /// Sets the route to the service. Default: [`MqttRoute::Tls`].
     #[cfg(feature = "mqtt-websocket")]
     #[must_use]
     pub fn route(mut self, route: MqttRoute) -> Self {
@@ -165,7 +179,9 @@ impl MqttTransportBuilder {
         self
     }
 
-    /// The port for [`MqttRoute::WebSocket`]; the port of an endpoint is that of [`MqttRoute::Tls`]. Default 443.
+    /// Sets the port for [`MqttRoute::WebSocket`]. Default: 443.
+    ///
+    /// The port of the [`Endpoint`](crate::Endpoint) applies to [`MqttRoute::Tls`] only.
     #[cfg(feature = "mqtt-websocket")]
     #[must_use]
     pub fn websocket_port(mut self, port: u16) -> Self {
@@ -173,7 +189,7 @@ impl MqttTransportBuilder {
         self
     }
 
-    /// Creates the transport. Nothing is connected yet.
+    /// Creates the transport. It does not connect yet.
     #[must_use]
     pub fn build(self) -> MqttTransport {
         let (connector, beginning) = (self.net.build(), Instant::now());

@@ -1,4 +1,4 @@
-//! The ways on which MQTT reaches the service.
+//! The routes by which MQTT reaches the service.
 
 use alloc::boxed::Box;
 use alloc::string::{String, ToString};
@@ -11,33 +11,48 @@ use crate::error::{TransportError, TransportErrorKind as Kind};
 use crate::protocol::Request;
 use crate::transport::net::{Connector, after, is_about_credentials};
 
-/// The longest that [`MqttRoute::Auto`] waits for port 8883.
+/// The time that [`MqttRoute::Auto`] gives port 8883 at most.
 const TLS_LIMIT: Duration = Duration::from_secs(10);
 
-/// How an [`MqttTransport`](crate::MqttTransport) reaches the service.
+/// The route by which an [`MqttTransport`](crate::MqttTransport) reaches the service.
+///
+/// ```
+/// use azure_iot_dps::MqttTransport;
+/// use azure_iot_dps::transport::MqttRoute;
+///
+/// assert_eq!(MqttRoute::default(), MqttRoute::Tls);
+/// let transport = MqttTransport::builder().route(MqttRoute::Auto).build();
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum MqttRoute {
-    /// Through TLS, to port 8883 or that of the endpoint.
+    /// MQTT over TLS, to port 8883 or the endpoint's port.
     #[default]
     Tls,
-    /// Through WebSocket in TLS, to port 443 or [`websocket_port`](super::MqttTransportBuilder::websocket_port): most firewalls let
-    /// that through, and most proxies.
-    WebSocket,
-    /// Through TLS and, if no TLS comes about within 10 s or half of the time that is left, through WebSocket.
+    /// MQTT over WebSocket in TLS, to port 443 or
+    /// [`websocket_port`](super::MqttTransportBuilder::websocket_port).
     ///
-    /// A name that is not found, a server that is not trusted, a clock that is not set, a client certificate or a proxy's user name that
-    /// is refused are no reason to change. What worked comes first for the transport's life, with half of the time that is left,
-    /// and the other where that cannot be reached. Where both fail, the error's kind is that of WebSocket, and its cause tells of both.
+    /// Most firewalls and proxies allow this port.
+    WebSocket,
+    /// MQTT over TLS, and MQTT over WebSocket if that fails.
+    ///
+    /// TLS has 10 s or half of the remaining time, whichever is less, until its handshake is
+    /// complete. The other route is not tried if the name is not resolved, the server's certificate
+    /// is not trusted, the device's clock is wrong, the client certificate is refused, or the proxy
+    /// refuses the user name and password.
+    ///
+    /// The route that worked is tried first from then on. WebSocket then has half of the remaining
+    /// time. If both routes fail, the error has the kind of the WebSocket failure, and its source
+    /// describes both.
     Auto,
 }
 
-/// Which way to take, and which one worked.
+/// The settings of the route, and the route that worked.
 #[derive(Debug)]
 pub(super) struct Router {
     pub(super) route: MqttRoute,
     pub(super) websocket_port: u16,
-    /// It was the last to work.
+    /// Whether WebSocket was the last route to work.
     prefers_websocket: bool,
 }
 
@@ -61,7 +76,7 @@ impl Router {
         }
     }
 
-    /// Begins with what worked.
+    /// Tries both routes, the one that worked last first.
     fn open_either(
         &mut self,
         connector: &Connector,
@@ -83,14 +98,14 @@ impl Router {
                 self.prefers_websocket = !self.prefers_websocket;
                 Ok(channel)
             }
-            // The last resort tells what kind of failure it is.
+            // The kind of the WebSocket failure counts, whichever route was tried first.
             Err(other) if self.prefers_websocket => Err(neither(&other, error)),
             Err(other) => Err(neither(&error, other)),
         }
     }
 }
 
-/// How much of the time that is left the first way may take: the second one shall have some, too.
+/// Returns the part of the remaining time for the first route. The rest is for the second route.
 fn first_limit(left: Duration) -> Duration {
     left.mul_f32(0.5)
 }
@@ -99,7 +114,8 @@ fn tls_limit(left: Duration) -> Duration {
     first_limit(left).min(TLS_LIMIT)
 }
 
-/// Whether what failed is of the port, and not of the name, the service, the device or its user name at a proxy.
+/// Returns whether the failure may be specific to the port, and not caused by the name, the server,
+/// the device or its credentials at a proxy.
 fn another_port_may_help(error: &TransportError) -> bool {
     match error.kind() {
         Kind::NameNotResolved | Kind::CertificateNotTrusted | Kind::ClockNotSet | Kind::CertificateRefused => false,
@@ -114,7 +130,7 @@ fn neither(tls: &TransportError, websocket: TransportError) -> TransportError {
     TransportError::new(kind).with_source(Neither { tls, websocket: websocket.into_source() })
 }
 
-/// An error with its causes.
+/// Formats an error with its sources.
 fn chain(error: &TransportError) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
@@ -126,9 +142,9 @@ fn chain(error: &TransportError) -> String {
     text
 }
 
-/// Both ways failed.
+/// Both routes failed.
 #[derive(Debug, thiserror::Error)]
-#[error("neither through TLS ({tls}) nor through WebSocket")]
+#[error("MQTT over TLS failed ({tls}), and so did MQTT over WebSocket")]
 struct Neither {
     tls: String,
     #[source]

@@ -1,4 +1,4 @@
-//! MQTT within WebSocket, to port 443. Source: RFC 6455; MQTT 3.1.1, section 6.
+//! MQTT over WebSocket. Sources: RFC 6455; MQTT 3.1.1, section 6.
 
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -16,27 +16,27 @@ use crate::identity::HostName;
 use crate::transport::mqtt::frames::{self, Close, Frames, Misframed, NORMAL, Word};
 use crate::transport::net::{TlsStream, Told, explain_io, read_head};
 
-/// Where the service and the hub take WebSocket.
+/// The path at which the service and the hub accept WebSocket.
 const PATH: &str = "/$iothub/websocket";
 const PROTOCOL: &str = "mqtt";
-/// The port of HTTPS, which the header `Host` leaves out.
+/// The port of HTTPS, which the header `Host` omits.
 const HTTPS_PORT: u16 = 443;
 
-/// What carries MQTT where only port 443 is open.
+/// A WebSocket that carries MQTT.
 pub(super) struct WebSocket {
     stream: TlsStream,
     frames: Frames,
     random: &'static dyn SecureRandom,
-    /// What the peer said when it closed the connection.
+    /// The peer's close frame.
     peer_close: Option<Close>,
-    /// What the peer did wrong, behind bytes that are good.
+    /// The peer's violation. Bytes before it are still returned.
     broken: Option<Misframed>,
-    /// A close frame was sent: nothing may follow.
+    /// Whether a close frame was sent. Nothing may follow it.
     close_sent: bool,
 }
 
 impl WebSocket {
-    /// Asks the server to speak WebSocket from here on.
+    /// Opens a WebSocket on this stream.
     pub(super) fn open(stream: TlsStream, host: &HostName, port: u16) -> Result<Self, TransportError> {
         let random = rustls::crypto::ring::default_provider().secure_random;
         let mut key = [0; 16];
@@ -47,7 +47,7 @@ impl WebSocket {
         let (websocket, answer) = tungstenite::client(request, stream).map_err(explain)?;
         if let Some(extension) = answer.headers().get(header::SEC_WEBSOCKET_EXTENSIONS) {
             let extension = sanitize(&String::from_utf8_lossy(extension.as_bytes()), "");
-            let why = format!("the server uses a WebSocket extension that nobody asked for: {extension}");
+            let why = format!("the server uses a WebSocket extension that was not offered: {extension}");
             return Err(TransportError::new(Kind::AnswerBroken).with_source(Told(why)));
         }
         let stream = websocket.into_inner().stream;
@@ -58,7 +58,7 @@ impl WebSocket {
         &mut self.stream
     }
 
-    /// Reads what is MQTT's, and answers what is WebSocket's.
+    /// Reads bytes of MQTT, and answers pings and close frames.
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
             if self.peer_close.is_some() {
@@ -76,7 +76,7 @@ impl WebSocket {
             let answered = words.into_iter().try_for_each(|word| self.answer(word));
             if let Err(broken) = result {
                 self.broken = Some(broken);
-                // It is told what it did wrong, if it still listens.
+                // The peer may be gone already.
                 let _ = self.close_with(broken.code());
             }
             if kept > 0 {
@@ -90,14 +90,16 @@ impl WebSocket {
         self.put(|mask| frames::binary(bytes, mask))
     }
 
-    /// Takes leave.
+    /// Closes the WebSocket and TLS.
     pub(super) fn close(&mut self) {
         // The peer may be gone already.
         let _ = self.close_with(NORMAL);
         self.stream.close();
     }
 
-    /// Returns why the peer ended the connection, for an error to show. The signature is hidden where the peer repeats it.
+    /// Returns why the connection ended, for an error message.
+    ///
+    /// The token's signature is replaced where the peer repeats it.
     pub(super) fn why_it_ended(&self, signature: &str) -> Option<Told> {
         if let Some(broken) = self.broken {
             return Some(Told(broken.to_string()));
@@ -115,7 +117,7 @@ impl WebSocket {
             Word::Close(close) => {
                 let code = close.code.unwrap_or(NORMAL);
                 self.peer_close = Some(close);
-                // It may not wait for this.
+                // The peer may not wait for the answer.
                 let _ = self.close_with(code);
                 Ok(())
             }
@@ -134,7 +136,7 @@ impl WebSocket {
         }
         let mut mask = [0; 4];
         self.random.fill(&mut mask).map_err(|_| no_random_numbers())?;
-        // With its mask in it, a frame is as secret as the token.
+        // The frame contains its mask, so it reveals the token.
         let frame = Zeroizing::new(frame(Some(mask)));
         self.stream.write_all(&frame)?;
         self.stream.flush()
@@ -142,7 +144,7 @@ impl WebSocket {
 }
 
 fn no_random_numbers() -> io::Error {
-    io::Error::other("the system has no random numbers, which WebSocket needs")
+    io::Error::other("the system provides no random numbers, which WebSocket needs")
 }
 
 fn request(host: &HostName, port: u16, key: &str) -> Result<Request<()>, tungstenite::http::Error> {
@@ -172,7 +174,7 @@ fn explain<R: tungstenite::handshake::HandshakeRole>(error: HandshakeError<R>) -
     TransportError::new(kind).with_source(Told(why))
 }
 
-/// Reads the head of the answer as a whole, and not one byte of what follows: that belongs to the first frame.
+/// A stream that reads exactly the head of the answer: the next byte belongs to the first frame.
 struct HeadFirst {
     stream: TlsStream,
     head: Cursor<Vec<u8>>,

@@ -1,4 +1,4 @@
-//! What an exchange does with the packets that arrive.
+//! Handles the packets that an exchange receives.
 
 use super::{Exchange, SUBSCRIPTION, Stage};
 use crate::error::{TransportError, TransportErrorKind as Kind};
@@ -6,7 +6,8 @@ use crate::protocol::Response;
 use crate::protocol::mqtt::{ANSWERS, Answer};
 use crate::transport::mqtt::packet::{Frame, FrameError, FromClient, FromServer, Publish, REFUSED};
 
-/// An answer has at most 96 KB; its topic and the packet's own fields come on top.
+/// The largest accepted packet. An answer has at most 96 KB. Its topic and the packet's fields add
+/// to that.
 const MAX_PACKET: usize = 128 * 1024 + 1024;
 
 impl Exchange {
@@ -40,7 +41,7 @@ impl Exchange {
                 self.ping_sent = None;
                 Ok(())
             }
-            // An acknowledgement: what matters is the answer, which comes by itself.
+            // The answer does not depend on these acknowledgements.
             (FromServer::SubAck { .. } | FromServer::PubAck(_) | FromServer::UnsubAck(_), _) => Ok(()),
         }
     }
@@ -57,8 +58,8 @@ impl Exchange {
                 self.answer = Some(Response::unauthorized());
                 return Ok(());
             }
-            1 => "CONNACK 1: the protocol level is not taken",
-            2 => "CONNACK 2: the client ID is not taken",
+            1 => "CONNACK 1: unacceptable protocol version",
+            2 => "CONNACK 2: the client ID was rejected",
             3 => "CONNACK 3: the server is unavailable",
             _ => "CONNACK with an unknown return code",
         };
@@ -71,12 +72,15 @@ impl Exchange {
                 self.publish();
                 Ok(())
             }
-            [REFUSED] => Err(TransportError::new(Kind::ConnectionRefused).with_source("SUBACK 128: refused")),
-            _ => Err(broken(FrameError::Malformed("a SUBACK that does not fit the subscription"))),
+            [REFUSED] => {
+                Err(TransportError::new(Kind::ConnectionRefused)
+                    .with_source("SUBACK 128: the subscription was refused"))
+            }
+            _ => Err(broken(FrameError::Malformed("a SUBACK that does not match the subscription"))),
         }
     }
 
-    /// Acknowledges a message, and keeps it if it is the answer.
+    /// Acknowledges a message, and stores it if it is the answer.
     fn arrived(&mut self, publish: Publish<'_>) -> Result<(), TransportError> {
         if let Some(packet_id) = publish.packet_id {
             self.put(&FromClient::PubAck(packet_id))?;

@@ -1,4 +1,4 @@
-//! One MQTT connection as bytes in and bytes out, with time as an argument.
+//! One MQTT connection without I/O: bytes in, bytes out, and time as an argument.
 
 mod incoming;
 
@@ -14,18 +14,21 @@ use crate::error::{TransportError, TransportErrorKind as Kind};
 use crate::protocol::{Request, Response};
 use crate::transport::mqtt::packet::{Connect, FromClient, LEVEL, Publish, TooLong};
 
-/// A wait between two polls is seldom longer, so that most need no ping. Azure's load balancers drop what is idle for 4 minutes.
+/// The keep-alive. Most waits between polls are shorter and need no ping. Azure's load balancers
+/// drop connections that are idle for 4 minutes.
 const KEEP_ALIVE: Duration = Duration::from_secs(230);
-/// How long the answer to a ping may take.
+/// The time limit for the answer to a ping.
 const PING_LIMIT: Duration = Duration::from_secs(30);
 
-/// One MQTT connection to the service, for whoever has a byte stream: sans-IO, without `std`.
+/// One MQTT connection to the service over any byte stream, sans-IO and without `std`.
 ///
-/// The stream is TLS to port 8883. The exchange connects, subscribes, publishes a request, acknowledges what arrives, and finds
-/// the answer. It serves one request after the other until [`carries`](Self::carries) says that another connection is needed. What
-/// is no answer to the request under way is ignored.
+/// The stream is TLS to port 8883. The exchange connects, subscribes, publishes a request,
+/// acknowledges messages and finds the answer. It serves one request after another until
+/// [`carries`](Self::carries) returns `false`, which means that a new connection is needed.
+/// Messages that do not answer the current request are ignored.
 ///
-/// An answer has at most 128 KiB, and no more is kept than arrived. Times are those of one monotonic clock.
+/// An answer has at most 128 KiB. The exchange allocates no more memory for it than the bytes that
+/// arrived. All times are those of one monotonic clock.
 ///
 /// ```
 /// use azure_iot_dps::error::{TransportError, TransportErrorKind};
@@ -54,14 +57,16 @@ const PING_LIMIT: Duration = Duration::from_secs(30);
 ///             }
 ///             _ => {
 ///                 let exchange = Exchange::new(request)?;
-///                 let stream = Stream::connect(request.endpoint().host().as_str(), request.mqtt().port());
+///                 let host = request.endpoint().host().as_str();
+///                 let stream = Stream::connect(host, request.mqtt().port());
 ///                 (stream.map_err(|_| TransportErrorKind::CannotConnect)?, exchange)
 ///             }
 ///         };
 ///         let mut buffer = [0; 512];
 ///         loop {
 ///             while !exchange.output().is_empty() {
-///                 let written = stream.write(exchange.output()).map_err(|_| TransportErrorKind::AnswerBroken)?;
+///                 let written = stream.write(exchange.output());
+///                 let written = written.map_err(|_| TransportErrorKind::AnswerBroken)?;
 ///                 exchange.written(written, uptime());
 ///             }
 ///             if let Some(answer) = exchange.take_answer() {
@@ -69,8 +74,9 @@ const PING_LIMIT: Duration = Duration::from_secs(30);
 ///                 return Ok(answer);
 ///             }
 ///             let left = until.saturating_sub(uptime());
-///             let length = stream.read(&mut buffer, left).map_err(|_| TransportErrorKind::TimedOut)?;
-///             exchange.read(&buffer[..length])?; // Nothing read means that the peer closed the stream.
+///             let length = stream.read(&mut buffer, left);
+///             let length = length.map_err(|_| TransportErrorKind::TimedOut)?;
+///             exchange.read(&buffer[..length])?; // 0 bytes: the peer closed the stream.
 ///         }
 ///     }
 /// }
@@ -78,46 +84,47 @@ const PING_LIMIT: Duration = Duration::from_secs(30);
 ///
 /// Source: OASIS, "MQTT Version 3.1.1".
 pub struct Exchange {
-    /// Who connected, where and with which proof, as a hash.
+    /// A hash of the endpoint, the user name and the password.
     login: [u8; 32],
     stage: Stage,
-    /// What is to be written still, from `written` on.
+    /// The bytes to write, of which the first `written` ones are written.
     output: Vec<u8>,
     written: usize,
-    /// The message to publish once the answers are subscribed to.
+    /// The encoded message to publish after the subscription.
     message: Vec<u8>,
-    /// What came and is not a whole packet yet.
+    /// The bytes of a packet that is not complete yet.
     input: Vec<u8>,
-    /// The number of the last request.
+    /// The number of the last request, `$rid`.
     rid: u32,
     answer: Option<Response<'static>>,
     last_written: Option<Duration>,
     ping_sent: Option<Duration>,
-    /// The last request was published.
+    /// Whether the last request was published.
     asked: bool,
 }
 
-/// How far a connection has come.
+/// The progress of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     Connecting,
     Subscribing,
-    /// A request is under way.
+    /// A request was published, and its answer has not arrived.
     Asking,
     Answered,
-    /// It is of no use any more.
+    /// The connection can no longer be used.
     Over,
 }
 
-/// The packet ID of the subscription. Those of messages follow.
+/// The packet ID of the subscription. Messages have higher ones.
 const SUBSCRIPTION: u16 = 1;
 
 impl Exchange {
-    /// Begins a connection and a request on it.
+    /// Begins a connection, and a request on it.
     ///
     /// # Errors
     ///
-    /// MQTT has no such operation, or a name or a body is longer than MQTT can tell.
+    /// Returns [`Unsupported`](Kind::Unsupported) if MQTT does not have the operation, and
+    /// [`Other`](Kind::Other) if a name or the body is too long for MQTT.
     pub fn new(request: &Request<'_>) -> Result<Self, TransportError> {
         let mut exchange = Self {
             login: login(request),
@@ -148,38 +155,43 @@ impl Exchange {
 
     /// Returns whether this connection can carry the request.
     ///
-    /// If not, end the stream and begin another one: the token, or who speaks, is another than before, the connection failed, or
-    /// nothing was sent for longer than the keep-alive of 230 s.
+    /// If not, close the stream and open a new one. The reasons are a change of the token, the
+    /// device or the endpoint, a failed connection, an unanswered ping, an unfinished request, or
+    /// that nothing was sent for the keep-alive of 230 s.
     #[must_use]
     pub fn carries(&self, request: &Request<'_>, now: Duration) -> bool {
         let alive = self.idle_for(now) < KEEP_ALIVE && self.ping_sent.is_none();
         self.stage == Stage::Answered && alive && self.login == login(request)
     }
 
-    /// Begins another request on this connection. An answer to the last one that comes still is ignored.
+    /// Begins another request on this connection. A late answer to the last request is ignored.
     ///
     /// # Errors
     ///
-    /// MQTT has no such operation, the body is longer than MQTT can tell, or the connection is over.
+    /// Returns [`Unsupported`](Kind::Unsupported) if MQTT does not have the operation,
+    /// [`Other`](Kind::Other) if the body is too long for MQTT, and
+    /// [`AnswerBroken`](Kind::AnswerBroken) if the connection has ended.
     pub fn send(&mut self, request: &Request<'_>) -> Result<(), TransportError> {
         self.prepare(request)?;
         match self.stage {
             Stage::Connecting | Stage::Subscribing => {}
             Stage::Asking | Stage::Answered => self.publish(),
             Stage::Over => {
-                return Err(TransportError::new(Kind::AnswerBroken).with_source("the MQTT connection is over"));
+                return Err(TransportError::new(Kind::AnswerBroken).with_source("the MQTT connection has ended"));
             }
         }
         Ok(())
     }
 
-    /// The bytes to write to the stream, tokens among them. More may come with every call.
+    /// Returns the bytes to write to the stream. They may include a token.
+    ///
+    /// Every call of another method may add more.
     #[must_use]
     pub fn output(&self) -> &[u8] {
         self.output.get(self.written..).unwrap_or_default()
     }
 
-    /// Takes note that so many bytes of [`output`](Self::output) were written.
+    /// Records that `length` bytes of [`output`](Self::output) were written.
     pub fn written(&mut self, length: usize, now: Duration) {
         if length == 0 {
             return;
@@ -193,13 +205,15 @@ impl Exchange {
         }
     }
 
-    /// Takes bytes that were read from the stream. No bytes mean that the peer closed it.
+    /// Processes bytes that were read from the stream. No bytes mean that the peer closed it.
     ///
     /// # Errors
     ///
-    /// The peer closed the stream before the answer came, refused the connection or the subscription, or does not speak MQTT
-    /// 3.1.1; or a packet is too large. The connection is of no use then. A refusal of the credentials is no error, but an
-    /// answer.
+    /// Returns [`AnswerBroken`](Kind::AnswerBroken) if the peer closed the stream or violates MQTT
+    /// 3.1.1, [`ConnectionRefused`](Kind::ConnectionRefused) if it refused the connection or the
+    /// subscription, and [`AnswerTooLarge`](Kind::AnswerTooLarge) if a packet is too large. The
+    /// connection can then no longer be used. Refused credentials are not an error but an answer,
+    /// [`Response::unauthorized`].
     pub fn read(&mut self, bytes: &[u8]) -> Result<(), TransportError> {
         let result = self.take_in(bytes);
         if result.is_err() {
@@ -208,21 +222,23 @@ impl Exchange {
         result
     }
 
-    /// Takes the answer to the last request, once it has arrived. Write [`output`](Self::output) before: the service waits for its
-    /// acknowledgement.
+    /// Takes the answer to the last request, if it has arrived.
+    ///
+    /// Write [`output`](Self::output) first: the service waits for an acknowledgement.
     #[must_use]
     pub fn take_answer(&mut self) -> Option<Response<'static>> {
         self.answer.take()
     }
 
-    /// Sends a ping where the keep-alive demands one: in a wait that is longer than that. Call it at [`next_tick`](Self::next_tick),
-    /// then write [`output`](Self::output).
+    /// Sends a ping if the keep-alive requires one.
     ///
-    /// Whoever does not call it loses a connection that is idle for longer, and nothing else.
+    /// Call it at [`next_tick`](Self::next_tick), then write [`output`](Self::output). Without
+    /// these calls, a connection that is idle for longer than the keep-alive is lost, and the next
+    /// request needs a new one.
     ///
     /// # Errors
     ///
-    /// The peer has not answered the last ping for 30 s.
+    /// Returns [`TimedOut`](Kind::TimedOut) if the peer has not answered the last ping within 30 s.
     pub fn tick(&mut self, now: Duration) -> Result<(), TransportError> {
         match self.ping_sent {
             Some(sent) if now.saturating_sub(sent) >= PING_LIMIT => {
@@ -237,7 +253,7 @@ impl Exchange {
         }
     }
 
-    /// Returns when to call [`tick`](Self::tick) next; `None` where nothing is to be done.
+    /// Returns the time of the next call of [`tick`](Self::tick), or `None` if no call is needed.
     #[must_use]
     pub fn next_tick(&self) -> Option<Duration> {
         let ping = || self.last_written.map(|last| last.saturating_add(PING_INTERVAL));
@@ -245,14 +261,14 @@ impl Exchange {
         due.filter(|_| self.is_open())
     }
 
-    /// Takes leave of the service: write [`output`](Self::output), then close the stream.
+    /// Ends the connection. Write [`output`](Self::output) afterwards, then close the stream.
     pub fn disconnect(&mut self) {
         if self.is_open() && self.put(&FromClient::Disconnect).is_ok() {
             self.stage = Stage::Over;
         }
     }
 
-    /// Whether the last request was published, on a connection that the service had taken.
+    /// Returns whether the last request was published, which needs an accepted connection.
     #[cfg(feature = "mqtt")]
     pub(super) fn has_asked(&self) -> bool {
         self.asked
@@ -266,14 +282,14 @@ impl Exchange {
         self.last_written.map_or(Duration::ZERO, |last| now.saturating_sub(last))
     }
 
-    /// Encodes the message of a request, to publish it when that can be done.
+    /// Encodes the message of a request, which is published later.
     fn prepare(&mut self, request: &Request<'_>) -> Result<(), TransportError> {
         self.answer = None;
         self.asked = false;
         self.rid = self.rid.wrapping_add(1);
         let message = request.mqtt();
         let topic = text(message.topic(self.rid).ok_or(Kind::Unsupported)?);
-        // Never 0, nor the subscription's.
+        // It is never 0 and never that of the subscription.
         let packet_id = u16::try_from(self.rid % 0xfff0).unwrap_or_default().saturating_add(SUBSCRIPTION + 1);
         self.message = Vec::new();
         let publish = Publish::new(&topic, message.payload(), packet_id);
@@ -295,10 +311,10 @@ impl Exchange {
     }
 }
 
-/// A ping goes out a little before the keep-alive is over.
+/// The time after which a ping is sent, a little less than the keep-alive.
 const PING_INTERVAL: Duration = KEEP_ALIVE.saturating_sub(Duration::from_secs(30));
 
-/// Wipes what was not sent: the token may be in it.
+/// Wipes the unsent bytes, which may include the token.
 impl Drop for Exchange {
     fn drop(&mut self) {
         self.output.zeroize();
@@ -311,7 +327,7 @@ impl fmt::Debug for Exchange {
     }
 }
 
-/// Identifies the one who connects, the service, and the token, without keeping any of them.
+/// Returns a hash of the endpoint, the user name and the token, so that none of them is stored.
 fn login(request: &Request<'_>) -> [u8; 32] {
     struct Hashed(Sha256);
     impl Write for Hashed {
@@ -322,12 +338,12 @@ fn login(request: &Request<'_>) -> [u8; 32] {
     }
     let message = request.mqtt();
     let mut hash = Hashed(Sha256::new());
-    // Hashing does not fail. No name has a line break.
+    // Hashing does not fail. The names have no line breaks, so the separation is unambiguous.
     let _ = write!(hash, "{}\n{}\n", request.endpoint(), message.user_name());
     hash.0.chain_update(message.password().unwrap_or_default()).finalize().into()
 }
 
-/// As text, mostly in one allocation.
+/// Formats a value, usually in one allocation.
 fn text(value: impl fmt::Display) -> String {
     const ROOM: usize = 160;
     let mut text = String::with_capacity(ROOM);
@@ -337,5 +353,5 @@ fn text(value: impl fmt::Display) -> String {
 }
 
 fn too_long(_: TooLong) -> TransportError {
-    TransportError::new(Kind::Other).with_source("the request is longer than MQTT can tell")
+    TransportError::new(Kind::Other).with_source("the request is too long for MQTT")
 }

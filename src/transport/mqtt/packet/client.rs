@@ -1,4 +1,4 @@
-//! What a client sends.
+//! The packets that a client sends.
 
 use alloc::vec::Vec;
 
@@ -13,7 +13,7 @@ pub(crate) enum FromClient<'a> {
     Connect(Connect<'a>),
     Publish(Publish<'a>),
     PubAck(u16),
-    /// Topic filters, each with the highest QoS that is wanted.
+    /// Topic filters, each with the requested maximum QoS.
     Subscribe {
         packet_id: u16,
         filters: Vec<(&'a str, u8)>,
@@ -27,20 +27,20 @@ pub(crate) enum FromClient<'a> {
     Disconnect,
 }
 
-/// The first packet of a connection, without a will, which a hub alone has a use for (section 3.1).
+/// The first packet of a connection, without a will, which only a hub uses (section 3.1).
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Connect<'a> {
-    /// 4 in MQTT 3.1.1. Another one makes the other fields meaningless.
+    /// The protocol level, 4 in MQTT 3.1.1. With another level, the other fields are meaningless.
     pub(crate) level: u8,
     pub(crate) clean_session: bool,
-    /// In seconds; 0 is none.
+    /// The keep-alive in seconds; 0 means none.
     pub(crate) keep_alive: u16,
     pub(crate) client_id: &'a str,
     pub(crate) user_name: Option<&'a str>,
     pub(crate) password: Option<&'a [u8]>,
 }
 
-/// Without the password.
+/// Omits the password.
 impl core::fmt::Debug for Connect<'_> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("Connect")
@@ -59,7 +59,7 @@ const PASSWORD: u8 = 0b0100_0000;
 const CLEAN_SESSION: u8 = 0b0000_0010;
 
 impl FromClient<'_> {
-    /// Appends the packet. Nothing of it is to be used where that fails.
+    /// Appends the packet to `output`. If that fails, the appended bytes must not be used.
     pub(crate) fn encode(&self, output: &mut Vec<u8>) -> Result<(), TooLong> {
         match self {
             Self::Connect(connect) => connect.encode(output),
@@ -117,7 +117,9 @@ impl<'a> FromClient<'a> {
             kind::PUBLISH => {
                 let publish = Publish::decode(frame)?;
                 if !publish.has_topic() {
-                    return Err(FrameError::Malformed("a message without a topic, or to a topic filter"));
+                    return Err(FrameError::Malformed(
+                        "a PUBLISH without a topic, or with a topic filter as its topic",
+                    ));
                 }
                 Self::Publish(publish)
             }
@@ -134,7 +136,7 @@ impl<'a> FromClient<'a> {
                     filters.push((fields.text()?, fields.byte()?));
                 }
                 if filters.is_empty() || filters.iter().any(|(filter, qos)| filter.is_empty() || *qos > 2) {
-                    return Err(FrameError::Malformed("a subscription to nothing, or at a QoS that there is not"));
+                    return Err(FrameError::Malformed("a SUBSCRIBE without topic filters, or with an invalid QoS"));
                 }
                 Self::Subscribe { packet_id, filters }
             }
@@ -145,7 +147,7 @@ impl<'a> FromClient<'a> {
                     filters.push(fields.text()?);
                 }
                 if filters.is_empty() {
-                    return Err(FrameError::Malformed("the end of no subscription"));
+                    return Err(FrameError::Malformed("an UNSUBSCRIBE without topic filters"));
                 }
                 Self::Unsubscribe { packet_id, filters }
             }
@@ -166,20 +168,20 @@ impl<'a> Connect<'a> {
         let name = fields.bytes()?;
         let level = fields.byte()?;
         if name != NAME || level != LEVEL {
-            // A later or an earlier MQTT, whose fields are others.
+            // Other versions of MQTT have other fields.
             let level = if level == LEVEL { 0 } else { level };
             let nothing =
                 Self { client_id: "", user_name: None, password: None, keep_alive: 0, clean_session: true, level };
             return if matches!(name, NAME | b"MQIsdp") {
                 Ok(nothing)
             } else {
-                Err(FrameError::Malformed("another protocol"))
+                Err(FrameError::Malformed("a protocol other than MQTT"))
             };
         }
         let flags = fields.byte()?;
         let is_set = |flag: u8| flags & flag != 0;
         if is_set(RESERVED) || (is_set(WILL_FLAGS) && !is_set(WILL)) || (is_set(PASSWORD) && !is_set(USER_NAME)) {
-            return Err(FrameError::Malformed("connect flags that contradict each other"));
+            return Err(FrameError::Malformed("a CONNECT with contradictory flags"));
         }
         let keep_alive = fields.number()?;
         let client_id = fields.text()?;

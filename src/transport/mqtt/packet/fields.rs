@@ -1,10 +1,10 @@
-//! The fields that packets are made of (section 1.5), and a packet's first bytes.
+//! The fields of packets (section 1.5), and the first bytes of a packet.
 
 use alloc::vec::Vec;
 
 use super::{FrameError, MAX_LENGTH};
 
-/// What is still to be read of a packet.
+/// The part of a packet that is not read yet.
 #[derive(Clone, Copy)]
 pub(super) struct Fields<'a>(pub(super) &'a [u8]);
 
@@ -29,7 +29,7 @@ impl<'a> Fields<'a> {
         Ok(u16::from_be_bytes(*bytes))
     }
 
-    /// A packet ID, which is never 0 (section 2.3.1).
+    /// Reads a packet ID, which is never 0 (section 2.3.1).
     pub(super) fn packet_id(&mut self) -> Result<u16, FrameError> {
         match self.number()? {
             0 => Err(FrameError::Malformed("a packet ID of zero")),
@@ -42,11 +42,11 @@ impl<'a> Fields<'a> {
         self.take(length.into())
     }
 
-    /// A text, which holds no NUL (section 1.5.3).
+    /// Reads a string, which has no NUL character (section 1.5.3).
     pub(super) fn text(&mut self) -> Result<&'a str, FrameError> {
         let text =
-            core::str::from_utf8(self.bytes()?).map_err(|_| FrameError::Malformed("a text that is not UTF-8"))?;
-        if text.contains('\0') { Err(FrameError::Malformed("a text with a NUL")) } else { Ok(text) }
+            core::str::from_utf8(self.bytes()?).map_err(|_| FrameError::Malformed("a string that is not UTF-8"))?;
+        if text.contains('\0') { Err(FrameError::Malformed("a string with a NUL character")) } else { Ok(text) }
     }
 
     pub(super) fn rest(&mut self) -> &'a [u8] {
@@ -63,12 +63,13 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// A field has more bytes than MQTT can tell. No field of this crate's has; one of a caller's may.
+/// A field is longer than MQTT allows. Only a caller's field can be that long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TooLong;
 
-/// Writes the first bytes of a packet whose body has these parts, with room for all of it, so that a secret is not left behind where
-/// the bytes grow.
+/// Writes the first bytes of a packet whose body has parts of these lengths.
+///
+/// It reserves memory for the whole packet: a reallocation could leave a copy of a secret behind.
 pub(super) fn begin(output: &mut Vec<u8>, kind: u8, flags: u8, parts: &[usize]) -> Result<(), TooLong> {
     const FIRST: usize = 5;
     let length = parts.iter().try_fold(0, |sum: usize, part| sum.checked_add(*part)).filter(|sum| *sum <= MAX_LENGTH);
@@ -86,7 +87,7 @@ pub(super) fn begin(output: &mut Vec<u8>, kind: u8, flags: u8, parts: &[usize]) 
     }
 }
 
-/// How many bytes a field of so many bytes takes up.
+/// Returns the length of a field with these bytes, its two bytes of length included.
 pub(super) fn sized(bytes: &[u8]) -> usize {
     bytes.len().saturating_add(2)
 }

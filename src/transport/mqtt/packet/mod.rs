@@ -1,7 +1,8 @@
-//! The packets of MQTT 3.1.1 that a device and its service exchange: [`FromClient`] and [`FromServer`], both to and from bytes.
+//! The MQTT 3.1.1 packets of a device and its service: [`FromClient`] and [`FromServer`].
 //!
-//! Every length is checked before anything is allocated for it. Nothing is copied out of the bytes that came. Source: OASIS, "MQTT
-//! Version 3.1.1"; the sections stand beside what they say.
+//! Both are encoded and decoded. Every length is checked before memory is allocated for it. Decoded
+//! packets borrow from the bytes that were read. Source: OASIS, "MQTT Version 3.1.1"; section
+//! numbers below refer to it.
 
 mod client;
 mod fields;
@@ -16,7 +17,7 @@ pub(crate) use fields::TooLong;
 pub(crate) use publish::Publish;
 pub(crate) use server::{FromServer, REFUSED};
 
-/// A packet as its bytes: type, flags, and what follows the length (section 2.2).
+/// An undecoded packet: type, flags, and the bytes after the length (section 2.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Frame<'a> {
     kind: u8,
@@ -24,19 +25,19 @@ pub(crate) struct Frame<'a> {
     body: &'a [u8],
 }
 
-/// Why bytes are not a packet.
+/// The reason why bytes are not a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FrameError {
-    /// They break the protocol.
+    /// The bytes violate the protocol.
     Malformed(&'static str),
     /// The packet is longer than the limit.
     TooLarge,
 }
 
 impl<'a> Frame<'a> {
-    /// The first packet of the bytes, and how many bytes it takes up. `None` while it is not complete.
+    /// Returns the first packet of the bytes and its length, or `None` if it is not complete.
     ///
-    /// A packet with more than `limit` bytes behind its length is refused as soon as that is known.
+    /// A packet with more than `limit` bytes after its length is refused as soon as that is known.
     pub(crate) fn first(bytes: &'a [u8], limit: usize) -> Result<Option<(Self, usize)>, FrameError> {
         let Some((first, rest)) = bytes.split_first() else { return Ok(None) };
         let Some((length, prefix)) = read_length(rest)? else { return Ok(None) };
@@ -49,7 +50,7 @@ impl<'a> Frame<'a> {
         Ok(frame.map(|frame| (frame, end)))
     }
 
-    /// What follows the length, of a packet that has no flags but these.
+    /// Returns the fields of a packet that must have exactly these flags.
     fn with_flags(self, flags: u8) -> Result<Fields<'a>, FrameError> {
         if self.flags == flags {
             Ok(Fields(self.body))
@@ -59,14 +60,14 @@ impl<'a> Frame<'a> {
     }
 }
 
-/// The most bytes of a remaining length, and the most that it can say (section 2.2.3).
+/// The maximum size of a remaining length in bytes, and its maximum value (section 2.2.3).
 const MAX_LENGTH_BYTES: usize = 4;
 const MAX_LENGTH: usize = (1 << (7 * MAX_LENGTH_BYTES)) - 1;
 
-/// A remaining length, and how many bytes it takes up. `None` while it is not complete.
+/// Reads a remaining length and returns it with its size, or `None` if it is not complete.
 fn read_length(bytes: &[u8]) -> Result<Option<(usize, usize)>, FrameError> {
     let mut length = 0;
-    // Seven bits in each byte, the lowest ones first.
+    // Each byte has seven bits of the length, the lowest bits first.
     for (byte, (number, shift)) in bytes.iter().zip([(1, 0), (2, 7), (3, 14), (MAX_LENGTH_BYTES, 21)]) {
         length |= usize::from(byte & 0x7f) << shift;
         if byte & 0x80 == 0 {
@@ -80,7 +81,7 @@ fn read_length(bytes: &[u8]) -> Result<Option<(usize, usize)>, FrameError> {
     }
 }
 
-/// The type of each packet (section 2.2.1).
+/// The packet types (section 2.2.1).
 mod kind {
     pub(super) const CONNECT: u8 = 1;
     pub(super) const CONNACK: u8 = 2;

@@ -1,4 +1,4 @@
-//! PUBLISH, the one packet with a payload, which goes both ways (section 3.3).
+//! PUBLISH, the only packet with a payload, which both sides send (section 3.3).
 
 use alloc::vec::Vec;
 
@@ -6,12 +6,12 @@ use super::fields::{TooLong, begin, put_bytes, sized};
 use super::{Frame, FrameError, kind};
 use crate::transport::mqtt::packet::Fields;
 
-/// A message at QoS 0, or at QoS 1 where it has a packet ID.
+/// A message with QoS 1 if it has a packet ID, otherwise with QoS 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Publish<'a> {
     pub(crate) topic: &'a str,
     pub(crate) payload: &'a [u8],
-    /// QoS 1; `None` is QoS 0.
+    /// The packet ID of a message with QoS 1; `None` for QoS 0.
     pub(crate) packet_id: Option<u16>,
     pub(crate) duplicate: bool,
     pub(crate) retain: bool,
@@ -23,7 +23,7 @@ const QOS_1: u8 = 0b0010;
 const DUPLICATE: u8 = 0b1000;
 
 impl<'a> Publish<'a> {
-    /// At QoS 1, for the first time.
+    /// Creates a message with QoS 1 that was not sent before.
     pub(crate) fn new(topic: &'a str, payload: &'a [u8], packet_id: u16) -> Self {
         Self { topic, payload, packet_id: Some(packet_id), duplicate: false, retain: false }
     }
@@ -39,7 +39,7 @@ impl<'a> Publish<'a> {
         Ok(())
     }
 
-    /// Whether its topic is one, and not a topic filter (section 4.7).
+    /// Returns whether the topic is valid and not a topic filter (section 4.7).
     #[cfg(any(test, feature = "simulator"))]
     pub(super) fn has_topic(&self) -> bool {
         !self.topic.is_empty() && !self.topic.contains(['+', '#'])
@@ -51,8 +51,8 @@ impl<'a> Publish<'a> {
         let packet_id = match frame.flags & QOS {
             0 => None,
             QOS_1 => Some(fields.packet_id()?),
-            // Neither the service nor the hub has it.
-            _ => return Err(FrameError::Malformed("a message at QoS 2 or 3")),
+            // Neither the service nor the hub supports QoS 2, and QoS 3 does not exist.
+            _ => return Err(FrameError::Malformed("a PUBLISH with QoS 2 or 3")),
         };
         let duplicate = frame.flags & DUPLICATE != 0;
         Ok(Self { topic, payload: fields.rest(), packet_id, duplicate, retain: frame.flags & RETAIN != 0 })

@@ -1,4 +1,4 @@
-//! What a server sends.
+//! The packets that a server sends.
 
 #[cfg(any(test, feature = "simulator"))]
 use alloc::vec::Vec;
@@ -10,14 +10,14 @@ use super::{Frame, FrameError, Publish, kind};
 /// A packet of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FromServer<'a> {
-    /// A return code of 0 accepts the connection (section 3.2.2.3).
+    /// The answer to CONNECT. A return code of 0 accepts the connection (section 3.2.2.3).
     ConnAck {
         session_present: bool,
         code: u8,
     },
     Publish(Publish<'a>),
     PubAck(u16),
-    /// For each topic filter the QoS that is granted, or [`REFUSED`].
+    /// The granted QoS of each topic filter, or [`REFUSED`].
     SubAck {
         packet_id: u16,
         codes: &'a [u8],
@@ -26,7 +26,7 @@ pub(crate) enum FromServer<'a> {
     PingResp,
 }
 
-/// The return code of a subscription that was refused (section 3.9.3).
+/// The return code of a refused subscription (section 3.9.3).
 pub(crate) const REFUSED: u8 = 0x80;
 
 impl<'a> FromServer<'a> {
@@ -39,7 +39,7 @@ impl<'a> FromServer<'a> {
             kind::CONNACK => {
                 let (flags, code) = (fields.byte()?, fields.byte()?);
                 if flags > 1 {
-                    return Err(FrameError::Malformed("a CONNACK with flags that there are not"));
+                    return Err(FrameError::Malformed("a CONNACK with invalid flags"));
                 }
                 Self::ConnAck { session_present: flags == 1, code }
             }
@@ -56,7 +56,7 @@ impl<'a> FromServer<'a> {
 
 #[cfg(any(test, feature = "simulator"))]
 impl FromServer<'_> {
-    /// Appends the packet. Nothing of it is to be used where that fails.
+    /// Appends the packet to `output`. If that fails, the appended bytes must not be used.
     pub(crate) fn encode(&self, output: &mut Vec<u8>) -> Result<(), TooLong> {
         match self {
             Self::Publish(publish) => publish.encode(output)?,

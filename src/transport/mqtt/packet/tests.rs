@@ -1,4 +1,4 @@
-//! Held against an independent codec, in both directions, and against bytes that are no packets.
+//! Compares the codec with an independent one, and feeds it bytes that are no packets.
 #![allow(clippy::expect_used, clippy::panic, reason = "a test may panic")]
 
 use alloc::string::String;
@@ -18,7 +18,7 @@ fn text() -> impl Strategy<Value = String> {
 }
 
 fn payload() -> impl Strategy<Value = Vec<u8>> {
-    // Around the steps of the remaining length, at 128 and 16,384 bytes.
+    // The lengths around 128 and 16,384 bytes, where the remaining length gets another byte.
     let length = prop_oneof![0..200_usize, 16_300..16_450_usize];
     length.prop_flat_map(|length| proptest::collection::vec(any::<u8>(), length))
 }
@@ -42,7 +42,7 @@ fn whole(bytes: &[u8]) -> Frame<'_> {
     frame
 }
 
-/// Both codecs write the same bytes, and each reads what the other has written.
+/// Checks that both codecs write the same bytes, and that each reads the other's.
 fn same_from_client(ours: &FromClient<'_>, theirs: &theirs::Packet) {
     let mut bytes = Vec::new();
     ours.encode(&mut bytes).expect("fits");
@@ -134,7 +134,7 @@ proptest! {
         if let Ok(Some((frame, length))) = Frame::first(&bytes, 64) {
             assert!(length <= bytes.len());
             if let Ok(packet) = FromClient::decode(frame) {
-                // What was read can be written, and reads the same; but a will is skipped, and a level of its own has no fields.
+                // A packet that was read is written and reads the same. A CONNECT of another level has no fields.
                 let mut again = Vec::new();
                 packet.encode(&mut again).expect("fits");
                 if !matches!(&packet, FromClient::Connect(Connect { level, .. }) if *level != LEVEL) {
@@ -210,22 +210,23 @@ fn what_breaks_the_protocol_is_told() {
     assert!(client(b"\x30\x03\x00\x01#").contains("topic filter"));
     assert!(client(b"\x30\x02\x00\x00").contains("without a topic"));
     assert!(server(b"\x32\x05\x00\x01a\x00\x00").contains("packet ID of zero"));
-    // Too short, too long, wrong flags, a direction that there is not.
+    // Too short, too long, wrong flags, wrong direction.
     assert!(server(b"\x20\x01\x00").contains("too short") && server(b"\x20\x03\x00\x00\x00").contains("too long"));
     assert!(server(b"\x21\x02\x00\x00").contains("flags") && server(b"\x20\x02\x02\x00").contains("flags"));
     assert!(server(b"\xe0\x00").contains("no server") && client(b"\x20\x02\x00\x00").contains("no client"));
     assert!(client(b"\x80\x06\x00\x01\x00\x01a\x00").contains("flags"));
     assert!(
-        client(b"\x82\x02\x00\x01").contains("nothing") && client(b"\x82\x06\x00\x01\x00\x01a\x03").contains("QoS")
+        client(b"\x82\x02\x00\x01").contains("without topic filters")
+            && client(b"\x82\x06\x00\x01\x00\x01a\x03").contains("QoS")
     );
-    assert!(client(b"\xa2\x02\x00\x01").contains("no subscription"));
+    assert!(client(b"\xa2\x02\x00\x01").contains("without topic filters"));
     assert!(server(b"\x30\x03\x00\x01\xff").contains("UTF-8") && server(b"\x30\x03\x00\x01\x00").contains("NUL"));
-    // CONNECT: another protocol, flags that contradict each other, more than its fields.
-    assert!(client(b"\x10\x0c\x00\x04HTTP\x04\x02\x00\x00\x00\x00").contains("another protocol"));
+    // CONNECT with another protocol, with contradictory flags, and with surplus bytes.
+    assert!(client(b"\x10\x0c\x00\x04HTTP\x04\x02\x00\x00\x00\x00").contains("other than MQTT"));
     for flags in [0x03, 0x0a, 0x42] {
         let mut connect = *b"\x10\x0c\x00\x04MQTT\x04\x02\x00\x00\x00\x00";
         connect[9] = flags;
-        assert!(client(&connect).contains("contradict"), "{flags:#x}");
+        assert!(client(&connect).contains("contradictory"), "{flags:#x}");
     }
     assert!(client(b"\x10\x0d\x00\x04MQTT\x04\x02\x00\x00\x00\x00\x00").contains("too long"));
 }
