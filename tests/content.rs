@@ -54,7 +54,10 @@ fn a_key_that_is_given_as_a_certificate_is_named_and_not_shown() {
     }
     let error = Roots::pem(pem.as_bytes()).expect_err("a key");
     assert!(matches!(error, RootsError::Pem { line: 1, problem: PemProblem::PrivateKey }), "{error:?}");
-    assert_eq!(error.to_string(), "line 1 of the roots: a private key, where certificates are expected");
+    assert_eq!(
+        error.to_string(),
+        "line 1 of the root certificates: a private key was found where certificates are expected"
+    );
     let error = Roots::der(&der).expect_err("a key");
     let told = all_of(&error);
     assert!(matches!(error, RootsError::Certificate { number: 1, .. }) && !told.contains(&decimals), "{told}");

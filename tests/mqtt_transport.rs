@@ -270,7 +270,7 @@ fn a_proxy_that_refuses_or_is_not_there_is_blamed_and_one_that_drips_does_not_ou
     let source = std::error::Error::source(&error).map(ToString::to_string);
     assert_eq!(
         (error.kind(), source.as_deref()),
-        (Kind::ProxyRefused, Some("the proxy wants a user name and password (407)"))
+        (Kind::ProxyRefused, Some("the proxy requires a user name and password (407)"))
     );
     let closed = TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr()).expect("an address").port();
     assert_eq!(ask_through(closed).kind(), Kind::Proxy);

@@ -495,7 +495,7 @@ fn roots_are_read_from_files_of_pem_and_der_and_a_file_without_one_is_an_error()
     assert!(matches!(error, RootsError::Certificate { number: 1, .. }), "{error:?}");
     assert!(matches!(Roots::der(b""), Err(RootsError::NoCertificate)));
     let error = Roots::file("/nowhere/roots.pem").expect_err("not there");
-    assert_eq!(error.to_string(), "the file of roots /nowhere/roots.pem cannot be read");
+    assert_eq!(error.to_string(), "the root certificate file /nowhere/roots.pem cannot be read");
 }
 
 #[test]

@@ -47,8 +47,8 @@ fn what_a_proxy_refuses_ends_the_registration_at_once_with_a_sentence_and_a_time
     let refused = "the proxy refuses to connect to localhost:1 (403)";
     let basic = "Proxy-Authenticate: Negotiate\r\nProxy-Authenticate: NTLM, Basic realm=\"x\"\r\n";
     for (status, headers, credentials, expected) in [
-        ("407 Proxy Authentication Required", "", "", "the proxy wants a user name and password (407)"),
-        ("407 Proxy Authentication Required", basic, "", "the proxy wants a user name and password (407)"),
+        ("407 Proxy Authentication Required", "", "", "the proxy requires a user name and password (407)"),
+        ("407 Proxy Authentication Required", basic, "", "the proxy requires a user name and password (407)"),
         (
             "407 Proxy Authentication Required",
             basic,
@@ -59,7 +59,7 @@ fn what_a_proxy_refuses_ends_the_registration_at_once_with_a_sentence_and_a_time
             "407 Proxy Authentication Required",
             "Proxy-Authenticate: Negotiate\r\n",
             "ada:s3cret@",
-            "the proxy wants another authentication than Basic, the one that is supported (407)",
+            "the proxy requires an authentication scheme other than Basic, the only supported one (407)",
         ),
         ("401 Unauthorized", "", "ada:s3cret@", "the proxy refuses the user name and password (401)"),
         ("403 Forbidden", "", "", refused),

@@ -698,6 +698,6 @@ fn a_connection_that_ends_before_an_answer_names_the_certificate_as_a_possible_c
     let client = client.endpoint(peer.endpoint()).deadline(seconds(1)).transport(transport);
     let error = client.build().register().expect_err("it hangs up");
     let source = error.transport().and_then(std::error::Error::source).expect("a cause").to_string();
-    assert!(source.contains("refuse the client certificate") && source.contains("renegotiation"), "{source}");
+    assert!(source.contains("refused the client certificate") && source.contains("renegotiation"), "{source}");
     assert!(error.is_transient());
 }

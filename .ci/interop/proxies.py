@@ -19,7 +19,7 @@ TRANSPORTS = ("https", "mqtt", "mqtt-ws", "mqtt-auto")
 NAME = "ada"
 # A password as it is, and as a URL has it. Tinyproxy's configuration takes no other characters.
 PASSWORDS = {"squid": ("p@ss:w/rd%+", "p%40ss%3Aw%2Frd%25+"), "tinyproxy": ("pa-ss.w_rd", "pa%2Dss%2Ew%5Frd")}
-WANTED = "the proxy wants a user name and password (407)"
+WANTED = "the proxy requires a user name and password (407)"
 # Tinyproxy says 401 then.
 WRONG = "the proxy refuses the user name and password (40"
 

@@ -1,4 +1,4 @@
-//! Connecting: from a host and a port to a stream of TLS, within the limits.
+//! Connects to a host and a port over TLS, within the time limits.
 
 use alloc::boxed::Box;
 use alloc::string::ToString;
@@ -30,7 +30,7 @@ use crate::error::{TransportError, TransportErrorKind as Kind};
 #[cfg(feature = "x509")]
 use crate::protocol::Request;
 
-/// Connects a transport. Its clones share what they know.
+/// The connector of a transport. Clones share their state.
 #[derive(Clone)]
 pub(in crate::transport) struct Connector {
     pub(in crate::transport) control: Control,
@@ -39,14 +39,14 @@ pub(in crate::transport) struct Connector {
     config: Arc<Mutex<Option<Kept>>>,
 }
 
-/// What TLS is set to, with the sessions that can be resumed.
+/// A TLS configuration, which includes the sessions that can be resumed.
 struct Kept {
-    /// For which it was made.
+    /// The generation for which it was made.
     generation: u64,
     config: Arc<ClientConfig>,
 }
 
-/// What the builders of all transports choose.
+/// The settings that the builders of all transports share.
 #[derive(Debug, Default)]
 pub(in crate::transport) struct NetBuilder {
     trust: Trust,
@@ -83,18 +83,24 @@ impl NetBuilder {
     }
 }
 
-/// The settings that the builders of all transports have in common, each of which has a [`NetBuilder`] in its field `net`.
+/// The setters that the builders of all transports share. Each builder has a [`NetBuilder`] in its
+/// field `net`.
 macro_rules! net_settings {
     () => {
-        /// Whose certificates are trusted. Default `Roots::bundled`, without the feature `bundled-roots` `Roots::platform`.
+        /// Sets the trusted roots.
+        ///
+        /// Default: `Roots::bundled`, or `Roots::platform` without the feature `bundled-roots`.
         #[must_use]
         pub fn roots(mut self, roots: $crate::transport::Roots) -> Self {
             self.net = self.net.roots(roots);
             self
         }
 
-        /// The certificate that proves the device's identity, for a client with
-        /// [`Attestation::X509`](crate::attestation::Attestation::X509). It is presented to a server that asks for it. Default none.
+        /// Sets the client certificate, which proves the device's identity. Default: none.
+        ///
+        /// It is for a client with
+        /// [`Attestation::X509`](crate::attestation::Attestation::X509), and is presented to a
+        /// server that requests it.
         #[cfg(feature = "x509")]
         #[must_use]
         pub fn certificate(mut self, certificate: impl Into<Option<$crate::attestation::ClientCertificate>>) -> Self {
@@ -102,17 +108,21 @@ macro_rules! net_settings {
             self
         }
 
-        /// Through which proxy to go. Default none, whatever the environment says.
+        /// Sets the proxy. Default: none. The environment is not read.
         #[must_use]
         pub fn proxy(mut self, proxy: impl Into<Option<$crate::transport::Proxy>>) -> Self {
             self.net = self.net.proxy(proxy.into());
             self
         }
 
-        /// How a host name and a port become addresses, which are tried in their order. Called on a thread of its own. An error, or
-        /// no address, is [`NameNotResolved`](crate::error::TransportErrorKind::NameNotResolved). Default the system's resolver.
+        /// Sets the resolver of host names. Default: the system's resolver.
         ///
-        /// A proxy looks names up by itself: then this is asked for the proxy alone.
+        /// It gets a host name and a port, runs on a separate thread, and returns addresses, which
+        /// are tried in order. An error or an empty list leads to
+        /// [`NameNotResolved`](crate::error::TransportErrorKind::NameNotResolved).
+        ///
+        /// A proxy looks names up itself, so with a proxy, only the proxy's own name is looked up
+        /// here.
         #[must_use]
         pub fn resolver(
             mut self,
@@ -125,23 +135,23 @@ macro_rules! net_settings {
 }
 pub(in crate::transport) use net_settings;
 
-/// The handles that all transports give out, each of which has a [`Connector`] in its field `connector`.
+/// The handles that all transports offer. Each has a [`Connector`] in its field `connector`.
 macro_rules! net_handles {
     () => {
-        /// Returns a handle that ends the request under way from another thread.
+        /// Returns a handle that ends the current request from another thread.
         #[must_use]
         pub fn shutdown_handle(&self) -> $crate::transport::ShutdownHandle {
             self.connector.control.shutdown_handle()
         }
 
-        /// Returns a handle that replaces the client certificate, from anywhere and as often as need be.
+        /// Returns a handle that replaces the client certificate while the transport is in use.
         #[cfg(feature = "x509")]
         #[must_use]
         pub fn certificate_handle(&self) -> $crate::transport::CertificateHandle {
             self.connector.control.certificate_handle()
         }
 
-        /// Returns a handle that replaces the roots, from anywhere and as often as need be.
+        /// Returns a handle that replaces the roots while the transport is in use.
         #[must_use]
         pub fn roots_handle(&self) -> $crate::transport::RootsHandle {
             self.connector.control.roots_handle()
@@ -151,7 +161,7 @@ macro_rules! net_handles {
 pub(in crate::transport) use net_handles;
 
 impl Connector {
-    /// Connects to this host within the limits, and before that time in any case.
+    /// Connects to this host within the time limits, and before `until` in any case.
     pub(in crate::transport) fn connect(
         &self,
         host: &str,
@@ -166,7 +176,7 @@ impl Connector {
         TlsStream::new(self.tls(host)?, lower).map_err(explain_io)
     }
 
-    /// Checks that the certificate is that of the device that asks.
+    /// Checks that the certificate belongs to the device of the request.
     #[cfg(feature = "x509")]
     pub(in crate::transport) fn check(&self, request: &Request<'_>) -> Result<(), TransportError> {
         let certificate = self.control.certificate().filter(|_| request.token().is_none());
@@ -174,7 +184,7 @@ impl Connector {
         checked.map_err(|error| TransportError::new(Kind::WrongCertificate).with_source(error))
     }
 
-    /// A failed exchange: the address may be to blame, wherever it failed, or the client certificate.
+    /// Handles a failed request: the cause may be the address, or the client certificate.
     pub(in crate::transport) fn failed(&self, error: TransportError) -> TransportError {
         self.forget_addresses();
         #[cfg(feature = "x509")]
@@ -184,7 +194,7 @@ impl Connector {
         error
     }
 
-    /// The next connection looks its name up again.
+    /// Forgets the addresses, so that the next connection looks its name up again.
     pub(in crate::transport) fn forget_addresses(&self) {
         self.dns.forget();
     }
@@ -194,14 +204,14 @@ impl Connector {
         let until = until.min(after(CONNECT_LIMIT));
         let tcp = Arc::new(connect_to_any(&addresses, until).map_err(explain_connect)?);
         self.control.opened(&tcp).map_err(explain_io)?;
-        // Requests are small and are written as a whole.
+        // Requests are small and are written in one piece.
         let _ = tcp.set_nodelay(true);
         Ok(Socket::new(tcp, until))
     }
 
-    /// Opens a tunnel. A proxy that cannot be reached is not mistaken for the service.
+    /// Opens a tunnel. Failures to reach the proxy get the kind `Proxy`.
     fn open_through(&self, proxy: &Proxy, host: &str, port: u16, until: Instant) -> Result<Lower, TransportError> {
-        // The time may be up on the way to the service, and a clock that is wrong is the device's own fault.
+        // A timeout may happen behind the proxy, and a wrong clock is a problem of the device.
         let blame = |error: TransportError| match error.kind() {
             Kind::TimedOut | Kind::ClockNotSet => error,
             _ if self.control.is_ended() => error,
@@ -244,13 +254,15 @@ impl fmt::Debug for Connector {
     }
 }
 
-/// That long from now.
+/// Returns the time that is `duration` from now.
 pub(in crate::transport) fn after(duration: Duration) -> Instant {
     let now = Instant::now();
     now.checked_add(duration).unwrap_or(now)
 }
 
-/// Connects to the first address that answers. Each one gets half of what is left, the last one all of it, so that a dead route
+/// Connects to the first address that answers.
+///
+/// Each address gets half of the remaining time, and the last one all of it, so that a dead route
 /// leaves time for another.
 fn connect_to_any(addresses: &[SocketAddr], until: Instant) -> io::Result<TcpStream> {
     let mut problem = io::Error::from(io::ErrorKind::NotFound);
@@ -268,21 +280,22 @@ fn connect_to_any(addresses: &[SocketAddr], until: Instant) -> io::Result<TcpStr
     Err(problem)
 }
 
-/// Whether nobody need guess what is wrong.
+/// Returns whether the error has a reason that the peer gave, or a violation by the peer.
 #[cfg(feature = "x509")]
 fn is_told(error: &TransportError) -> bool {
     core::error::Error::source(error).is_some_and(<dyn core::error::Error>::is::<Told>)
 }
 
-/// Whatever keeps a connection from coming about, it did not.
+/// Explains any failure to connect.
 fn explain_connect(error: io::Error) -> TransportError {
     TransportError::new(Kind::CannotConnect).with_source(error)
 }
 
-/// A lost alert of TLS 1.3 looks like this, and so does a server that asks for the certificate in a second handshake.
+/// A connection that ended without a reason. It may be a lost alert of TLS 1.3, or a server that
+/// requests the certificate in a second handshake.
 #[cfg(feature = "x509")]
 #[derive(Debug, thiserror::Error)]
-#[error("the server may refuse the client certificate, or ask for it by renegotiation, which is not supported")]
+#[error("the server may have refused the client certificate, or requested it by renegotiation, which is unsupported")]
 struct Closed {
     source: Option<Box<dyn core::error::Error + Send + Sync>>,
 }

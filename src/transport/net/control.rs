@@ -1,4 +1,4 @@
-//! What the handles of a transport reach from other threads.
+//! The state of a transport that its handles change from other threads.
 
 use alloc::sync::{Arc, Weak};
 use core::fmt;
@@ -10,7 +10,7 @@ use super::roots::Roots;
 #[cfg(feature = "x509")]
 use crate::attestation::ClientCertificate;
 
-/// Whom a transport trusts, and who it says it is.
+/// The roots that a transport trusts, and the certificate that it presents.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Trust {
     pub(super) roots: Roots,
@@ -18,17 +18,17 @@ pub(super) struct Trust {
     pub(super) certificate: Option<ClientCertificate>,
 }
 
-/// What a transport shares with its handles.
+/// The state that a transport shares with its handles.
 #[derive(Clone)]
 pub(in crate::transport) struct Control(Arc<Mutex<State>>);
 
 struct State {
     trust: Trust,
-    /// Changes when a connection that was made before is not to be used any more.
+    /// A number that changes when existing connections must no longer be used.
     generation: u64,
-    /// The request under way was ended.
+    /// Whether the current request was ended.
     ended: bool,
-    /// The connection that is open, as long as somebody holds it.
+    /// The open connection, which a stream owns.
     socket: Weak<TcpStream>,
 }
 
@@ -42,17 +42,17 @@ impl Control {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Begins a request.
+    /// Marks the beginning of a request.
     pub(in crate::transport) fn begin(&self) {
         self.state().ended = false;
     }
 
-    /// Whether the request under way was ended.
+    /// Returns whether the current request was ended.
     pub(in crate::transport) fn is_ended(&self) -> bool {
         self.state().ended
     }
 
-    /// Identifies the connections that are good still.
+    /// Returns the generation of connections that may be used.
     pub(in crate::transport) fn generation(&self) -> u64 {
         self.state().generation
     }
@@ -62,13 +62,13 @@ impl Control {
         (state.generation, state.trust.clone())
     }
 
-    /// The certificate that proves the device's identity.
+    /// Returns the client certificate.
     #[cfg(feature = "x509")]
     pub(super) fn certificate(&self) -> Option<ClientCertificate> {
         self.state().trust.certificate.clone()
     }
 
-    /// Takes note of the connection that is open.
+    /// Records the open connection. Fails if the request was ended.
     pub(super) fn opened(&self, socket: &Arc<TcpStream>) -> io::Result<()> {
         let mut state = self.state();
         if state.ended {
@@ -78,13 +78,13 @@ impl Control {
         Ok(())
     }
 
-    /// Ends the request under way, should it have a connection yet or not, and closes the connection that is kept.
+    /// Ends the current request, even if it is not connected yet, and closes the kept connection.
     fn end(&self) {
         let mut state = self.state();
         state.ended = true;
         state.generation = state.generation.wrapping_add(1);
         if let Some(socket) = state.socket.upgrade() {
-            // It may be closed already.
+            // The socket may be closed already.
             let _ = socket.shutdown(Shutdown::Both);
         }
     }
@@ -109,16 +109,30 @@ impl Control {
     }
 }
 
-/// Ends what a transport has under way, from another thread. Made by `shutdown_handle` of `HttpsTransport` or `MqttTransport`.
+/// A handle that ends the current request of a transport from another thread.
 ///
-/// The request fails at once (a name that is being looked up or a TCP connection that is being opened, within their limits
-/// of 10 and 30 s). A registration takes that for a failure like any other and waits: have the wait hook say stop, too. A
-/// later registration connects anew.
+/// It is created by `shutdown_handle` of `HttpsTransport` or `MqttTransport`.
+///
+/// The request fails at once, or during a name lookup or a TCP connection within their limits of 10
+/// and 30 s. A registration treats this as any other failure and waits: end it in the wait hook,
+/// too. A later registration opens a new connection.
+///
+#[cfg_attr(feature = "https", doc = "```")]
+#[cfg_attr(not(feature = "https"), doc = "```ignore")]
+/// use azure_iot_dps::HttpsTransport;
+///
+/// let transport = HttpsTransport::new();
+/// let handle = transport.shutdown_handle();
+///
+/// // The transport belongs to a client; another thread reacts to a signal:
+/// let thread = std::thread::spawn(move || handle.shutdown());
+/// # assert!(thread.join().is_ok());
+/// ```
 #[derive(Clone)]
 pub struct ShutdownHandle(Control);
 
 impl ShutdownHandle {
-    /// Ends the request under way and closes the connection.
+    /// Ends the current request and closes the connection.
     pub fn shutdown(&self) {
         self.0.end();
     }
@@ -130,25 +144,29 @@ impl fmt::Debug for ShutdownHandle {
     }
 }
 
-/// Replaces the roots of a transport while it is in use. Made by `roots_handle` of `HttpsTransport` or `MqttTransport`.
+/// A handle that replaces the roots of a transport while it is in use.
 ///
-#[cfg_attr(feature = "https", doc = "```no_run")]
+/// It is created by `roots_handle` of `HttpsTransport` or `MqttTransport`.
+///
+#[cfg_attr(feature = "https", doc = "```")]
 #[cfg_attr(not(feature = "https"), doc = "```ignore")]
-/// use azure_iot_dps::transport::{HttpsTransport, Roots, RootsError};
+/// use azure_iot_dps::transport::{HttpsTransport, Roots};
 ///
-/// let file = "/etc/acme/roots.pem";
+/// # let file = "tests/data/rsa/root.pem";
 /// let transport = HttpsTransport::builder().roots(Roots::file(file)?).build();
-/// let roots = transport.roots_handle();
+/// let handle = transport.roots_handle();
 ///
-/// // After an update, on a signal, or where a registration fails with `CertificateNotTrusted`:
-/// roots.replace(Roots::file(file)?);
-/// # Ok::<(), RootsError>(())
+/// // After an update, on a signal, or if a registration fails with `CertificateNotTrusted`:
+/// handle.replace(Roots::file(file)?);
+/// # Ok::<(), azure_iot_dps::transport::RootsError>(())
 /// ```
 #[derive(Clone)]
 pub struct RootsHandle(Control);
 
 impl RootsHandle {
-    /// From the next request on these are trusted and no others, on a new connection. A request under way is not disturbed.
+    /// Replaces the roots. The next request uses only the new ones, on a new connection.
+    ///
+    /// The current request is not affected.
     pub fn replace(&self, roots: Roots) {
         self.0.replace(|trust| trust.roots = roots);
     }
@@ -160,15 +178,32 @@ impl fmt::Debug for RootsHandle {
     }
 }
 
-/// Replaces the client certificate of a transport while it is in use. Made by `certificate_handle` of `HttpsTransport` or
-/// `MqttTransport`.
+/// A handle that replaces the client certificate of a transport while it is in use.
+///
+/// It is created by `certificate_handle` of `HttpsTransport` or `MqttTransport`.
+///
+#[cfg_attr(feature = "https", doc = "```")]
+#[cfg_attr(not(feature = "https"), doc = "```ignore")]
+/// use azure_iot_dps::{HttpsTransport, attestation::ClientCertificate};
+///
+/// # let (chain, key) = ("tests/data/rsa/dev-ec.pem", "tests/data/rsa/dev-ec.sec1.key");
+/// let certificate = ClientCertificate::files(chain, key)?;
+/// let transport = HttpsTransport::builder().certificate(certificate).build();
+/// let handle = transport.certificate_handle();
+///
+/// // After a renewal:
+/// handle.replace(ClientCertificate::files(chain, key)?);
+/// # Ok::<(), azure_iot_dps::attestation::CertificateError>(())
+/// ```
 #[cfg(feature = "x509")]
 #[derive(Clone)]
 pub struct CertificateHandle(Control);
 
 #[cfg(feature = "x509")]
 impl CertificateHandle {
-    /// From the next request on this one is presented, on a new connection. A request under way is not disturbed.
+    /// Replaces the certificate. The next request presents the new one, on a new connection.
+    ///
+    /// The current request is not affected.
     pub fn replace(&self, certificate: ClientCertificate) {
         self.0.replace(|trust| trust.certificate = Some(certificate));
     }

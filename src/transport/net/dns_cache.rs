@@ -1,4 +1,5 @@
-//! Looks names up: once for a connection, within a limit, and without a panic where the system has no thread left.
+//! Looks names up within a time limit, caches the result, and does not panic if no thread can be
+//! created.
 
 use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
@@ -15,11 +16,11 @@ use std::time::Instant;
 use super::MAX_IDLE;
 use crate::error::{TransportError, TransportErrorKind as Kind};
 
-/// Those that are under way, by host name and port.
+/// The running lookups, by host name and port.
 type Lookups = Mutex<BTreeMap<(String, u16), Arc<UnderWay>>>;
 type Lookup = dyn Fn(&str, u16) -> io::Result<Vec<SocketAddr>> + Send + Sync;
 
-/// Clones share what they know.
+/// A resolver with a cache of one name. Clones share their state.
 #[derive(Clone)]
 pub(super) struct DnsCache {
     lookup: Arc<Lookup>,
@@ -27,7 +28,7 @@ pub(super) struct DnsCache {
     under_way: Arc<Lookups>,
 }
 
-/// What came of the last lookup.
+/// The result of the last successful lookup.
 struct Known {
     host: String,
     port: u16,
@@ -40,7 +41,7 @@ impl DnsCache {
         Self { lookup: Arc::new(lookup), known: Arc::default(), under_way: Arc::default() }
     }
 
-    /// The next connection looks its name up again.
+    /// Forgets the addresses, so that the next connection looks its name up again.
     pub(super) fn forget(&self) {
         self.known().take();
     }
@@ -49,28 +50,28 @@ impl DnsCache {
         lock(&self.known)
     }
 
-    /// The addresses of a host, looked up before that time.
+    /// Returns the addresses of a host, and looks them up before `until` if they are not known.
     pub(super) fn addresses(&self, host: &str, port: u16, until: Instant) -> Result<Vec<SocketAddr>, TransportError> {
         if let Ok(address) = host.trim_matches(['[', ']']).parse::<IpAddr>() {
             return Ok([SocketAddr::new(address, port)].into());
         }
-        // On a mobile network each lookup is paid for.
+        // On a mobile network, each lookup costs money.
         if let Some(addresses) = self.known_addresses(host, port, MAX_IDLE) {
             return Ok(addresses);
         }
         let found = self.look_up(host, port, until.saturating_duration_since(Instant::now()));
-        match found.and_then(|found| found.ok_or_else(|| no_lookup("no answer in time"))) {
+        match found.and_then(|found| found.ok_or_else(|| no_lookup("the name lookup timed out"))) {
             Ok(addresses) => {
                 let known = Known { host: host.into(), port, addresses: addresses.clone(), used: Instant::now() };
                 *self.known() = Some(known);
                 Ok(addresses)
             }
-            // Better than none; if they are not good any more, they will be forgotten.
+            // Old addresses are better than none. If connecting to them fails, they are forgotten.
             Err(error) => self.known_addresses(host, port, Duration::MAX).ok_or(error),
         }
     }
 
-    /// Those that were used no longer ago than `age`.
+    /// Returns the known addresses, if they were used less than `age` ago.
     fn known_addresses(&self, host: &str, port: u16, age: Duration) -> Option<Vec<SocketAddr>> {
         let mut known = self.known();
         let known = known.as_mut().filter(|known| (known.host.as_str(), known.port) == (host, port))?;
@@ -81,22 +82,24 @@ impl DnsCache {
         Some(known.addresses.clone())
     }
 
-    /// The system's lookup cannot be ended: a thread of its own waits for it, and is left behind if need be. There is one for each
-    /// name at most; who asks again while it runs waits for the same one. `None` where the time is up.
+    /// Looks a name up on a separate thread. Returns `None` if the time limit passes.
+    ///
+    /// The system's lookup cannot be ended, so its thread may outlive the call. There is at most
+    /// one thread for each name: another call during a lookup waits for that lookup.
     fn look_up(&self, host: &str, port: u16, limit: Duration) -> Result<Option<Vec<SocketAddr>>, TransportError> {
         let under_way = self.start(host, port).map_err(|error| no_lookup(&error.to_string()))?;
         let found = lock(&under_way.found);
         let waited = under_way.ready.wait_timeout_while(found, limit, |found| found.is_none());
         let (found, _) = waited.unwrap_or_else(PoisonError::into_inner);
         match &*found {
-            Some(Ok(addresses)) if addresses.is_empty() => Err(no_lookup("no address")),
+            Some(Ok(addresses)) if addresses.is_empty() => Err(no_lookup("the name has no address")),
             Some(Ok(addresses)) => Ok(Some(addresses.clone())),
             Some(Err(problem)) => Err(no_lookup(problem)),
             None => Ok(None),
         }
     }
 
-    /// The lookup of this name that is under way, or a new one.
+    /// Returns the running lookup of this name, or starts one.
     fn start(&self, host: &str, port: u16) -> io::Result<Arc<UnderWay>> {
         let name = (host.to_string(), port);
         let mut all = lock(&self.under_way);
@@ -108,22 +111,22 @@ impl DnsCache {
         let end = End { name: name.clone(), under_way: Arc::clone(&under_way), lookups };
         let work = move || end.with(lookup(&end.name.0, end.name.1));
         all.insert(name, Arc::clone(&under_way));
-        // Where there is no thread to be had, the end of the lookup comes now, and takes it from the others.
+        // Unlock first: if no thread can be created, `end` is dropped at once and needs the lock.
         drop(all);
         std::thread::Builder::new().name("dps-lookup".into()).spawn(work)?;
         Ok(under_way)
     }
 }
 
-/// A lookup that a thread waits for.
+/// A running lookup, for which threads wait.
 #[derive(Default)]
 struct UnderWay {
-    /// The addresses, or why there are none.
+    /// The addresses or an error, when the lookup has ended.
     found: Mutex<Option<Result<Vec<SocketAddr>, String>>>,
     ready: Condvar,
 }
 
-/// Ends a lookup, even if the resolver panics.
+/// A guard that ends a lookup, even if the resolver panics.
 struct End {
     name: (String, u16),
     under_way: Arc<UnderWay>,
@@ -188,7 +191,7 @@ mod tests {
             assert_eq!(result, None);
         }
         answer.send(()).expect("it waits");
-        // Who asks in time gets the answer to the one lookup that is under way, or to a new one.
+        // A call with enough time gets the result of the running lookup, or of a new one.
         drop(answer);
         let found = cache.look_up("a.example", 443, MINUTE).expect("resolves");
         assert_eq!(found.as_deref(), Some(&[SocketAddr::from(([127, 0, 0, 1], 443))][..]));
@@ -211,7 +214,10 @@ mod tests {
             assert_eq!(error.kind(), Kind::NameNotResolved);
             core::error::Error::source(&error).map(ToString::to_string).unwrap_or_default()
         };
-        assert_eq!([why(ask()), why(ask()), why(ask())], ["the resolver panicked", "no such name", "no address"]);
+        assert_eq!(
+            [why(ask()), why(ask()), why(ask())],
+            ["the resolver panicked", "no such name", "the name has no address"]
+        );
         assert_eq!(ask().expect("resolves").map(|found| found.len()), Some(1));
     }
 }

@@ -1,4 +1,4 @@
-//! What a socket and TLS report, in our words.
+//! Translates the errors of sockets and of TLS into those of this crate.
 
 use std::io;
 
@@ -15,14 +15,14 @@ pub(super) fn explain_tls(error: rustls::Error) -> TransportError {
     TransportError::new(kind_of_tls(&error)).with_source(error)
 }
 
-/// The peer's own word for what is wrong, or what it did wrong: nobody need guess. WebSocket alone has such words.
+/// A reason that the peer gave, or a violation by the peer. Only WebSocket has such reasons.
 #[cfg(any(feature = "mqtt-websocket", feature = "x509"))]
-#[cfg_attr(not(feature = "mqtt-websocket"), allow(dead_code, reason = "nobody says anything then"))]
+#[cfg_attr(not(feature = "mqtt-websocket"), allow(dead_code, reason = "only WebSocket has reasons"))]
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(in crate::transport) struct Told(pub(in crate::transport) alloc::string::String);
 
-/// Whether the peer went away without a word, as a connection does that died while it was kept.
+/// Returns whether the peer hung up without a reason, as on a kept connection that died.
 pub(in crate::transport) fn is_hang_up(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -34,7 +34,7 @@ pub(in crate::transport) fn is_hang_up(error: &io::Error) -> bool {
 }
 
 fn kind_of_io(error: &io::Error) -> Kind {
-    // rustls reports through `io::Error` as soon as the handshake runs.
+    // During and after the handshake, rustls wraps its errors in `io::Error`.
     if let Some(error) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
         return kind_of_tls(error);
     }
@@ -57,7 +57,7 @@ fn kind_of_tls(error: &rustls::Error) -> Kind {
     }
 }
 
-/// Whether it is about the certificate of whoever receives it. Source: RFC 8446, section 6.2.
+/// Returns whether an alert is about its receiver's certificate. Source: RFC 8446, section 6.2.
 fn is_about_certificate(alert: AlertDescription) -> bool {
     matches!(
         alert,

@@ -1,5 +1,5 @@
-//! What the transports over TLS share: whom to trust, looking names up, proxies, connecting within limits, and the handles that
-//! reach a transport from other threads. It knows no protocol.
+//! The common parts of the transports over TLS: roots, name lookups, proxies, connecting within
+//! time limits, and handles for other threads. They do not depend on the protocol above TLS.
 
 mod connector;
 mod control;
@@ -29,12 +29,14 @@ pub(super) use tunnel::{is_about_credentials, read_head};
 
 use core::time::Duration;
 
-/// For looking a name up.
+/// The time limit of a name lookup.
 const RESOLVE_LIMIT: Duration = Duration::from_secs(10);
-/// For connecting, over all addresses, the proxy and TLS included.
+/// The time limit of connecting, over all addresses, with proxy and TLS.
 const CONNECT_LIMIT: Duration = Duration::from_secs(30);
-/// How long an idle connection, or an address that nobody used, is kept. The service may ask to wait a minute between polls; that
-/// should not cost another handshake. Azure's load balancers drop what is idle for 4 minutes.
+/// The time for which an idle connection or an unused address is kept.
+///
+/// The service may ask for a minute between polls, which must not cost another handshake. Azure's
+/// load balancers drop connections that are idle for 4 minutes.
 pub(super) const MAX_IDLE: Duration = Duration::from_secs(210);
-/// For all of a request together.
+/// The time limit of a whole request.
 pub(super) const REQUEST_LIMIT: Duration = Duration::from_secs(55);

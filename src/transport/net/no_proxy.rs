@@ -1,22 +1,22 @@
-//! Which hosts go without the proxy: `NO_PROXY`, by curl's rules.
+//! Hosts that are reached without the proxy: `NO_PROXY`, by curl's rules.
 
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
-/// Hosts that are reached directly.
+/// The hosts that are reached directly.
 #[derive(Clone, Debug, Default)]
 pub(super) struct NoProxy(Vec<Exempt>);
 
 #[derive(Clone, Debug)]
 enum Exempt {
     Everything,
-    /// A domain with all below it, in lower case, and at this port only where there is one.
+    /// A domain with its subdomains, in lower case, at this port or at any port.
     Domain {
         name: String,
         port: Option<u16>,
     },
-    /// The addresses that begin with so many bits of this one.
+    /// The addresses that share the first `bits` bits with `network`.
     Addresses {
         network: IpAddr,
         bits: u8,
@@ -24,7 +24,8 @@ enum Exempt {
 }
 
 impl NoProxy {
-    /// Reads names, addresses and networks between commas or spaces. What makes no sense exempts nothing.
+    /// Parses names, addresses and networks between commas, spaces or tabs. Invalid entries are
+    /// ignored.
     pub(super) fn parse(text: &str) -> Self {
         if text == "*" {
             return Self([Exempt::Everything].into());
@@ -57,7 +58,7 @@ impl Exempt {
         }
         if let Some((network, bits)) = bare.split_once('/') {
             let network = network.trim_end_matches(']').parse().ok()?;
-            // No bits, and none at all, mean this address: curl has no network of all addresses.
+            // An empty or zero prefix length means this address: curl has no network of all addresses.
             let bits = if matches!(bits, "" | "0") { all_bits(network) } else { bits.parse().ok()? };
             return (bits <= all_bits(network)).then_some(Self::Addresses { network, bits });
         }

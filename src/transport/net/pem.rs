@@ -1,6 +1,6 @@
 //! Reads all certificates of a PEM file, or returns an error that names the line.
 //!
-//! A file that is read in part locks a fleet out on the day on which the rest is needed.
+//! If only a part of a file were read, devices would fail to connect when the rest is needed.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -12,44 +12,52 @@ const BEGIN: &[u8] = b"BEGIN ";
 const END: &[u8] = b"END ";
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
-/// The kinds of errors in a PEM file. They hold nothing of the file's content.
+/// The kind of an error in a PEM file. It holds nothing of the file's content.
+///
+/// ```
+/// use azure_iot_dps::transport::{PemProblem, Roots, RootsError};
+///
+/// let result = Roots::pem(b"-----BEGIN CERTIFICATE-----\nMAMC");
+/// assert!(matches!(result, Err(RootsError::Pem { line: 1, problem: PemProblem::Unpaired })));
+/// assert_eq!(PemProblem::Base64.to_string(), "a certificate is not valid base64");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PemProblem {
-    /// `BEGIN` or `END` are not between five hyphens, or not in capitals.
-    #[error("a marker that is not one of PEM's: five hyphens, BEGIN or END, CERTIFICATE, five hyphens")]
+    /// A marker, `BEGIN` or `END`, is not between five hyphens or not in capitals.
+    #[error("a marker is not of the form -----BEGIN CERTIFICATE----- or -----END CERTIFICATE-----")]
     Marker,
-    /// A block that does not end, or an end without a beginning.
-    #[error("a block that lacks its BEGIN or its END: the file may be cut off")]
+    /// A block has no end, or an end has no beginning.
+    #[error("a block has no BEGIN or no END marker; the file may be cut off")]
     Unpaired,
     /// The text between the markers is not base64.
-    #[error("a certificate that is not base64")]
+    #[error("a certificate is not valid base64")]
     Base64,
-    /// A `TRUSTED CERTIFICATE`: OpenSSL's settings of trust follow it, and may say that it is not trusted.
-    #[error("a certificate with settings of trust; `openssl x509` writes it without them")]
+    /// A `TRUSTED CERTIFICATE` of OpenSSL, whose trust settings may reject the certificate.
+    #[error("a certificate has trust settings of OpenSSL; `openssl x509` writes it without them")]
     Trusted,
-    /// Certificates in a form that is not supported, such as PKCS #7.
+    /// The certificates are in an unsupported form, such as PKCS #7.
     #[error(
-        "certificates in a form that is not read, such as PKCS #7; `openssl pkcs7 -print_certs` writes them as PEM"
+        "the certificates are in an unsupported form, such as PKCS #7; `openssl pkcs7 -print_certs` writes them as PEM"
     )]
     Form,
-    /// A private key.
-    #[error("a private key, where certificates are expected")]
+    /// The file has a private key.
+    #[error("a private key was found where certificates are expected")]
     PrivateKey,
-    /// The file is in UTF-16, as some editors of Windows write it.
+    /// The file is in UTF-16, which some Windows editors write.
     #[error("the file is in UTF-16; PEM is ASCII")]
     Utf16,
 }
 
-/// A problem, and the line that has it, from 1.
+/// The number of a line, from 1, and its problem.
 pub(super) type Fault = (usize, PemProblem);
 
-/// Whether this is meant to be PEM: there is a marker in it.
+/// Returns whether the bytes are meant to be PEM, which means that they contain a marker.
 pub(super) fn is_pem(bytes: &[u8]) -> bool {
     is_utf16(bytes) || find_ignoring_case(bytes, b"-BEGIN ").is_some()
 }
 
-/// All certificates, as DER. There are as many as the file has `BEGIN` lines of them.
+/// Returns all certificates in DER, one for each `BEGIN` line of a certificate.
 pub(super) fn certificates(bytes: &[u8]) -> Result<Vec<Vec<u8>>, Fault> {
     if is_utf16(bytes) {
         return Err((1, PemProblem::Utf16));
@@ -76,7 +84,7 @@ pub(super) fn certificates(bytes: &[u8]) -> Result<Vec<Vec<u8>>, Fault> {
             label if [&b"CERTIFICATE"[..], b"PKCS", b"CMS"].iter().any(|form| find(label, form).is_some()) => {
                 return Err((line, PemProblem::Form));
             }
-            // Revocation lists, parameters.
+            // Other blocks, such as revocation lists and parameters, are ignored.
             _ => {}
         }
     }
@@ -85,7 +93,7 @@ pub(super) fn certificates(bytes: &[u8]) -> Result<Vec<Vec<u8>>, Fault> {
 
 /// `-----BEGIN label-----` or `-----END label-----`.
 struct Marker<'a> {
-    /// Where its hyphens begin.
+    /// The position of its first hyphen.
     at: usize,
     ends: bool,
     label: &'a [u8],
@@ -97,7 +105,7 @@ struct Rest<'a> {
 }
 
 impl<'a> Rest<'a> {
-    /// The next marker, wherever it stands: two may be glued to each other, and others be indented.
+    /// Returns the next marker, which need not be at the start of a line.
     fn next_marker(&mut self) -> Result<Option<Marker<'a>>, Fault> {
         loop {
             let rest = self.bytes.get(self.at..).unwrap_or_default();
@@ -107,7 +115,7 @@ impl<'a> Rest<'a> {
             let word = if ends { END } else { BEGIN };
             let (before, found) = rest.split_at_checked(offset).unwrap_or_default();
             self.at = self.at.saturating_add(offset).saturating_add(word.len());
-            // Any other text may hold these words: `# the END of the old root`.
+            // Other text may contain these words, as in `# the END of the old root`.
             let Some(last) = before.trim_ascii_end().last().filter(|last| **last == b'-' || !last.is_ascii()) else {
                 continue;
             };
@@ -136,7 +144,7 @@ fn is_utf16(bytes: &[u8]) -> bool {
     marks.iter().any(|mark| bytes.starts_with(mark)) || find(bytes, b"-\0-\0-\0").is_some()
 }
 
-/// The number of a line, whatever the system that wrote the file: LF, CRLF or CR.
+/// Returns the number of the line at this position. Lines end with LF, CRLF or CR.
 fn line_of(bytes: &[u8], at: usize) -> usize {
     let before = bytes.get(..at).unwrap_or_default();
     let ends = before.iter().zip(before.iter().skip(1).map(Some).chain([None]));

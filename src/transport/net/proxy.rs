@@ -1,4 +1,4 @@
-//! Through which proxy to go.
+//! HTTP proxies.
 
 use alloc::boxed::Box;
 use alloc::format;
@@ -11,10 +11,20 @@ use url::Url;
 use super::no_proxy::NoProxy;
 use crate::encoding::{base64_encode, percent_decode};
 
-/// An HTTP proxy that opens a tunnel (`CONNECT`). TLS runs through it, from the device to the service.
+/// An HTTP proxy that opens a tunnel (`CONNECT`) for the TLS connection to the service.
 ///
-/// An `http://` proxy gets its own name and password in clear text; the service's token stays inside TLS.
-/// Its user name and password are hidden from `Debug`.
+/// An `http://` proxy gets its own user name and password in clear text. The token for the service
+/// stays inside TLS. `Debug` hides the user name and the password.
+///
+/// ```
+/// use azure_iot_dps::Proxy;
+///
+/// let proxy = Proxy::new("http://name:password@proxy.example:3128")?.no_proxy("local.example");
+/// assert!(proxy.is_for("global.azure-devices-provisioning.net", 443));
+/// assert!(!proxy.is_for("dps.local.example", 443));
+/// assert_eq!(format!("{proxy:?}"), "Proxy(proxy.example:3128)");
+/// # Ok::<(), azure_iot_dps::transport::ProxyError>(())
+/// ```
 #[derive(Clone)]
 pub struct Proxy {
     is_https: bool,
@@ -25,21 +35,24 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// Parses a URL: `http://proxy.example:3128`, with a user name and password `http://name:password@proxy.example:3128`.
+    /// Parses the URL of a proxy, such as `http://proxy.example:3128`.
     ///
-    /// `https://` reaches the proxy itself through TLS. The last `@` ends the password and the first `:` the name, so all characters
-    /// may stand there as they are, but for a `%` before two hexadecimal digits: that is decoded. A name cannot hold a colon
-    /// (RFC 7617, section 2).
+    /// With a user name and a password, it is `http://name:password@proxy.example:3128`. An
+    /// `https://` URL means TLS to the proxy itself.
+    ///
+    /// The last `@` ends the password, and the first `:` ends the name. So all characters may be
+    /// written as they are, except for a `%` before two hexadecimal digits, which is decoded. A
+    /// name cannot have a colon. Source: RFC 7617, section 2.
     ///
     /// # Errors
     ///
-    /// The text is no such URL.
+    /// Returns [`ProxyError`] if the text is not such a URL.
     pub fn new(url: &str) -> Result<Self, ProxyError> {
         Self::parse(url, NoProxy::default())
     }
 
     fn parse(url: &str, exempt: NoProxy) -> Result<Self, ProxyError> {
-        // A proxy has no path, so the last `@` ends the credentials, whatever they hold.
+        // A proxy's URL has no path, so the last `@` ends the credentials, whatever they contain.
         let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
         let (credentials, authority) = match rest.rsplit_once('@') {
             Some((credentials, authority)) => (Credentials::parse(credentials)?, authority),
@@ -61,18 +74,22 @@ impl Proxy {
         Ok(Self { is_https, host: host.into(), port, credentials, exempt })
     }
 
-    /// Reads the variables `https_proxy` or else `all_proxy`, minding `no_proxy`; `None` where neither is set.
+    /// Reads the proxy from the environment variables `https_proxy`, `all_proxy` and `no_proxy`.
     ///
-    /// As with curl, each may be written in capitals, which counts where the other is not set, and a proxy without a scheme is an
-    /// `http://` one. `no_proxy` lists, between commas or spaces, domains (with all below them), addresses and networks
-    /// (`192.168.0.0/16`) that are reached without the proxy; `*` is every host. A domain with a port, `example.net:8883`, counts
-    /// for that port alone, which curl does not know.
+    /// Returns `None` if neither `https_proxy` nor `all_proxy` is set; the former has precedence.
+    /// As with curl, a variable in capitals is used if the one in lower case is not set, and a
+    /// proxy without a scheme is an `http://` proxy.
     ///
-    /// Right for a tool that somebody starts, wrong for a device: there, a stray variable must not redirect a fleet.
+    /// `no_proxy` lists domains (with their subdomains), addresses and networks (`192.168.0.0/16`)
+    /// that are reached without the proxy, between commas or spaces. A single `*` means every host.
+    /// A domain with a port, `example.net:8883`, applies to that port only, which curl does not
+    /// support.
+    ///
+    /// Use it in command-line tools, not on devices, where a stray variable could redirect a fleet.
     ///
     /// # Errors
     ///
-    /// The variable that counts is set to something that is not a proxy of this kind.
+    /// Returns [`ProxyError`] if the variable in use is not the URL of such a proxy.
     pub fn from_environment() -> Result<Option<Self>, ProxyError> {
         let variable =
             |names: &[&str]| names.iter().find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
@@ -82,19 +99,24 @@ impl Proxy {
         Self::parse(&url, exempt).map(Some)
     }
 
-    /// Exempts hosts, in the form of the variable `no_proxy`: see [`from_environment`](Self::from_environment). Default none.
+    /// Sets the hosts that are reached without the proxy. Default: none.
+    ///
+    /// The list has the form of the variable `no_proxy`: see
+    /// [`from_environment`](Self::from_environment).
     #[must_use]
     pub fn no_proxy(self, list: &str) -> Self {
         Self { exempt: NoProxy::parse(list), ..self }
     }
 
-    /// Whether connections to this host and port go through the proxy: they do unless they are exempt.
+    /// Returns whether connections to this host and port use the proxy.
     #[must_use]
     pub fn is_for(&self, host: &str, port: u16) -> bool {
         !self.exempt.contains(host, port)
     }
 
-    /// Returns the URL, to hand to another client, such as that of the hub. It is a secret if the proxy has a password.
+    /// Returns the URL, for another client such as the hub's.
+    ///
+    /// It is a secret if the proxy has a password.
     #[must_use]
     pub fn to_url(&self) -> String {
         let scheme = if self.is_https { "https" } else { "http" };
@@ -117,14 +139,14 @@ impl Proxy {
         self.port
     }
 
-    /// User name and password as the scheme `Basic` has them (RFC 7617).
+    /// Returns the user name and the password in the form of the scheme `Basic` (RFC 7617).
     pub(super) fn basic_credentials(&self) -> Option<String> {
         let credentials = self.credentials.as_ref()?;
         Some(base64_encode([&*credentials.name, ":", &*credentials.password].concat().as_bytes()))
     }
 }
 
-/// What a proxy lets a device through for.
+/// The user name and the password for a proxy.
 #[derive(Clone)]
 struct Credentials {
     name: Box<str>,
@@ -153,23 +175,36 @@ fn decode(text: &str) -> Result<Box<str>, ProxyError> {
     Ok(text.into())
 }
 
-/// Why a text is not the URL of a proxy. Holds nothing of the text, which may contain a password.
+/// The reason why a text is not the URL of a proxy.
+///
+/// It holds nothing of the text, which may contain a password.
+///
+/// ```
+/// use azure_iot_dps::transport::{Proxy, ProxyError};
+///
+/// match Proxy::new("socks5://proxy.example:1080") {
+///     Ok(proxy) => println!("{proxy:?}"),
+///     Err(ProxyError::Scheme) => println!("only http:// and https:// are supported"),
+///     Err(error) => println!("{error}"),
+/// }
+/// # assert!(matches!(Proxy::new("socks5://proxy.example:1080"), Err(ProxyError::Scheme)));
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProxyError {
-    /// It is no URL at all.
+    /// The text is not a URL.
     #[error("the proxy is not a URL such as http://proxy.example:3128")]
     Url(#[source] Box<dyn core::error::Error + Send + Sync>),
-    /// Neither `http` nor `https`.
-    #[error("a proxy's URL begins with http:// or https://")]
+    /// The scheme is neither `http` nor `https`.
+    #[error("the proxy's URL must begin with http:// or https://")]
     Scheme,
-    /// The host is missing or is no host.
+    /// The host is missing.
     #[error("the proxy's URL has no valid host")]
     Host,
-    /// A path, query or fragment, which means nothing to a proxy.
-    #[error("the proxy's URL has a path, a query or a fragment")]
+    /// The URL has a path, a query or a fragment, which have no meaning for a proxy.
+    #[error("the proxy's URL must not have a path, a query or a fragment")]
     Path,
-    /// The user name or the password is not percent-encoded UTF-8, or the name holds a colon.
+    /// The user name or the password is not UTF-8 when decoded, or the name has a colon.
     #[error("the proxy's user name and password are not valid")]
     Credentials,
 }
@@ -187,7 +222,7 @@ mod tests {
 
     #[test]
     fn a_proxys_name_and_password_hold_any_character_encoded_or_not() {
-        // What curl 7.88 sends; it refuses the ones that hold `@`, `/`, `#`, `?` or a space as they are.
+        // The credentials that curl 7.88 sends. It refuses unencoded `@`, `/`, `#`, `?` and spaces.
         for (credentials, expected) in [
             ("u:p@s@s", "u:p@s@s"),
             ("u:p/s#s?s", "u:p/s#s?s"),
@@ -204,7 +239,7 @@ mod tests {
             assert_eq!(proxy.basic_credentials(), Some(base64_encode(expected.as_bytes())), "{credentials}");
             assert_eq!((proxy.host(), proxy.port()), ("proxy.example", 3128));
         }
-        // Every printable character, as it is and encoded.
+        // Every printable character, unencoded and encoded.
         for character in ' '..='~' {
             for written in [format!("{character}"), format!("%{:02x}", u32::from(character))] {
                 let proxy = Proxy::new(&format!("http://u:x{written}.x@proxy.example")).expect(&written);

@@ -1,4 +1,4 @@
-//! Whose certificates are trusted.
+//! Trusted root certificates.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -11,33 +11,45 @@ use rustls::pki_types::CertificateDer;
 
 use super::pem::{self, PemProblem};
 
-/// More than any list of roots has: Mozilla's has a fifth of it as PEM.
+/// The largest accepted file, in bytes. Mozilla's roots take a fifth of it as PEM.
 const MAX_FILE: u64 = 1024 * 1024;
 
 /// The certificate authorities that a transport trusts.
 ///
-/// A device outlives them: let them come from a file that an update can replace ([`Roots::file`]), and load that again with
-/// a [`RootsHandle`](crate::transport::RootsHandle). Trust roots, not intermediates: those change without notice.
+/// Devices are in use for longer than roots are valid. So load the roots from a file that an update
+/// can replace ([`Roots::file`]), and reload it with a
+/// [`RootsHandle`](crate::transport::RootsHandle). Do not trust intermediates: they change without
+/// notice.
 ///
-/// | cloud | endpoints | roots | bundled here |
+/// ```
+/// use azure_iot_dps::Roots;
+///
+/// # let path = "tests/data/rsa/root.pem";
+/// let roots = Roots::file(path)?;
+/// assert_eq!(roots.certificates().count(), 1);
+/// # Ok::<(), azure_iot_dps::transport::RootsError>(())
+/// ```
+///
+/// | cloud | endpoints | roots | bundled |
 /// | --- | --- | --- | --- |
-/// | public | `*.azure-devices-provisioning.net`, `*.azure-devices.net` | DigiCert Global Root G2; Microsoft RSA Root Certificate Authority 2017 in case that one is retired | both |
+/// | public | `*.azure-devices-provisioning.net`, `*.azure-devices.net` | DigiCert Global Root G2; Microsoft RSA Root Certificate Authority 2017 if that is retired | both |
 /// | US Government | `*.azure-devices-provisioning.us`, `*.azure-devices.us` | DigiCert Global Root CA (G1); DigiCert Global Root G2 for its succession | G2 alone |
 /// | China (21Vianet) | `*.azure-devices-provisioning.cn`, `*.azure-devices.cn` | DigiCert Global Root CA (G1); DigiCert Global Root G2 for its succession | G2 alone |
 ///
-/// Sources: Microsoft, "Migrate IoT Hub resources to a new TLS certificate root" and "TLS support in IoT Hub" for the public cloud;
-/// "Azure IoT guidance for DigiCert Global Root G1 trust-store updates in sovereign clouds" for the others. Read in November
-/// 2026; the services change without regard to this table.
+/// Mozilla has retired DigiCert Global Root CA (G1), so the bundled roots do not contain it. In the
+/// US Government and China clouds, load it from a file: `Roots::file(path)?.and_bundled()`.
 ///
-/// Mozilla has retired DigiCert Global Root CA (G1), so the bundled roots lack it: in the US Government and China clouds
-/// give it from a file, `Roots::file(path)?.and_bundled()`.
+/// Sources: Microsoft, "Migrate IoT Hub resources to a new TLS certificate root" and "TLS support
+/// in IoT Hub" for the public cloud; "Azure IoT guidance for DigiCert Global Root G1 trust-store
+/// updates in sovereign clouds" for the others. They were read in November 2026. The services may
+/// change at any time.
 #[derive(Clone)]
 pub struct Roots {
     trust: Trust,
     own: Vec<CertificateDer<'static>>,
 }
 
-/// What is trusted beside one's own.
+/// The roots that are trusted in addition to `own`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Trust {
     #[cfg(feature = "bundled-roots")]
@@ -48,44 +60,48 @@ enum Trust {
 }
 
 impl Roots {
-    /// Mozilla's, built into the program, as of the release of `webpki-roots` that it was built with. The default.
+    /// Returns Mozilla's roots, which are built into the program. This is the default.
+    ///
+    /// They are as old as the release of `webpki-roots` in the build.
     #[cfg(feature = "bundled-roots")]
     #[must_use]
     pub fn bundled() -> Self {
         Self::with(Trust::Bundled)
     }
 
-    /// Whatever the operating system trusts, as decided by its own verifier on Windows, macOS, iOS and Android, and by the files
-    /// of OpenSSL on Linux.
+    /// Returns the roots of the operating system.
     ///
-    /// Say so where it is wanted: this is the default only of a build without the feature `bundled-roots`, and any crate of the same
-    /// build may enable that.
+    /// The system's own verifier decides on Windows, macOS, iOS and Android, and the files of
+    /// OpenSSL on Linux. On Android, the application must have initialised
+    /// `rustls-platform-verifier`.
     ///
-    /// On Android the application must have initialised `rustls-platform-verifier`.
+    /// Set these roots explicitly. They are the default only in a build without the feature
+    /// `bundled-roots`, which any crate in the same build can enable.
     #[cfg(feature = "platform-verifier")]
     #[must_use]
     pub fn platform() -> Self {
         Self::with(Trust::Platform)
     }
 
-    /// Trusts these and no others: all certificates of a PEM file.
+    /// Creates roots from all certificates of a PEM text. No others are trusted.
     ///
-    /// As many as it has `BEGIN` lines of certificates, or an error; they may be indented or glued to each other, and a byte order
-    /// mark is skipped.
+    /// The result has one certificate for each `BEGIN` line of a certificate. Markers need not be
+    /// at the start of a line, and a byte order mark is skipped.
     ///
     /// # Errors
     ///
-    /// There is no certificate in it, or one that cannot be read, or a private key. The error holds nothing of the content.
+    /// Returns [`RootsError`] if the text has no certificate, a certificate that cannot be read, or
+    /// a private key. The error holds nothing of the text.
     pub fn pem(pem: &[u8]) -> Result<Self, RootsError> {
         let certificates = pem::certificates(pem).map_err(|(line, problem)| RootsError::Pem { line, problem })?;
         Self::these(certificates.into_iter().map(Into::into).collect())
     }
 
-    /// This one and no other: a certificate in DER.
+    /// Creates roots from one certificate in DER. No others are trusted.
     ///
     /// # Errors
     ///
-    /// It cannot be read.
+    /// Returns [`RootsError`] if the certificate cannot be read or if `der` is empty.
     pub fn der(der: &[u8]) -> Result<Self, RootsError> {
         if der.is_empty() {
             return Err(RootsError::NoCertificate);
@@ -93,11 +109,12 @@ impl Roots {
         Self::these([der.to_vec().into()].into())
     }
 
-    /// The same from a file: PEM with any number of certificates, or DER with one.
+    /// Creates roots from a file: PEM with any number of certificates, or DER with one.
     ///
     /// # Errors
     ///
-    /// The file cannot be read or has more than 1 MiB, there is no certificate in it, or one that cannot be read.
+    /// Returns [`RootsError::File`] if the file cannot be read, [`RootsError::TooLarge`] if it has
+    /// more than 1 MiB, and the errors of [`pem`](Self::pem) and [`der`](Self::der).
     pub fn file(path: impl AsRef<Path>) -> Result<Self, RootsError> {
         let path = path.as_ref();
         let mut bytes = Vec::new();
@@ -107,12 +124,13 @@ impl Roots {
         if bytes.len() as u64 > MAX_FILE {
             return Err(RootsError::TooLarge { limit: MAX_FILE });
         }
-        // The first byte of a certificate in DER is that of a sequence; but a text may begin with a 0, too.
+        // A certificate in DER begins with 0x30, which is also the character `0` of a text.
         if bytes.first() == Some(&0x30) && !pem::is_pem(&bytes) { Self::der(&bytes) } else { Self::pem(&bytes) }
     }
 
-    /// Returns the certificates as DER, for another TLS client of the program, such as the hub's. There are none for
-    /// `Roots::platform`.
+    /// Returns the certificates in DER, for another TLS client such as the hub's.
+    ///
+    /// There are none for `Roots::platform`.
     pub fn certificates(&self) -> impl Iterator<Item = &[u8]> {
         let bundled: &[CertificateDer<'static>] = match self.trust {
             #[cfg(feature = "bundled-roots")]
@@ -122,7 +140,9 @@ impl Roots {
         bundled.iter().chain(&self.own).map(AsRef::as_ref)
     }
 
-    /// Mozilla's in addition. Makes no difference to [`bundled`](Self::bundled); the platform decides for itself.
+    /// Adds Mozilla's roots to these.
+    ///
+    /// It changes neither [`bundled`](Self::bundled) nor `Roots::platform`.
     #[cfg(feature = "bundled-roots")]
     #[must_use]
     pub fn and_bundled(self) -> Self {
@@ -135,7 +155,7 @@ impl Roots {
     }
 
     fn these(own: Vec<CertificateDer<'static>>) -> Result<Self, RootsError> {
-        // The TLS stack would leave out what it cannot read, and trust nobody in the end, without a word.
+        // The TLS stack would silently ignore certificates that it cannot read, and might trust none at all.
         for (root, number) in own.iter().zip(1..) {
             let checked = rustls::RootCertStore::empty().add(root.clone());
             checked.map_err(|error| RootsError::Certificate { number, source: Box::new(error) })?;
@@ -153,7 +173,7 @@ impl Roots {
         self.trust == Trust::Platform
     }
 
-    /// Those of one's own.
+    /// Returns the certificates that were given.
     pub(super) fn own(&self) -> &[CertificateDer<'static>] {
         &self.own
     }
@@ -165,7 +185,7 @@ impl Default for Roots {
         let trust = Trust::Bundled;
         #[cfg(all(feature = "platform-verifier", not(feature = "bundled-roots")))]
         let trust = Trust::Platform;
-        // Does not get this far: `lib.rs` refuses to be compiled.
+        // This is unreachable: `lib.rs` does not compile without one of these features.
         #[cfg(not(any(feature = "platform-verifier", feature = "bundled-roots")))]
         let trust = Trust::Nothing;
         Self::with(trust)
@@ -185,48 +205,60 @@ impl fmt::Debug for Roots {
     }
 }
 
-/// Why there are no roots to be had.
+/// The reason why roots cannot be loaded.
+///
+/// ```
+/// use azure_iot_dps::transport::{Roots, RootsError};
+///
+/// match Roots::file("/nowhere/roots.pem") {
+///     Ok(roots) => println!("{roots:?}"),
+///     Err(RootsError::File { path, source }) => println!("{}: {source}", path.display()),
+///     Err(RootsError::Pem { line, problem }) => println!("line {line}: {problem}"),
+///     Err(error) => println!("{error}"),
+/// }
+/// # assert!(matches!(Roots::pem(b""), Err(RootsError::NoCertificate)));
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RootsError {
-    /// The file cannot be read.
-    #[error("the file of roots {} cannot be read", .path.display())]
+    /// The file could not be read.
+    #[error("the root certificate file {} cannot be read", .path.display())]
     File {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// Why.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// The file is larger than any list of roots.
-    #[error("the file of roots has more than {limit} bytes")]
+    /// The file is larger than 1 MiB.
+    #[error("the root certificate file has more than {limit} bytes")]
     TooLarge {
-        /// The most bytes that are read.
+        /// The largest accepted size, in bytes.
         limit: u64,
     },
-    /// There is not one certificate in it.
-    #[error("the roots hold no certificate")]
+    /// The input has no certificate.
+    #[error("no root certificate was found")]
     NoCertificate,
-    /// A line of the PEM is damaged, or a certificate that begins there.
-    #[error("line {line} of the roots: {problem}")]
+    /// A line of the PEM text, or a certificate that begins there, is damaged.
+    #[error("line {line} of the root certificates: {problem}")]
     Pem {
         /// The number of the line, from 1.
         line: usize,
-        /// What is wrong with it.
+        /// The problem of the line.
         problem: PemProblem,
     },
-    /// One of its certificates cannot be read.
-    #[error("certificate {number} of the roots cannot be read")]
+    /// A certificate could not be parsed.
+    #[error("root certificate {number} cannot be read")]
     Certificate {
-        /// Which one, from 1.
+        /// The number of the certificate, from 1.
         number: usize,
-        /// What is wrong with it.
+        /// The error of the parser.
         source: Box<dyn core::error::Error + Send + Sync>,
     },
 }
 
 #[cfg(all(test, feature = "bundled-roots"))]
 mod tests {
-    /// What the table in the documentation says.
+    /// Checks the table in the documentation.
     #[test]
     fn the_bundled_roots_are_those_that_the_public_cloud_needs_and_lack_the_one_that_mozilla_retired() {
         let bundled = |name: &str| {

@@ -1,4 +1,4 @@
-//! A byte stream that keeps to a deadline: a socket, and TLS around it, through a proxy or not.
+//! Byte streams with a deadline: a socket, and TLS on it, directly or through a proxy.
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -13,11 +13,11 @@ use rustls::{ClientConnection, StreamOwned};
 use super::connector::after;
 use super::failure::is_hang_up;
 
-/// How long what came may take to be whole.
+/// The time limit for reading the rest of a TLS record that has begun to arrive.
 #[cfg(feature = "https")]
 const PROBE_LIMIT: Duration = Duration::from_secs(1);
 
-/// A socket that gives up when the time is up.
+/// A socket that fails with a timeout at its deadline.
 pub(super) struct Socket {
     tcp: Arc<TcpStream>,
     until: Instant,
@@ -34,7 +34,7 @@ impl Socket {
     }
 }
 
-/// A system reports a socket's time limit as one or the other.
+/// Maps both errors that systems report for a socket's timeout to one.
 fn timed_out<T>(result: io::Result<T>) -> io::Result<T> {
     result.map_err(|error| match error.kind() {
         io::ErrorKind::WouldBlock => io::ErrorKind::TimedOut.into(),
@@ -60,7 +60,7 @@ impl Write for Socket {
     }
 }
 
-/// What TLS to the service runs on.
+/// The stream below TLS to the service.
 pub(super) enum Lower {
     Direct(Socket),
     /// TLS to the proxy itself.
@@ -105,7 +105,7 @@ impl Write for Lower {
 pub(in crate::transport) struct TlsStream(StreamOwned<ClientConnection, Lower>);
 
 impl TlsStream {
-    /// Shakes hands.
+    /// Performs the TLS handshake.
     pub(super) fn new(mut tls: ClientConnection, mut lower: Lower) -> io::Result<Self> {
         match tls.complete_io(&mut lower) {
             Ok(_) => Ok(Self(StreamOwned::new(tls, lower))),
@@ -113,15 +113,15 @@ impl TlsStream {
         }
     }
 
-    /// Sets when reading and writing fail with [`io::ErrorKind::TimedOut`].
+    /// Sets the time after which reads and writes fail with [`io::ErrorKind::TimedOut`].
     pub(in crate::transport) fn set_deadline(&mut self, until: Instant) {
         self.0.sock.socket().until = until;
     }
 
-    /// Whether the peer has neither closed the connection nor sent anything that nobody asked for.
+    /// Returns whether the peer has neither closed the connection nor sent unexpected data.
     #[cfg(feature = "https")]
     pub(in crate::transport) fn is_open(&mut self) -> bool {
-        // TLS 1.3 sends its tickets when it likes, so what came has to be looked into.
+        // Servers may send TLS 1.3 session tickets at any time, so waiting data must be decrypted.
         self.set_deadline(after(PROBE_LIMIT));
         loop {
             let tcp = &self.0.sock.socket().tcp;
@@ -141,7 +141,7 @@ impl TlsStream {
         }
     }
 
-    /// Tells the peer that nothing more comes, as far as that can be done at once.
+    /// Announces the end of the connection to the peer, without waiting for an answer.
     #[cfg(feature = "mqtt")]
     pub(in crate::transport) fn close(&mut self) {
         self.0.conn.send_close_notify();
@@ -168,8 +168,9 @@ impl Write for TlsStream {
     }
 }
 
-/// Replaces the error of a write to a peer that is gone by the alert that it left behind, if it did: a client certificate is refused
-/// when the client has gone on to speak.
+/// Replaces the error of a write to a peer that hung up by the peer's last alert, if there is one.
+///
+/// A server may refuse a client certificate after the client has begun to write.
 fn last_word(tls: &mut ClientConnection, lower: &mut Lower, error: io::Error) -> io::Error {
     if !is_hang_up(&error) {
         return error;

@@ -1,4 +1,4 @@
-//! A tunnel through an HTTP proxy. Source: RFC 9110, section 9.3.6 (`CONNECT`).
+//! Tunnels through HTTP proxies. Source: RFC 9110, section 9.3.6 (`CONNECT`).
 
 use alloc::format;
 use alloc::string::String;
@@ -11,7 +11,7 @@ use crate::error::{TransportError, TransportErrorKind as Kind};
 
 const MAX_HEAD: usize = 16 * 1024;
 
-/// Asks the proxy to connect to the service. From then on the stream is one to the service.
+/// Asks the proxy to connect to the service. The stream then leads to the service.
 pub(super) fn open(
     stream: &mut (impl Read + Write),
     proxy: &Proxy,
@@ -32,7 +32,7 @@ pub(super) fn open(
     judge(&head, proxy, host, port)
 }
 
-/// The head of the answer, behind those that only say that it will come (RFC 9110, section 15.2).
+/// Returns the head of the final answer, after any interim ones (RFC 9110, section 15.2).
 fn final_head(stream: &mut impl Read) -> io::Result<Vec<u8>> {
     loop {
         let head = read_head(stream)?;
@@ -46,12 +46,12 @@ fn judge(head: &[u8], proxy: &Proxy, host: &str, port: u16) -> Result<(), Transp
     let error = |kind, why: String| Err(TransportError::new(kind).with_source(why));
     match status(head) {
         Some(200..=299) => Ok(()),
-        // Tinyproxy says 401, though that is a server's.
+        // Tinyproxy answers with 401, although 407 is the status for proxies.
         Some(status @ (401 | 407)) => {
             let why = match (takes_basic(head), proxy.basic_credentials()) {
-                (false, _) => "wants another authentication than Basic, the one that is supported",
+                (false, _) => "requires an authentication scheme other than Basic, the only supported one",
                 (true, Some(_)) => "refuses the user name and password",
-                (true, None) => "wants a user name and password",
+                (true, None) => "requires a user name and password",
             };
             let why = format!("the proxy {why} ({status})");
             Err(TransportError::new(Kind::ProxyRefused).with_source(Unauthorized(why)))
@@ -60,22 +60,22 @@ fn judge(head: &[u8], proxy: &Proxy, host: &str, port: u16) -> Result<(), Transp
             error(Kind::ProxyRefused, format!("the proxy refuses to connect to {host}:{port} ({status})"))
         }
         Some(status) => error(Kind::Proxy, format!("the proxy answered {status}")),
-        None => error(Kind::Proxy, "the proxy does not answer in HTTP".into()),
+        None => error(Kind::Proxy, "the proxy's answer is not HTTP".into()),
     }
 }
 
-/// The proxy does not let the device through, to whatever host.
+/// The proxy refused the device, for every host.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 struct Unauthorized(String);
 
-/// Whether the proxy refused the user name and password, or the lack of them.
+/// Returns whether the proxy refused the user name and password, or requires them.
 #[cfg(feature = "mqtt-websocket")]
 pub(in crate::transport) fn is_about_credentials(error: &TransportError) -> bool {
     core::error::Error::source(error).is_some_and(<dyn core::error::Error>::is::<Unauthorized>)
 }
 
-/// Whether the proxy names the scheme that we know, or none.
+/// Returns whether the proxy offers the scheme `Basic`, or names no scheme.
 fn takes_basic(head: &[u8]) -> bool {
     let head = String::from_utf8_lossy(head).to_ascii_lowercase();
     let mut asked = head.lines().filter_map(|line| line.strip_prefix("proxy-authenticate:")).peekable();
@@ -83,7 +83,7 @@ fn takes_basic(head: &[u8]) -> bool {
     asked.peek().is_none() || asked.any(|schemes| schemes.split(',').any(is_basic))
 }
 
-/// Reads as far as the empty line, and not one byte further: what follows belongs to whoever speaks next.
+/// Reads a head up to its empty line. The next byte belongs to the protocol that follows.
 pub(in crate::transport) fn read_head(stream: &mut impl Read) -> io::Result<Vec<u8>> {
     let mut head = Vec::new();
     let mut byte = [0];
@@ -97,7 +97,7 @@ pub(in crate::transport) fn read_head(stream: &mut impl Read) -> io::Result<Vec<
     Ok(head)
 }
 
-/// `HTTP/1.1 200 Connection established`
+/// Returns the status of a head that begins like `HTTP/1.1 200 Connection established`.
 fn status(head: &[u8]) -> Option<u16> {
     let line = core::str::from_utf8(head.split(|byte| *byte == b'\n').next()?).ok()?;
     let mut words = line.strip_prefix("HTTP/1.")?.split(' ');
