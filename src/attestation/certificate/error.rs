@@ -106,7 +106,7 @@ pub enum CertificateError {
 
 /// A reason for which the service may refuse a certificate.
 ///
-/// It is no error: the device's clock may be wrong, or the service may know the issuer.
+/// It is not an error: the device's clock may be wrong, or the enrollment may know the issuer.
 ///
 /// ```
 /// use azure_iot_dps::attestation::{CertificateNote, ClientCertificate};

@@ -44,8 +44,8 @@ const OUTPUT_BUFFER: usize = 8 * 1024;
 /// - The protocol is HTTP/1.1. TLS supports neither the RSA key exchange nor the curve P-521,
 ///   because rustls on ring does not.
 ///
-/// At the level `trace`, ureq writes all bytes that it sends, including tokens, to the `log` crate.
-/// Do not enable `trace` for the targets `ureq` and `ureq_proto`.
+/// At the level `trace`, ureq logs the content of requests and answers, including tokens, through
+/// the `log` crate. Do not enable `trace` for the targets `ureq` and `ureq_proto`.
 ///
 /// ```
 /// use azure_iot_dps::{DeviceKey, HttpsTransport, IdScope, ProvisioningClient, RegistrationId};

@@ -63,7 +63,7 @@ struct Open {
     left: u64,
     /// The mask, rotated so that its first byte applies to the next byte of content.
     mask: [u8; 4],
-    /// The content of a control frame, as far as it was read.
+    /// The content of a control frame that was read so far.
     control: Vec<u8>,
 }
 
