@@ -1,4 +1,17 @@
-//! Chapters that cross the modules.
+//! The guide: chapters about tasks that involve more than one module.
+//!
+//! # Start
+//!
+//! - [`provisioning`]: the service, enrollments, IDs, keys, and the state machine.
+//!
+//! # Ways to the service
+//!
+//! - [`x509`]: devices with certificates.
+//!
+//! # Devices and their makers
+//!
+//! - [`firmware`]: from a board without an operating system to embedded Linux.
+//! - [`embassy`]: async code on a board.
 
 #[doc = include_str!("embassy.md")]
 #[doc = "```rust,ignore"]
@@ -7,5 +20,7 @@
 pub mod embassy {}
 #[doc = include_str!("firmware.md")]
 pub mod firmware {}
+#[doc = include_str!("provisioning.md")]
+pub mod provisioning {}
 #[doc = include_str!("x509.md")]
 pub mod x509 {}
