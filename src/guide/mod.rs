@@ -3,6 +3,7 @@
 //! # Start
 //!
 //! - [`provisioning`]: the service, enrollments, IDs, keys, and the state machine.
+//! - [`hub`]: after the provisioning: credentials, the stored assignment, reconnection.
 //!
 //! # Ways to the service
 //!
@@ -20,6 +21,8 @@
 pub mod embassy {}
 #[doc = include_str!("firmware.md")]
 pub mod firmware {}
+#[doc = include_str!("hub.md")]
+pub mod hub {}
 #[doc = include_str!("provisioning.md")]
 pub mod provisioning {}
 #[doc = include_str!("x509.md")]
