@@ -4,6 +4,7 @@
 //!
 //! - [`provisioning`]: the service, enrollments, IDs, keys, and the state machine.
 //! - [`hub`]: after the provisioning: credentials, the stored assignment, reconnection.
+//! - [`errors`]: which errors there are, when to call again, and what to keep across a reboot.
 //!
 //! # Ways to the service
 //!
@@ -19,6 +20,8 @@
 #[doc = include_str!("embassy.rs")]
 #[doc = "```"]
 pub mod embassy {}
+#[doc = include_str!("errors.md")]
+pub mod errors {}
 #[doc = include_str!("firmware.md")]
 pub mod firmware {}
 #[doc = include_str!("hub.md")]
