@@ -8,6 +8,7 @@
 //!
 //! # Ways to the service
 //!
+//! - [`mqtt`]: provisioning over MQTT and through WebSocket, and with an MQTT client of your own.
 //! - [`x509`]: devices with certificates.
 //!
 //! # Devices and their makers
@@ -26,6 +27,8 @@ pub mod errors {}
 pub mod firmware {}
 #[doc = include_str!("hub.md")]
 pub mod hub {}
+#[doc = include_str!("mqtt.md")]
+pub mod mqtt {}
 #[doc = include_str!("provisioning.md")]
 pub mod provisioning {}
 #[doc = include_str!("x509.md")]
