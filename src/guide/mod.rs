@@ -9,6 +9,7 @@
 //! # Ways to the service
 //!
 //! - [`mqtt`]: provisioning over MQTT and through WebSocket, and with an MQTT client of your own.
+//! - [`tls`]: trusted roots, and the crypto provider of rustls.
 //! - [`x509`]: devices with certificates.
 //!
 //! # Devices and their makers
@@ -31,5 +32,7 @@ pub mod hub {}
 pub mod mqtt {}
 #[doc = include_str!("provisioning.md")]
 pub mod provisioning {}
+#[doc = include_str!("tls.md")]
+pub mod tls {}
 #[doc = include_str!("x509.md")]
 pub mod x509 {}
