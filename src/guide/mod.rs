@@ -10,6 +10,7 @@
 //!
 //! - [`mqtt`]: provisioning over MQTT and through WebSocket, and with an MQTT client of your own.
 //! - [`tls`]: trusted roots, and the crypto provider of rustls.
+//! - [`proxies`]: HTTP proxies and the variable `NO_PROXY`.
 //! - [`x509`]: devices with certificates.
 //!
 //! # Devices and their makers
@@ -32,6 +33,8 @@ pub mod hub {}
 pub mod mqtt {}
 #[doc = include_str!("provisioning.md")]
 pub mod provisioning {}
+#[doc = include_str!("proxies.md")]
+pub mod proxies {}
 #[doc = include_str!("tls.md")]
 pub mod tls {}
 #[doc = include_str!("x509.md")]
