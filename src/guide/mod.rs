@@ -17,6 +17,10 @@
 //!
 //! - [`firmware`]: from a board without an operating system to embedded Linux.
 //! - [`embassy`]: async code on a board.
+//!
+//! # Tests and measurements
+//!
+//! - [`testing`]: unit tests in virtual time, the simulator as a server, and a real scope.
 
 #[doc = include_str!("embassy.md")]
 #[doc = "```rust,ignore"]
@@ -35,6 +39,8 @@ pub mod mqtt {}
 pub mod provisioning {}
 #[doc = include_str!("proxies.md")]
 pub mod proxies {}
+#[doc = include_str!("testing.md")]
+pub mod testing {}
 #[doc = include_str!("tls.md")]
 pub mod tls {}
 #[doc = include_str!("x509.md")]
