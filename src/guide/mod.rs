@@ -17,6 +17,7 @@
 //!
 //! - [`firmware`]: from a board without an operating system to embedded Linux.
 //! - [`embassy`]: async code on a board.
+//! - [`factory`]: keys and certificates on a production line.
 //!
 //! # Tests and measurements
 //!
@@ -29,6 +30,8 @@
 pub mod embassy {}
 #[doc = include_str!("errors.md")]
 pub mod errors {}
+#[doc = include_str!("factory.md")]
+pub mod factory {}
 #[doc = include_str!("firmware.md")]
 pub mod firmware {}
 #[doc = include_str!("hub.md")]
