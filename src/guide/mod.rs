@@ -22,6 +22,7 @@
 //! # Tests and measurements
 //!
 //! - [`testing`]: unit tests in virtual time, the simulator as a server, and a real scope.
+//! - [`performance`]: speed, size, memory and bytes on the wire.
 
 #[doc = include_str!("embassy.md")]
 #[doc = "```rust,ignore"]
@@ -38,6 +39,8 @@ pub mod firmware {}
 pub mod hub {}
 #[doc = include_str!("mqtt.md")]
 pub mod mqtt {}
+#[doc = include_str!("performance.md")]
+pub mod performance {}
 #[doc = include_str!("provisioning.md")]
 pub mod provisioning {}
 #[doc = include_str!("proxies.md")]
