@@ -18,6 +18,7 @@
 //! - [`firmware`]: from a board without an operating system to embedded Linux.
 //! - [`embassy`]: async code on a board.
 //! - [`factory`]: keys and certificates on a production line.
+//! - [`security`]: what the crate protects, and what it leaves to the program.
 //!
 //! # Tests and measurements
 //!
@@ -45,6 +46,8 @@ pub mod performance {}
 pub mod provisioning {}
 #[doc = include_str!("proxies.md")]
 pub mod proxies {}
+#[doc = include_str!("security.md")]
+pub mod security {}
 #[doc = include_str!("testing.md")]
 pub mod testing {}
 #[doc = include_str!("tls.md")]
