@@ -5,6 +5,7 @@
 //! - [`provisioning`]: the service, enrollments, IDs, keys, and the state machine.
 //! - [`hub`]: after the provisioning: credentials, the stored assignment, reconnection.
 //! - [`errors`]: which errors there are, when to call again, and what to keep across a reboot.
+//! - [`features`]: the Cargo features and what each of them brings.
 //!
 //! # Ways to the service
 //!
@@ -34,6 +35,8 @@ pub mod embassy {}
 pub mod errors {}
 #[doc = include_str!("factory.md")]
 pub mod factory {}
+#[doc = include_str!("features.md")]
+pub mod features {}
 #[doc = include_str!("firmware.md")]
 pub mod firmware {}
 #[doc = include_str!("hub.md")]
