@@ -6,6 +6,7 @@
 //! - [`hub`]: after the provisioning: credentials, the stored assignment, reconnection.
 //! - [`errors`]: which errors there are, when to call again, and what to keep across a reboot.
 //! - [`features`]: the Cargo features and what each of them brings.
+//! - [`examples`]: the example programs and the variables that they take.
 //!
 //! # Ways to the service
 //!
@@ -33,6 +34,8 @@
 pub mod embassy {}
 #[doc = include_str!("errors.md")]
 pub mod errors {}
+#[doc = include_str!("examples.md")]
+pub mod examples {}
 #[doc = include_str!("factory.md")]
 pub mod factory {}
 #[doc = include_str!("features.md")]
