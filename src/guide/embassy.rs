@@ -11,7 +11,7 @@ use azure_iot_dps::{Assignment, Error};
 use embassy_time::{Instant, Timer, with_timeout};
 use embedded_io_async::{Read, Write};
 
-/// What the board has: a secure element behind an async bus, and TLS over embassy-net or a modem.
+/// The hardware: a secure element behind an async bus, and TLS over embassy-net or a modem.
 #[allow(async_fn_in_trait, reason = "the executor has one thread")]
 pub trait Board {
     type Stream: Read + Write;
@@ -20,7 +20,7 @@ pub trait Board {
     async fn connect(&mut self, host: &str, port: u16) -> Result<Self::Stream, TransportError>;
 }
 
-/// Registers over MQTT. Other tasks run wherever this awaits something; dropping the future cancels it.
+/// Registers over MQTT. Other tasks run whenever this awaits. Dropping the future cancels it.
 pub async fn register<B: Board>(settings: &RegistrationSettings, board: &mut B) -> Result<Assignment, Error> {
     let mut registration = Registration::new(settings, AttestationKind::SymmetricKey);
     let mut connection = None;
