@@ -21,7 +21,10 @@ pub trait Board {
 }
 
 /// Registers over MQTT. Other tasks run whenever this awaits. Dropping the future cancels it.
-pub async fn register<B: Board>(settings: &RegistrationSettings, board: &mut B) -> Result<Assignment, Error> {
+pub async fn register<B: Board>(
+    settings: &RegistrationSettings,
+    board: &mut B,
+) -> Result<Assignment, Error> {
     let mut registration = Registration::new(settings, AttestationKind::SymmetricKey);
     let mut connection = None;
     loop {

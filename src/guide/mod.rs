@@ -4,6 +4,7 @@
 //!
 //! - [`provisioning`]: the service, enrollments, IDs, keys, and the state machine.
 //! - [`hub`]: after the provisioning: credentials, the stored assignment, reconnection.
+//! - [`rumqttc`]: the same as a program, with the MQTT client rumqttc.
 //! - [`errors`]: which errors there are, when to call again, and what to keep across a reboot.
 //! - [`features`]: the Cargo features and what each of them brings.
 //! - [`examples`]: the example programs and the variables that they take.
@@ -18,6 +19,7 @@
 //! # Devices and their makers
 //!
 //! - [`firmware`]: from a board without an operating system to embedded Linux.
+//! - [`async_code`]: with tokio, on a thread or by hand.
 //! - [`embassy`]: async code on a board.
 //! - [`factory`]: keys and certificates on a production line.
 //! - [`security`]: what the crate protects, and what it leaves to the program.
@@ -27,6 +29,15 @@
 //! - [`testing`]: unit tests in virtual time, the simulator as a server, and a real scope.
 //! - [`performance`]: speed, size, memory and bytes on the wire.
 
+#[doc = include_str!("async_code.md")]
+#[doc = "```rust,ignore"]
+#[doc = include_str!("async_blocking.rs")]
+#[doc = "```"]
+#[doc = include_str!("async_by_hand.md")]
+#[doc = "```rust,ignore"]
+#[doc = include_str!("async_by_hand.rs")]
+#[doc = "```"]
+pub mod async_code {}
 #[doc = include_str!("embassy.md")]
 #[doc = "```rust,ignore"]
 #[doc = include_str!("embassy.rs")]
@@ -52,6 +63,11 @@ pub mod performance {}
 pub mod provisioning {}
 #[doc = include_str!("proxies.md")]
 pub mod proxies {}
+#[doc = include_str!("rumqttc.md")]
+#[doc = "```rust,ignore"]
+#[doc = include_str!("rumqttc.rs")]
+#[doc = "```"]
+pub mod rumqttc {}
 #[doc = include_str!("security.md")]
 pub mod security {}
 #[doc = include_str!("testing.md")]
