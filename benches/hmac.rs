@@ -1,4 +1,5 @@
-//! What keys and tokens cost, in one run beside the compressions that nobody can avoid and beside ring.
+//! Measures keys and tokens, and compares them with the minimal number of compressions and with
+//! ring.
 #![allow(clippy::expect_used, missing_docs, reason = "a benchmark may panic, and criterion's macros write no docs")]
 
 use std::fmt::Write;
@@ -19,7 +20,7 @@ const DEVICE_KEY: &str = "Jsm0lyGpjaVYVP2g3FnmnmG9dI/9qU24wNoykUmermc=";
 const REGISTRATION_ID: &str = "sn-007-888-abc-mac-a1-b2-c3-d4-e5-f6";
 const EXPIRY: u64 = 1_800_000_000;
 
-/// This many bare compressions of one block each.
+/// Runs this number of bare compressions of one block each.
 fn floor(compressions: usize) {
     let mut state = black_box([0x6a09_e667; 8]);
     for _ in 0..compressions {

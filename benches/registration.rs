@@ -1,4 +1,4 @@
-//! What a whole registration costs: without a network, and over TLS on loopback.
+//! Measures a whole registration: without a network, and over TLS on loopback.
 #![allow(clippy::expect_used, missing_docs, reason = "a benchmark may panic, and criterion's macros write no docs")]
 
 use std::fmt::Write;
@@ -26,7 +26,7 @@ fn id() -> RegistrationId {
     RegistrationId::new("dev-01").expect("valid")
 }
 
-/// Register, two polls, assigned.
+/// Runs a registration with two polls.
 fn engine(settings: &RegistrationSettings, key: &DeviceKey) {
     let mut registration = Registration::new(settings, AttestationKind::SymmetricKey);
     let mut now = azure_iot_dps::time::Now { unix: Some(UnixTime::from_secs(1_767_225_600)), uptime: Duration::ZERO };

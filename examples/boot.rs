@@ -1,7 +1,8 @@
-//! How a gateway boots: with the assignment that it has, or else it registers; and again where its hub is gone.
+//! Boots a gateway: loads the stored assignment or registers, and finds a hub that has moved.
 //!
-//! It takes the variables of `register`, and the flags that name the device; with nothing set it starts a simulated service and hub inside the process
-//! (feature `simulator-server`). What is meant to be copied is `boot`.
+//! It takes the variables of `register` and its arguments that name the device. With nothing set it
+//! starts a simulated service and hub inside the process (feature `simulator-server`). The function
+//! `boot` is meant to be copied.
 
 mod support;
 
@@ -22,26 +23,28 @@ use support::hub::Hub;
 use support::progress::show_events;
 use support::{Result, beside, sentence};
 
-/// Boots a gateway: takes the stored assignment or registers, and sends a first message to the hub.
+/// Boots a gateway: loads the stored assignment or registers, and sends a first message to the hub.
 #[derive(Parser)]
 struct Arguments {
     #[command(flatten)]
     device: DeviceArguments,
-    /// Where the assignment is kept, and beside it (`.session`) what a restart is to know
+    /// Keep the assignment in this file, and the session of the client beside it (`.session`)
     #[arg(long, value_name = "FILE")]
     store: PathBuf,
-    /// Over how long a fleet spreads out that its hub refuses all at once
+    /// The time over which a fleet spreads out when its hub refuses all devices at once
     #[arg(long, value_name = "SECONDS", default_value_t = 120)]
     fleet_spread: u64,
-    /// A watchdog to feed, such as /dev/watchdog
+    /// The file of a watchdog to feed, such as /dev/watchdog
     #[arg(long, value_name = "FILE")]
     watchdog: Option<PathBuf>,
-    /// Connect to this gateway instead of the hub; token and path still name the hub
+    /// Connect to this gateway instead of the hub; the token and the path still name the hub
     #[arg(long, value_name = "HOST[:PORT]")]
     hub_endpoint: Option<Endpoint>,
 }
 
-/// From power-on to the first message. Gives up only where neither waiting nor a repair in the cloud can help.
+/// Takes the device from power-on to the first message.
+///
+/// Gives up only if neither waiting nor a repair in the cloud can help.
 fn boot(device: &Device, arguments: &Arguments) -> Result<()> {
     let watchdog = Arc::new(Watchdog::open(arguments)?);
     let feeder = Arc::clone(&watchdog);
@@ -54,7 +57,7 @@ fn boot(device: &Device, arguments: &Arguments) -> Result<()> {
         ControlFlow::Continue(())
     });
     let mut client = client.build();
-    // What a supervisor restarts goes on where it was, instead of asking again at once.
+    // A restarted program continues its pauses, instead of asking again at once.
     memory.restore(&mut client);
 
     eprintln!("looking for an assignment in {}, then asking {}", arguments.store.display(), device.endpoint);
@@ -66,7 +69,7 @@ fn boot(device: &Device, arguments: &Arguments) -> Result<()> {
             Ok(assignment) => break assignment,
             Err(error) => {
                 let Some(pause) = error.retry_after() else { return Err(error.into()) };
-                // At least a second: whatever the error says, this is no busy loop.
+                // Wait at least a second, so that this never becomes a busy loop.
                 let pause = pause.max(Duration::from_secs(1));
                 eprintln!("{}. {} Next try in {} s", sentence(&error), error.remedy(), pause.as_secs());
                 watchdog.sleep(&mut clock, pause);
@@ -78,14 +81,14 @@ fn boot(device: &Device, arguments: &Arguments) -> Result<()> {
     let mut reconnection = Reconnection::new(device.registration_id.clone()).fleet_spread(spread);
     loop {
         eprintln!("{} connects to {}", assignment.device_id(), assignment.hub());
-        // Without a clock the hub answers 401, and the service that is asked then tells the time.
+        // Without a clock the hub answers 401. The service, which is asked then, tells the time.
         let time = assignment.time_at(clock.now()).unwrap_or(UnixTime::EPOCH);
         let mut credentials = HubCredentials::new(&assignment, device.key()?)?;
-        // Here firmware would hand `credentials.mqtt(time)?` to its MQTT client; this sends one message over HTTPS.
+        // Firmware would pass `credentials.mqtt(time)?` to its MQTT client. This example sends one message over HTTPS.
         let hub = Hub::new(&credentials, gateway, &device.roots, device.proxy.as_ref())?;
         watchdog.feed();
         let Err(refused) = hub.send(credentials.token(time)?, r#"{"boot":true}"#) else { break };
-        // An MQTT client would call `connected` when its CONNACK came, and `lost` when the connection is.
+        // An MQTT client would call `connected` after the CONNACK, and `lost` when the connection is lost.
         let asked = match reconnection.failed(refused.failure, clock.now()) {
             Advice::Retry { after } => {
                 eprintln!("{refused}, next try in {} s", after.as_secs_f32().ceil());
@@ -105,7 +108,7 @@ fn boot(device: &Device, arguments: &Arguments) -> Result<()> {
         memory.save(&mut client);
         match asked {
             Ok(found) => assignment = found,
-            // The hub at hand is still the best there is.
+            // Try the current hub again.
             Err(error) => eprintln!("{}", sentence(&error)),
         }
     }
@@ -120,13 +123,14 @@ fn tell_about_the_store(client: &ProvisioningClient) {
     }
 }
 
-/// What the client has learnt, in a file beside the store: a program that a supervisor restarts, or a board that resets, is to be
-/// no storm.
+/// The client's session, in a file beside the store.
+///
+/// It keeps the pauses of a program that a supervisor restarts, or of a board that resets.
 struct Memory(PathBuf);
 
 impl Memory {
     fn restore(&self, client: &mut ProvisioningClient) {
-        // Nothing there, or damaged: it begins anew.
+        // If the file is missing or damaged, the client starts with an empty session.
         if let Some(saved) = std::fs::read(&self.0).ok().and_then(|json| serde_json::from_slice(&json).ok()) {
             client.restore_session(saved);
         }
@@ -143,8 +147,10 @@ impl Memory {
     }
 }
 
-/// Resets the board unless it is fed, with a byte written to its file: every second while the program waits, and before each
-/// request, which takes up to a minute. Its time must be longer than that.
+/// A watchdog that resets the board unless it is fed with a byte written to its file.
+///
+/// It is fed every second while the program waits, and before each request. A request takes up to a
+/// minute, so the watchdog's timeout must be longer.
 struct Watchdog(Option<File>);
 
 impl Watchdog {
@@ -158,12 +164,14 @@ impl Watchdog {
 
     fn feed(&self) {
         if let Some(mut file) = self.0.as_ref() {
-            // One that cannot be fed resets the board, which is what it is for.
+            // A watchdog that cannot be fed resets the board, as it should.
             let _ = file.write_all(b".");
         }
     }
 
-    /// Firmware would go on feeding it; this program ends. The letter is what Linux's watchdogs ask for.
+    /// Disarms the watchdog with the letter that Linux expects, because this program ends.
+    ///
+    /// Firmware would continue to feed it.
     fn disarm(&self) {
         if let Some(mut file) = self.0.as_ref() {
             let _ = file.write_all(b"V");

@@ -1,9 +1,12 @@
-//! A transport that is not ureq: the HTTP stack of a modem, as firmware would wrap it.
+//! Implements a transport over the HTTP stack of a modem, as firmware would.
 //!
-//! The modem does one request at a time and blocks, has its own error codes, counts its time in whole seconds, and its
-//! answers lie in a receive buffer of fixed size, which the [`Response`] borrows. What is meant to be copied is
-//! `ModemTransport`; the driver below it stands for that of a real modem, and has a simulated service at its other end. ESP-IDF's
-//! `esp_http_client` is asked for headers by name and before the body: see [`Response::head`] and the guide's chapter on firmware.
+//! The modem handles one request at a time and blocks. It has its own error codes, and its timeouts
+//! are in whole seconds. The answers are in a receive buffer of fixed size, which the [`Response`]
+//! borrows.
+//!
+//! `ModemTransport` is meant to be copied. The driver below it replaces that of a real modem, and
+//! is connected to a simulated service. ESP-IDF's `esp_http_client` returns headers by name and
+//! before the body: see [`Response::head`] and the guide's chapter `firmware`.
 
 mod support;
 
@@ -16,10 +19,10 @@ use azure_iot_dps::simulator::Simulator;
 use azure_iot_dps::{Clock, ProvisioningClient, RegistrationId, Transport};
 use support::{Result, print};
 
-/// Carries requests over a modem.
+/// A transport over a modem.
 struct ModemTransport {
     modem: Modem,
-    /// The head and the body of the last answer, one behind the other.
+    /// The head of the last answer, followed by its body.
     buffer: [u8; 4096],
 }
 
@@ -31,10 +34,10 @@ impl Transport for ModemTransport {
         self.modem.clear_headers();
         let http = request.http();
         for (name, value) in http.headers() {
-            // The token is among them: a driver that logs its commands must not log these.
+            // One header contains the token. A driver that logs its commands must not log headers.
             self.modem.header(name, value);
         }
-        // What is left of the limit, in the modem's whole seconds: a begun one would be too long.
+        // The rest of the time limit, rounded down to the modem's whole seconds.
         let left = request.time_limit().saturating_sub(self.modem.uptime().saturating_sub(started));
         if left < Duration::from_secs(1) {
             return Err(TransportErrorKind::TimedOut.into());
@@ -50,14 +53,14 @@ impl Transport for ModemTransport {
         let Some(body) = rest.get_mut(..body) else { return Err(TransportErrorKind::AnswerTooLarge.into()) };
         self.modem.read(head, body);
         let head = std::str::from_utf8(head).map_err(|_| TransportErrorKind::AnswerBroken)?;
-        // All of them: the response takes those that matter, such as `Retry-After` and `Date`.
+        // Pass all headers. The response keeps those that it needs, such as `Retry-After` and `Date`.
         let headers = head.lines().filter_map(|line| line.split_once(':'));
         let response = Response::new(answer.status, &*body);
         Ok(headers.fold(response, |response, (name, value)| response.with_header(name, value.trim())))
     }
 }
 
-/// The modem's codes, as its manual lists them.
+/// Translates the modem's error codes, as its manual lists them.
 fn explain(code: ModemError) -> TransportError {
     let kind = match code.0 {
         601 => TransportErrorKind::CannotConnect,
@@ -71,7 +74,7 @@ fn explain(code: ModemError) -> TransportError {
     TransportError::new(kind).with_source(format!("+HTTPACTION: {}", code.0))
 }
 
-/// A driver, with a simulated service where a real one has an antenna.
+/// A driver that is connected to a simulated service instead of a radio.
 struct Modem {
     service: Simulator,
     headers: Vec<(String, String)>,
@@ -83,7 +86,7 @@ struct Modem {
 #[derive(Clone, Copy)]
 struct ModemError(u16);
 
-/// What lies in the modem, to be read: the lengths of head and body.
+/// The status of an answer that waits in the modem, and the lengths of its head and body.
 struct Answer {
     status: u16,
     head: usize,
@@ -115,7 +118,7 @@ impl Modem {
         self.headers.push((name.into(), value.into()));
     }
 
-    /// Blocks until the answer is there or the time is up.
+    /// Blocks until the answer has arrived or the time is up.
     fn perform(&mut self, method: &str, target: &str, body: &[u8]) -> std::result::Result<Answer, ModemError> {
         let headers: Vec<_> = self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         let limit = Duration::from_secs(self.seconds);
@@ -149,7 +152,7 @@ fn run() -> Result<()> {
     let service = Simulator::builder().build();
     let registration_id = RegistrationId::new("modem-device-1")?;
     let key = service.device_key(&registration_id).ok_or("the simulator has no key for the device")?;
-    // The field is not a laboratory: no answer at first, then one that takes longer than there is time.
+    // A bad network: the first request gets no answer, the second one gets it too late.
     service.device(&registration_id).drop_before_answer();
     service.device(&registration_id).answer_slowly(Duration::from_secs(90));
 

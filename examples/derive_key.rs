@@ -1,7 +1,8 @@
 //! Derives the keys of an enrollment group's devices, as a factory line does.
 //!
-//! The group's key comes from `PROVISIONING_GROUP_KEY` or `--key-file`. One registration ID prints its key alone; several,
-//! or `-` for standard input, print CSV lines `registration_id,device_key`.
+//! The group's key comes from `PROVISIONING_GROUP_KEY` or `--key-file`. For one registration ID it
+//! prints the key alone. For several, or `-` for standard input, it prints CSV lines
+//! `registration_id,device_key`.
 
 mod support;
 
@@ -13,26 +14,27 @@ use std::time::{Duration, Instant};
 
 use azure_iot_dps::{GroupKey, KeyDerivation, RegistrationId};
 use clap::Parser;
-use support::Result;
+use support::{Named, Result};
 
 /// Derives the keys of an enrollment group's devices.
 ///
-/// The group's key comes from `PROVISIONING_GROUP_KEY` or --key-file, never from an argument: arguments show in process
-/// lists. It belongs where devices are made, and never on a device.
+/// The group's key comes from `PROVISIONING_GROUP_KEY` or --key-file, never from an argument,
+/// because process lists show arguments. Keep it in the factory, never on a device.
 #[derive(Parser)]
 struct Arguments {
-    /// The registration IDs; `-` reads them from standard input, one a line
+    /// The registration IDs; `-` reads them from standard input, one per line
     #[arg(required = true, value_name = "REGISTRATION_ID")]
     registration_ids: Vec<String>,
     /// A file with the group's key in base64
     #[arg(long, value_name = "FILE")]
     key_file: Option<PathBuf>,
-    /// Write to this file, whole or not at all, readable by its owner only
+    /// Write the keys to this file, which only its owner can read; on an error the file is
+    /// unchanged
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
 }
 
-/// Far longer than any registration ID; what is longer is not kept in memory.
+/// The length from which a line is skipped, in bytes. It is far longer than any registration ID.
 const LONGEST_LINE: u64 = 4096;
 
 fn main() -> ExitCode {
@@ -40,8 +42,8 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Result<()> {
-    let key = support::required_key_text(arguments.key_file.as_deref(), "PROVISIONING_GROUP_KEY")?;
-    let derivation = KeyDerivation::new(&GroupKey::from_base64(&key)?);
+    let key = Named::required_key(arguments.key_file.as_deref(), "PROVISIONING_GROUP_KEY")?;
+    let derivation = KeyDerivation::new(&key.parse(GroupKey::from_base64)?);
     match &arguments.output {
         None => derive(&derivation, arguments, &mut BufWriter::new(io::stdout().lock())),
         Some(path) => {
@@ -52,7 +54,7 @@ fn run(arguments: &Arguments) -> Result<()> {
     }
 }
 
-/// Writes what was asked for. All good IDs are written; the error tells that some were not.
+/// Writes the keys of all valid IDs. Returns an error if some IDs are not valid.
 fn derive(derivation: &KeyDerivation, arguments: &Arguments, output: &mut impl Write) -> Result<()> {
     let mut list = List { derivation, output, bad: 0, progress: Progress::new() };
     match &arguments.registration_ids[..] {
@@ -76,7 +78,7 @@ fn derive(derivation: &KeyDerivation, arguments: &Arguments, output: &mut impl W
     }
 }
 
-/// A list of keys in the making.
+/// A list of keys that is being written.
 struct List<'a, W> {
     derivation: &'a KeyDerivation,
     output: &'a mut W,
@@ -85,7 +87,7 @@ struct List<'a, W> {
 }
 
 impl<W: Write> List<'_, W> {
-    /// Takes one ID a line; blank lines and carriage returns do not count.
+    /// Reads one ID per line. Ignores blank lines and carriage returns.
     fn read(&mut self, mut input: impl BufRead) -> io::Result<()> {
         let mut line = Vec::new();
         for number in 1.. {
@@ -128,7 +130,7 @@ impl<W: Write> List<'_, W> {
     }
 }
 
-/// Tells somebody who watches a long run how far it is.
+/// Shows the progress of a long run on a terminal.
 struct Progress {
     on: bool,
     next: Instant,
@@ -143,7 +145,7 @@ impl Progress {
     }
 
     fn show(&mut self, lines: u64) {
-        // The clock is asked now and then only.
+        // Do not read the clock for every line.
         if self.on && lines.is_multiple_of(1024) && Instant::now() >= self.next {
             eprint!("\r{lines} lines ");
             self.shown = true;
@@ -158,7 +160,7 @@ impl Progress {
     }
 }
 
-/// A file that takes the place of another when it is complete, or never was.
+/// A temporary file that replaces another file when it is complete.
 struct NewFile<'a> {
     path: &'a Path,
     temporary: PathBuf,
@@ -183,7 +185,7 @@ impl<'a> NewFile<'a> {
         self.writer.get_ref().sync_all()?;
         fs::rename(&self.temporary, self.path)?;
         self.complete = true;
-        // The new name is on disk when the folder is. Not every platform opens folders.
+        // The new name is on disk when the folder is synced. Not every platform can open folders.
         let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         if let Ok(folder) = File::open(folder) {
             folder.sync_all()?;

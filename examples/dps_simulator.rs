@@ -1,4 +1,4 @@
-//! A DPS on this machine, to test a device's software against in whatever language it is written.
+//! Runs a simulated DPS on this machine, to test device software in any language.
 
 mod support;
 
@@ -19,21 +19,21 @@ use support::{Result, print};
 
 /// A simulated Device Provisioning Service, and the IoT hub behind it, on this machine.
 ///
-/// The keys are test keys, so here they may be arguments. With no enrollment given it makes up a group and prints its key,
-/// and one device's key derived from it.
+/// The keys are test keys and may therefore be arguments. Without an enrollment it creates a group,
+/// and prints the group's key and a device key that is derived from it.
 #[derive(Parser)]
 struct Arguments {
-    /// Where to listen, for HTTPS and for MQTT in WebSocket; port 0 picks a free one
+    /// The address for HTTPS and for MQTT over WebSocket; port 0 selects a free port
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8443")]
     listen: SocketAddr,
-    /// Where to listen for MQTT, for the service and the hub; port 0 picks a free one [default: 127.0.0.1:8883, unless another program
-    /// has it]
+    /// The address for MQTT, of the service and the hub; port 0 selects a free port [default:
+    /// 127.0.0.1:8883, unless another program uses it]
     #[arg(long, value_name = "ADDRESS:PORT")]
     mqtt_listen: Option<SocketAddr>,
-    /// Listen on addresses that other machines can reach, too
+    /// Allow addresses that other machines can reach
     #[arg(long)]
     let_other_machines_connect: bool,
-    /// A name of this machine by which others reach it, for the certificate; may be repeated
+    /// A host name of this machine, for the certificate; may be repeated
     #[arg(long, value_name = "HOST", requires = "let_other_machines_connect")]
     name: Vec<HostName>,
     /// The ID scope
@@ -45,43 +45,49 @@ struct Arguments {
     /// An individual enrollment with its primary key in base64; may be repeated
     #[arg(long, value_name = "REGISTRATION_ID=KEY")]
     individual: Vec<String>,
-    /// An enrollment group of devices whose certificates this authority issued, PEM; may be repeated
+    /// An enrollment group of devices with certificates, and the authority that issued them as PEM;
+    /// may be repeated
     #[cfg(feature = "x509")]
     #[arg(long, value_name = "NAME=FILE")]
     x509_group: Vec<String>,
-    /// An individual enrollment with the device's certificate, PEM; may be repeated
+    /// An individual enrollment with the device's certificate as PEM; may be repeated
     #[cfg(feature = "x509")]
     #[arg(long, value_name = "REGISTRATION_ID=FILE")]
     x509_individual: Vec<String>,
-    /// Make a root, an intermediate and certificates of devices in this folder, and enroll a group of that root
+    /// Create a root, an intermediate and device certificates in this folder, and an enrollment
+    /// group of that root
     #[cfg(feature = "x509")]
     #[arg(long, value_name = "FOLDER")]
     demo_certificates: Option<PathBuf>,
-    /// A device that --demo-certificates makes a certificate for; may be repeated [default: my-device]
+    /// A device for which --demo-certificates creates a certificate; may be repeated [default:
+    /// my-device]
     #[cfg(feature = "x509")]
     #[arg(long, value_name = "REGISTRATION_ID", requires = "demo_certificates")]
     demo_device: Vec<RegistrationId>,
     /// A linked hub; may be repeated [default: this server]
     #[arg(long, value_name = "HOST")]
     hub: Vec<HostName>,
-    /// How long the service asks to wait between polls
+    /// The wait between polls that the service asks for
     #[arg(long, value_name = "SECONDS", default_value_t = 3)]
     retry_after: u64,
-    /// How many polls are answered with "assigning"
+    /// The number of polls that are answered with "assigning"
     #[arg(long, value_name = "N", default_value_t = 1)]
     assigning_polls: u32,
     /// Answer a device's payload with the same payload, as a custom allocation policy may
     #[arg(long)]
     echo_payload: bool,
-    /// How many registrations the service takes in a minute, of all devices together, before it answers 429 [default: any number]
+    /// The number of registrations per minute, of all devices together, above which the service
+    /// answers 429 [default: unlimited]
     #[arg(long, value_name = "N")]
     throttle: Option<u32>,
-    /// What goes wrong with a device's next requests; may be repeated, and happens in that order. WHAT is a status such as 429 or 503,
-    /// `failed` (the registration fails), `drop` or `drop-after` (the connection is closed before or after the answer), `cut:BYTES`
-    /// (within it), `slow:SECONDS`, `silence` (no answer comes), `garbage`, or for MQTT `connack:CODE` (the connection is refused)
+    /// A fault of a device's next requests; may be repeated, and the faults happen in that order.
+    /// WHAT is a status such as 429 or 503, `failed` (the registration fails), `drop` or
+    /// `drop-after` (the connection is closed before or after the answer), `cut:BYTES` (it is
+    /// closed within the answer), `slow:SECONDS`, `silence` (there is no answer), `garbage`, or for
+    /// MQTT `connack:CODE` (the connection is refused)
     #[arg(long, value_name = "REGISTRATION_ID=WHAT[*TIMES]")]
     fault: Vec<String>,
-    /// Write the certificate authority that clients must trust to this file, as PEM
+    /// Write the certificate authority that clients must trust to this file as PEM
     #[arg(long, value_name = "FILE")]
     ca_out: Option<PathBuf>,
 }
@@ -119,11 +125,11 @@ fn run(arguments: &Arguments) -> Result<()> {
 fn pair(text: &str) -> Result<(String, String)> {
     match text.split_once('=') {
         Some((name, value)) => Ok((name.to_owned(), value.to_owned())),
-        None => Err(format!("{text}: not a name, \"=\" and what belongs to it").into()),
+        None => Err(format!("{text}: not a name, \"=\" and a value").into()),
     }
 }
 
-/// Enrollments with certificates.
+/// Adds the enrollments with certificates.
 #[cfg(feature = "x509")]
 fn x509(arguments: &Arguments, mut builder: SimulatorBuilder) -> Result<SimulatorBuilder> {
     let read = |file: &str| fs::read(file).map_err(|error| format!("{file}: {error}"));
@@ -146,7 +152,7 @@ fn x509(arguments: &Arguments, mut builder: SimulatorBuilder) -> Result<Simulato
     Ok(builder)
 }
 
-/// Whether no enrollment is given, so that the simulator makes up one.
+/// Returns whether no enrollment is given, so that the simulator creates one.
 fn is_demo(arguments: &Arguments) -> bool {
     #[cfg(feature = "x509")]
     if !(arguments.x509_group.is_empty()
@@ -158,7 +164,7 @@ fn is_demo(arguments: &Arguments) -> bool {
     arguments.group.is_empty() && arguments.individual.is_empty()
 }
 
-/// Listens, without MQTT where nobody asked for it by an address and another program has the port.
+/// Starts the server, without MQTT if another program uses its default port.
 fn start(sim: &Simulator, arguments: &Arguments) -> Result<SimulatorServer> {
     const MQTT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8883);
     let mut builder = sim.server().address(arguments.listen).mqtt_address(arguments.mqtt_listen.unwrap_or(MQTT));
@@ -169,7 +175,7 @@ fn start(sim: &Simulator, arguments: &Arguments) -> Result<SimulatorServer> {
     match builder.start() {
         Err(ServeError::Listen { address, source }) if address == MQTT && arguments.mqtt_listen.is_none() => {
             eprintln!(
-                "no MQTT but through WebSocket: {MQTT} cannot be listened on ({source}); --mqtt-listen takes another address"
+                "MQTT works only over WebSocket: {MQTT} cannot be used ({source}); --mqtt-listen sets another address"
             );
             Ok(without_mqtt.start()?)
         }
@@ -180,7 +186,7 @@ fn start(sim: &Simulator, arguments: &Arguments) -> Result<SimulatorServer> {
     }
 }
 
-/// Puts in store what a flag spells out, such as `my-device=429*2`.
+/// Adds the fault of an argument such as `my-device=429*2`.
 fn add_fault(sim: &Simulator, text: &str) -> Result<()> {
     const FORM: &str = "not REGISTRATION_ID=WHAT or REGISTRATION_ID=WHAT*TIMES; see --help";
     let wrong = || format!("--fault {text}: {FORM}");
@@ -211,7 +217,7 @@ fn add_fault(sim: &Simulator, text: &str) -> Result<()> {
     Ok(())
 }
 
-/// Spreads devices over the hubs by the bytes of their IDs, and answers their payloads with the same.
+/// Selects a hub by the bytes of the registration ID, and returns the device's payload.
 fn echo_payload(request: &AllocationRequest<'_>) -> Allocation {
     let sum: usize = request.registration_id().as_str().bytes().map(usize::from).sum();
     let Some(hub) = request.hubs().iter().cycle().nth(sum) else { return Allocation::failed(400_209, "No hub.") };
@@ -221,9 +227,9 @@ fn echo_payload(request: &AllocationRequest<'_>) -> Allocation {
     answer.unwrap_or(allocation)
 }
 
-/// A registration whose allocation failed.
+/// The answer of a registration whose allocation failed.
 const FAILED: &str = r#"{"operationId":"5.0","status":"failed","registrationState":
-    {"status":"failed","errorCode":400207,"errorMessage":"As --fault has it."}}"#;
+    {"status":"failed","errorCode":400207,"errorMessage":"Set by --fault."}}"#;
 
 fn simulator(arguments: &Arguments) -> Result<Simulator> {
     let mut builder = Simulator::builder()
@@ -259,7 +265,7 @@ fn simulator(arguments: &Arguments) -> Result<Simulator> {
     Ok(hubs.fold(builder, SimulatorBuilder::hub).build())
 }
 
-/// One line for each thing that happens.
+/// Returns one line for a record.
 fn line(record: &Record) -> String {
     match record {
         Record::Request { at, asked, status, .. } => match status {

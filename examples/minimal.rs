@@ -1,22 +1,23 @@
-//! The shortest program that provisions a device: the README's, word for word.
+//! The shortest complete program: it takes variables, and prints the hub and the device ID.
 
 use azure_iot_dps::{Assignment, DeviceKey, HttpsTransport, IdScope, ProvisioningClient, RegistrationId, Roots};
 use std::{env, error::Error, process::ExitCode, time::Duration};
 
 fn provision() -> Result<Assignment, Box<dyn Error>> {
-    let required = |name| env::var(name).map_err(|_| format!("the variable {name} is not set"));
+    let given = |name| env::var(name).ok().filter(|text| !text.is_empty());
+    let required = |name| given(name).ok_or_else(|| format!("the variable {name} is not set"));
     let mut client = ProvisioningClient::builder(
         IdScope::new(required("PROVISIONING_IDSCOPE")?)?,
         RegistrationId::new(required("PROVISIONING_REGISTRATION_ID")?)?,
         DeviceKey::from_base64(&required("PROVISIONING_SYMMETRIC_KEY")?)?,
     )
-    .deadline(Duration::from_secs(60));
-    if let Ok(host) = env::var("PROVISIONING_HOST") {
+    .deadline(Duration::from_secs(60))
+    .observer(|event| eprintln!("{event}"));
+    if let Some(host) = given("PROVISIONING_HOST") {
         client = client.endpoint(host.parse()?);
     }
-    if let Ok(file) = env::var("PROVISIONING_CA_CERT") {
-        let pem = std::fs::read(&file).map_err(|error| format!("{file}: {error}"))?;
-        client = client.transport(HttpsTransport::builder().roots(Roots::pem(&pem)?).build());
+    if let Some(file) = given("PROVISIONING_CA_CERT") {
+        client = client.transport(HttpsTransport::builder().roots(Roots::file(file)?).build());
     }
     Ok(client.build().register()?)
 }

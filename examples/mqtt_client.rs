@@ -1,6 +1,6 @@
-//! Provisions over the MQTT client that a program has already: here rumqttc, with a transport that fits on a screen.
+//! Provisions over an MQTT client that the program already has, here rumqttc.
 //!
-//! `RumqttcTransport` is what is meant to be copied. It runs against a simulated service.
+//! `RumqttcTransport` is meant to be copied. The example uses a simulated service.
 
 mod support;
 
@@ -21,7 +21,7 @@ use rustls::{ClientConfig, RootCertStore};
 use support::Result;
 use support::progress::show_events;
 
-/// Requests have at most 96 KB, and so have answers.
+/// The largest packet, in bytes. Requests and answers have at most 96 KB.
 const MAX_PACKET: usize = 128 * 1024;
 
 struct RumqttcTransport {
@@ -29,7 +29,7 @@ struct RumqttcTransport {
     session: Option<Session>,
 }
 
-/// One connection, which serves until the token changes or it fails.
+/// A connection, which is used until the token changes or it fails.
 struct Session {
     client: Client,
     connection: Connection,
@@ -67,14 +67,14 @@ impl RumqttcTransport {
     }
 }
 
-/// Why there is no answer.
+/// The reason why there is no answer.
 enum Failure {
     Unauthorized,
     Transport(TransportError),
 }
 
 impl Session {
-    /// Subscribes if need be, publishes the request, and waits for its answer.
+    /// Subscribes if necessary, publishes the request, and waits for its answer.
     fn ask(&mut self, request: &Request<'_>, until: Instant) -> std::result::Result<Response<'static>, Failure> {
         let message = request.mqtt();
         if self.rid == 0 {
@@ -86,7 +86,7 @@ impl Session {
         let topic = topic.to_string();
         self.client.publish(topic, QoS::AtLeastOnce, false, message.payload()).map_err(other)?;
         loop {
-            // What is no answer to this request is no business of ours.
+            // Ignore everything that is not an answer to this request.
             if let Packet::Publish(publish) = self.next(until)?
                 && let Some(answer) = mqtt::Answer::parse(&publish.topic, publish.payload.to_vec())
                 && answer.rid() == Some(self.rid)
@@ -96,7 +96,7 @@ impl Session {
         }
     }
 
-    /// The next packet that arrives.
+    /// Waits for the next packet.
     fn next(&mut self, until: Instant) -> std::result::Result<Packet, Failure> {
         loop {
             let left = until.saturating_duration_since(Instant::now());
@@ -141,7 +141,7 @@ fn run() -> Result<()> {
 
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(server.ca_pem().as_bytes())?)?;
-    // Two providers may be in the program: say which one is meant.
+    // Name the crypto provider, because the program may contain two.
     let tls = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()?
         .with_root_certificates(roots)

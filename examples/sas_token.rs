@@ -1,4 +1,6 @@
-//! Signs a SAS token for any resource with a device's key, to try a request by hand or to look into a 401.
+//! Signs a SAS token for any resource with a device's key.
+//!
+//! Use it to send a request by hand, or to find the reason of a 401.
 
 mod support;
 
@@ -10,15 +12,16 @@ use azure_iot_dps::sas::{MAX_TOKEN_LIFETIME, Resource};
 use azure_iot_dps::time::UnixTime;
 use azure_iot_dps::{Clock, DeviceKey, SasToken, SystemClock};
 use clap::{Args, Parser, value_parser};
-use support::Result;
+use support::{Named, Result};
 
 /// Signs a SAS token and prints it alone on a line.
 ///
-/// The device's key comes from `PROVISIONING_SYMMETRIC_KEY` or --key-file, never from an argument: arguments show in
-/// process lists.
+/// The device's key comes from `PROVISIONING_SYMMETRIC_KEY` or --key-file, never from an argument,
+/// because process lists show arguments.
 #[derive(Parser)]
 struct Arguments {
-    /// The resource, not percent-encoded: `{idScope}/registrations/{registrationId}`, `{hub}/devices/{deviceId}`
+    /// The resource, not percent-encoded: `{idScope}/registrations/{registrationId}` or
+    /// `{hub}/devices/{deviceId}`
     #[arg(long, value_name = "URI")]
     resource: String,
     /// The key name (`skn`): `registration` for DPS, none for a hub
@@ -34,10 +37,10 @@ struct Arguments {
 #[derive(Args)]
 #[group(required = true, multiple = false)]
 struct Expiry {
-    /// When the token expires, in seconds since 1970
+    /// The expiry of the token, in seconds since 1970
     #[arg(long, value_name = "UNIX")]
     expires_at: Option<u64>,
-    /// How long the token is good for from now on, 1 to 31536000 (365 days)
+    /// The lifetime of the token from now on, 1 to 31536000 (365 days)
     #[arg(long, value_name = "SECONDS", value_parser = value_parser!(u64).range(1..=MAX_TOKEN_LIFETIME.as_secs()))]
     ttl: Option<u64>,
 }
@@ -47,8 +50,8 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Result<()> {
-    let key = support::required_key_text(arguments.key_file.as_deref(), "PROVISIONING_SYMMETRIC_KEY")?;
-    let key = DeviceKey::from_base64(&key)?;
+    let key = Named::required_key(arguments.key_file.as_deref(), "PROVISIONING_SYMMETRIC_KEY")?;
+    let key = key.parse(DeviceKey::from_base64)?;
     let expires_at = match arguments.expiry {
         Expiry { expires_at: Some(expires_at), .. } => UnixTime::from_secs(expires_at),
         Expiry { ttl, .. } => {

@@ -1,63 +1,66 @@
 //! Provisions a device and sends messages to its hub over HTTPS.
 //!
-//! With nothing set it starts a simulated service and hub inside the process (feature `simulator-server`). With the variables
-//! of the official samples (see `register`) it goes to the real ones. This crate is no IoT Hub SDK: what sends is a few lines
-//! in `support/hub.rs`; firmware would hand the credentials to an MQTT client (see `HubCredentials`).
+//! With nothing set it starts a simulated service and hub inside the process (feature
+//! `simulator-server`). With the variables of the official samples (see `register`) it uses the
+//! real ones.
+//!
+//! This crate is not an IoT Hub SDK. The code in `support/hub.rs` sends the messages. Firmware
+//! would pass the credentials to an MQTT client (see `HubCredentials`).
 
 mod support;
 
-use std::borrow::Cow;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use azure_iot_dps::error::StoreError;
 use azure_iot_dps::hub::{Advice, AssignmentStore, HubFailure, Reconnection};
 use azure_iot_dps::time::{Now, UnixTime};
 use azure_iot_dps::{
-    Assignment, Clock, DeviceKey, Endpoint, FileStore, HubCredentials, ProvisioningClient, RegistrationId, SystemClock,
+    Assignment, Clock, DeviceKey, Endpoint, HubCredentials, ProvisioningClient, RegistrationId, SystemClock,
 };
 use clap::Parser;
 use support::device::{Device, DeviceArguments};
 use support::hub::Hub;
 use support::progress::{show_events, show_wait};
 use support::report::as_json;
-use support::{Result, beside};
+use support::{Result, beside, sentence};
 
-/// Provisions a device with the Azure IoT Hub Device Provisioning Service and sends messages to its hub.
+/// Provisions a device with the Azure IoT Hub Device Provisioning Service and sends telemetry.
 ///
-/// The device's key comes from `PROVISIONING_SYMMETRIC_KEY` or --key-file, never from an argument: arguments show in
-/// process lists. With nothing set, a simulated service and hub are started inside the process and used.
+/// The device's key comes from `PROVISIONING_SYMMETRIC_KEY` or --key-file, never from an argument,
+/// because process lists show arguments. With nothing set, the program starts a simulated
+/// service and hub inside the process and uses them.
 #[derive(Parser)]
 struct Arguments {
     #[command(flatten)]
     device: DeviceArguments,
-    /// How many messages to send
+    /// The number of messages to send
     #[arg(long, value_name = "N", default_value_t = 3)]
     count: u32,
-    /// How long to wait between two messages
+    /// The wait between two messages
     #[arg(long, value_name = "SECONDS", default_value_t = 1)]
     interval: u64,
     /// The message
     #[arg(long, value_name = "JSON", default_value = r#"{"temperature":21.5}"#)]
     message: String,
-    /// What to tell a custom allocation policy
+    /// The payload for a custom allocation policy
     #[arg(long, value_name = "JSON")]
     payload: Option<String>,
-    /// Keep the assignment in this file, and beside it (`.hub`) how long the hub has failed: the next run does not register (a
-    /// simulated service forgets, so there it does)
+    /// Keep the assignment in this file, and the state of the reconnection beside it (`.hub`), so
+    /// that the next run does not register (with a simulated service it does, because that keeps
+    /// nothing)
     #[arg(long, value_name = "FILE")]
     store: Option<PathBuf>,
-    /// Over how long a fleet spreads out that its hub refuses all at once
+    /// The time over which a fleet spreads out when its hub refuses all devices at once
     #[arg(long, value_name = "SECONDS", default_value_t = 120)]
     fleet_spread: u64,
-    /// Connect to this gateway instead of the hub; token and path still name the hub
+    /// Connect to this gateway instead of the hub; the token and the path still name the hub
     #[arg(long, value_name = "HOST[:PORT]")]
     hub_endpoint: Option<Endpoint>,
     /// Print the assignment as JSON first
     #[arg(long)]
     json: bool,
-    /// How long the registration may take in all, and how long to go on trying to send a message
+    /// The deadline of the registration, and that of each message
     #[arg(long, value_name = "SECONDS", default_value_t = 900)]
     deadline: u64,
 }
@@ -68,7 +71,7 @@ fn main() -> ExitCode {
 
 fn run(arguments: &Arguments) -> Result<()> {
     serde_json::from_str::<&serde_json::value::RawValue>(&arguments.message)
-        .map_err(|error| format!("--message is not JSON: {error}"))?;
+        .map_err(|error| format!("--message: not JSON: {error}"))?;
     let device = arguments.device.device()?;
     let clock = SystemClock::new();
     let mut client = device
@@ -78,13 +81,10 @@ fn run(arguments: &Arguments) -> Result<()> {
         .observer(show_events())
         .wait(show_wait);
     if let Some(payload) = &arguments.payload {
-        client = client.payload_json(payload)?;
+        client = client.payload_json(payload).map_err(|error| format!("--payload: {}", sentence(&error)))?;
     }
     let mut client = client.build();
-    let mut store: Box<dyn AssignmentStore> = match &arguments.store {
-        Some(file) => Box::new(FileStore::new(file)),
-        None => Box::new(NoStore),
-    };
+    let mut store = support::store::open(arguments.store.as_deref());
     let assignment = client.load_or_register(&mut *store)?;
     warn(&client);
     eprintln!("{} belongs to {}", assignment.device_id(), assignment.hub());
@@ -105,8 +105,10 @@ fn run(arguments: &Arguments) -> Result<()> {
     result
 }
 
-/// How long the hub has failed, kept from run to run: a hub that is out of reach for a run is no reason to register, but one that
-/// was moved or deleted is to be found out by programs that run for minutes, too.
+/// The file that keeps the state of the reconnection from run to run.
+///
+/// A hub that cannot be reached during one run is no reason to register. With the state, a program
+/// that runs only for minutes also notices a hub that was moved or deleted.
 struct Patience(PathBuf);
 
 impl Patience {
@@ -125,24 +127,7 @@ impl Patience {
 
 fn warn(client: &ProvisioningClient) {
     if let Some(error) = client.store_error() {
-        eprintln!("warning: {}", support::sentence(error));
-    }
-}
-
-/// Keeps nothing: every run registers.
-struct NoStore;
-
-impl AssignmentStore for NoStore {
-    fn load(&mut self) -> Result<Cow<'_, [u8]>, StoreError> {
-        Ok(Cow::default())
-    }
-
-    fn save(&mut self, _: &[u8]) -> Result<(), StoreError> {
-        Ok(())
-    }
-
-    fn clear(&mut self) -> Result<(), StoreError> {
-        Ok(())
+        eprintln!("warning: {}", sentence(error));
     }
 }
 
@@ -165,10 +150,10 @@ impl Sender<'_> {
             }
             let started = self.clock.now().uptime;
             loop {
-                // Without a clock the hub answers 401, and the registration that follows learns the time.
+                // Without a clock the hub answers 401, and the registration after that learns the time.
                 let time = self.assignment.time_at(self.clock.now()).unwrap_or(UnixTime::EPOCH);
                 let result = hub.send(credentials.token(time)?, message);
-                // Only if it went out, as an answer shows.
+                // An answer shows that the message was sent.
                 if !matches!(&result, Err(refused) if refused.failure == HubFailure::UNREACHABLE) {
                     support::print(&format!("sent {number} of {count}\n"))?;
                 }

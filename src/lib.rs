@@ -30,6 +30,8 @@ extern crate std;
 pub mod assignment;
 pub mod attestation;
 pub mod client;
+#[cfg(any(feature = "https", feature = "mqtt", feature = "x509"))]
+mod crypto;
 mod encoding;
 pub mod error;
 pub mod guide;
@@ -63,6 +65,8 @@ pub use time::SystemClock;
 pub use transport::HttpsTransport;
 #[cfg(feature = "mqtt")]
 pub use transport::MqttTransport;
-pub use transport::Transport;
+#[cfg(all(feature = "proxy", any(feature = "https", feature = "mqtt")))]
+pub use transport::Proxy;
 #[cfg(any(feature = "https", feature = "mqtt"))]
-pub use transport::{Proxy, Roots};
+pub use transport::Roots;
+pub use transport::Transport;

@@ -1,4 +1,5 @@
-//! Whatever proves who a device is: one key, two keys, a chip that takes its time, a certificate in the transport's TLS.
+//! Tests every proof of identity: one key, two keys, a slow chip, a certificate in the transport's
+//! TLS.
 #![allow(clippy::expect_used, clippy::panic, reason = "a test may panic")]
 #![allow(clippy::unnecessary_wraps, reason = "a script is made of results")]
 
@@ -33,7 +34,7 @@ fn unauthorized() -> common::Answer {
     Ok(Response::unauthorized())
 }
 
-/// A clock that passes only while somebody waits.
+/// A clock that advances only while the client waits.
 struct Virtual(u64);
 
 impl Clock for Virtual {
@@ -46,14 +47,14 @@ impl Clock for Virtual {
     }
 }
 
-/// What became of a registration, and which key signed each of its requests.
+/// The result of a registration, and the key that signed each of its requests.
 struct Outcome {
     result: Result<Assignment, Error>,
     signed_by: Vec<Option<KeySlot>>,
     session: Session,
 }
 
-/// A registration through this script, whose last answer is repeated for ever.
+/// Registers with a script of answers. The last answer is repeated.
 fn register(attestation: &Attestation, session: Session, script: Vec<common::Answer>) -> Outcome {
     let settings = settings();
     let keys = [(KeySlot::Primary, key()), (KeySlot::Secondary, other_key())];
@@ -203,7 +204,7 @@ fn credentials_for_the_hub_cannot_sign_with_the_key_that_the_service_refused() {
     let assignment = outcome.result.expect("assigned");
     let error = HubCredentials::new(&assignment, key()).expect_err("that one was refused");
     assert_eq!(error, CredentialsError::SecondaryKeyRequired);
-    assert_eq!(error.to_string(), "the device was let in with its secondary key: give both keys");
+    assert_eq!(error.to_string(), "the service accepted the device's secondary key: both keys are needed");
     let mut credentials = HubCredentials::with_keys(&assignment, key(), other_key()).expect("both keys");
     let token = credentials.token(UnixTime::from_secs(NEW_YEAR)).expect("signs");
     assert!(token.verify(&other_key()) && !token.verify(&key()));
@@ -238,7 +239,7 @@ fn what_is_to_be_signed_stays_the_same_while_somebody_is_signing_it() {
     messages.dedup();
     assert_eq!(messages.len(), 1);
     registration.signed(key().sign(&messages[0]));
-    // The time limit counts from when the request is handed out, however long the chip took.
+    // The time limit counts from when the request is handed out, so a slow chip does not shorten it.
     let Ok(Step::Send(request)) = registration.step(at(90)) else { panic!("it sends") };
     assert_eq!(request.time_limit(), seconds(70));
     let token = SasToken::parse(request.token().expect("a token").as_str()).expect("a token");
@@ -298,7 +299,8 @@ fn a_tokens_lifetime_is_at_most_365_days_and_a_request_says_so() {
 
 // Borrowed parts
 
-/// Neither `Send` nor owned: a modem that the firmware uses for other things, too, and a chip behind an `Rc`.
+/// The parts are borrowed and not `Send`: a modem that the firmware also uses otherwise, and a chip
+/// in an `Rc`.
 #[test]
 fn a_borrowed_modem_and_a_shared_chip_register_a_device() {
     struct Modem<'m> {

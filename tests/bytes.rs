@@ -1,5 +1,5 @@
-//! What a registration costs on the wire: mobile networks are paid for by the byte.
-#![cfg(all(feature = "https", feature = "mqtt"))]
+//! Tests how many bytes a registration sends and receives, because mobile networks charge for them.
+#![cfg(all(feature = "https", feature = "mqtt", feature = "ring"))]
 #![allow(clippy::expect_used, reason = "a test may panic")]
 
 mod common;
@@ -19,7 +19,7 @@ use azure_iot_dps::{Clock, HttpsTransport, MqttTransport, ProvisioningClient};
 use common::{id, key, scope};
 use peer::{Peer, say};
 
-/// Passes bytes on to a port and counts them: those that go there, and those that come back.
+/// Forwards bytes to a port, and counts the bytes in both directions.
 fn relay(to: u16) -> (u16, [Arc<AtomicUsize>; 2]) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = listener.local_addr().expect("an address").port();
@@ -48,7 +48,7 @@ fn copy(mut from: TcpStream, mut to: TcpStream, count: Arc<AtomicUsize>) {
     });
 }
 
-/// Always the same second: the length of a token depends on what is signed.
+/// A clock that always shows the same time, because the length of a token depends on it.
 struct Stopped;
 
 impl Clock for Stopped {
@@ -63,7 +63,8 @@ const NAME: &str = "sn-007-888-abc-mac-a1-b2-c3-d4-e5-f6";
 const ASSIGNING: &str =
     r#"{"operationId":"5.316aac5bdc130deb.b1e02da8-c3a0-4ff2-a121-7ea7a6b7f550","status":"assigning"}"#;
 
-/// As the service frames its answers, and with its headers. Source: Microsoft, "How to use symmetric keys over HTTPS with DPS".
+/// Returns an answer with the headers of the service. Source: Microsoft, "How to use symmetric keys
+/// over HTTPS with DPS".
 fn answer(status: &str, more: &str, body: &str) -> String {
     let length = body.len();
     format!(
@@ -73,7 +74,8 @@ fn answer(status: &str, more: &str, body: &str) -> String {
     )
 }
 
-/// What the README states: change it there too. A real service's certificates are longer, and its names.
+/// The README states these numbers. Change them there too. A real service has longer certificates
+/// and names.
 #[test]
 fn a_registration_sends_no_more_than_it_must() {
     let location =
@@ -98,14 +100,15 @@ fn a_registration_sends_no_more_than_it_must() {
     let (sent, received) = (sent.load(Ordering::SeqCst), received.load(Ordering::SeqCst));
     println!("above TLS: {requests} bytes sent, {answered} received");
     println!("below TLS: {sent} bytes sent, {received} received");
-    // Two thirds of a request are the token and the names, which the protocol wants; 27 bytes keep gateways from compressing.
+    // Two thirds of a request are the token and the names, which the protocol needs. 27 bytes prevent
+    // compression by gateways.
     assert!(requests <= 1_520, "{requests} bytes in three requests: {:#?}", peer.requests());
     // A handshake of TLS 1.3, and for each request a record of 22 bytes more than it holds.
     assert!(sent <= requests + 420, "{sent} bytes for {requests}");
     assert!(received <= answered + 1_000, "{received} bytes for {answered}");
 }
 
-/// What the README states: change it there too.
+/// The README states these numbers. Change them there too.
 #[test]
 fn a_registration_over_mqtt_sends_about_half_of_that() {
     let answered = Arc::new(AtomicUsize::new("CONN".len() + "SUBAC".len()));

@@ -1,4 +1,5 @@
-//! Every error answers, in one call each: final or transient, when to come back, what to quote, what to do.
+//! Tests that each error tells whether it is transient, when to retry, what to quote and what to
+//! do.
 #![allow(clippy::expect_used, clippy::panic, reason = "a test may panic")]
 
 mod common;
@@ -13,7 +14,7 @@ use azure_iot_dps::registration::Session;
 use azure_iot_dps::time::Now;
 use common::{Answer, Drive, answer, assigned, assigning, at, drive, html, key, refused, seconds, settings};
 
-/// What a registration of two seconds comes to.
+/// Returns the error of a registration with a deadline of 2 s.
 fn error(script: impl IntoIterator<Item = Answer>) -> Error {
     drive(&settings().deadline(seconds(2)), script).result.expect_err("it was to fail")
 }
@@ -37,7 +38,7 @@ const KINDS: [Kind; 12] = [
     Kind::Other,
 ];
 
-/// Of a call that comes right after a refusal.
+/// Returns the error of a call right after a refusal.
 fn too_early() -> Error {
     let (settings, signer) = (settings(), &key());
     let session = drive(&settings, [refused(401, 401_002)]).session;
@@ -45,7 +46,7 @@ fn too_early() -> Error {
     early.run([assigned()]).result.expect_err("too early")
 }
 
-/// Of a device that has no clock, and is not told the time.
+/// Returns the error of a device that has no clock and does not learn the time.
 fn blind() -> Error {
     let (settings, signer, session) = (settings(), &key(), Session::default());
     let start = Now { unix: None, uptime: Duration::ZERO };
@@ -54,7 +55,8 @@ fn blind() -> Error {
     drive.run([Ok(answer)]).result.expect_err("refused")
 }
 
-/// One error of every kind there is, with a word that its remedy must have, and whether it is transient.
+/// Returns one error of each kind, a word that its remedy must contain, and whether it is
+/// transient.
 fn all() -> Vec<(&'static str, Error, &'static str, bool)> {
     let unusable = r#"{"status":"assigned","registrationState":{"assignedHub":"a b","deviceId":"d"}}"#;
     vec![

@@ -1,4 +1,5 @@
-//! What the field brings, in virtual time: rolled keys, clocks, fleets, reboots, look-ups, certificates.
+//! Tests problems of devices in the field, in virtual time: rolled keys, clocks, fleets, reboots,
+//! lookups, certificates.
 #![cfg(feature = "simulator")]
 #![allow(
     clippy::expect_used,
@@ -145,11 +146,11 @@ fn a_clock_that_was_set_meanwhile_is_gone_by_again_and_not_corrected_twice() {
         };
         drive.run([assigned()])
     };
-    // Not set: the same correction holds, and spares the device another 401.
+    // If the clock is not set, the same correction applies and saves the device another 401.
     let run = again(at(100));
     assert_eq!(run.sent[0].expires_at, UnixTime::from_secs(NEW_YEAR + 36_100 + 3600));
     assert_eq!(run.result.expect("assigned").clock_correction().and_then(|it| it.offset_seconds()), Some(36_000));
-    // Set by what it was told.
+    // The device sets its clock by the correction.
     let run = again(Now { unix: Some(UnixTime::from_secs(NEW_YEAR + 36_100)), uptime: seconds(100) });
     assert_eq!(run.sent[0].expires_at, UnixTime::from_secs(NEW_YEAR + 36_100 + 3600));
     assert_eq!(run.result.expect("assigned").clock_correction(), None);

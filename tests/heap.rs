@@ -1,6 +1,7 @@
-//! What keys and tokens do to the heap: how often they allocate, and what they leave behind there.
+//! Tests how often keys and tokens allocate, and that they leave no secrets on the heap.
 //!
-//! The allocator counts and, when a block is freed, looks for secrets in it. One test at a time owns it.
+//! The allocator counts allocations, and searches each freed block for secrets. Only one test uses
+//! it at a time.
 #![allow(unsafe_code, reason = "an allocator cannot be written without")]
 #![allow(clippy::cast_possible_truncation, clippy::expect_used, clippy::items_after_statements, reason = "a test may")]
 
@@ -24,16 +25,16 @@ struct Watching;
 static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
 static WATCHING: AtomicBool = AtomicBool::new(false);
 static LEFT_BEHIND: AtomicUsize = AtomicUsize::new(0);
-/// Bytes that this thread holds.
+/// The number of bytes that the watched thread has allocated.
 static LIVE: AtomicUsize = AtomicUsize::new(0);
-/// The most that it held.
+/// The peak of [`LIVE`].
 static PEAK: AtomicUsize = AtomicUsize::new(0);
 static FREED: AtomicUsize = AtomicUsize::new(0);
-/// What must not be found, in pieces of 16 bytes: fixed, so that looking for them allocates nothing.
+/// The secrets in pieces of 16 bytes, in an array so that the search allocates nothing.
 static PIECES: Mutex<[[u8; 16]; 32]> = Mutex::new([[0; 16]; 32]);
 
 thread_local! {
-    /// Only the thread of the test that owns the allocator counts.
+    /// Whether this thread is watched. Other threads are not counted.
     static MINE: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
 }
 
@@ -47,7 +48,7 @@ unsafe impl GlobalAlloc for Watching {
         if is_mine() {
             ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
             let live = LIVE.fetch_add(layout.size(), Ordering::Relaxed).wrapping_add(layout.size());
-            // Below what was there when this thread began to count, it has come around.
+            // The counter wraps if blocks from before the count are freed.
             PEAK.fetch_max(if live > usize::MAX / 2 { 0 } else { live }, Ordering::Relaxed);
         }
         // SAFETY: as above. Zeroed, so that what is found in a block was written by its owner.
@@ -65,7 +66,7 @@ unsafe impl GlobalAlloc for Watching {
             LEFT_BEHIND.fetch_add(found, Ordering::Relaxed);
         }
         if is_mine() {
-            // What was allocated before this thread was the one that counts may go below zero, and comes back around.
+            // The counter wraps below zero if a block from before the count is freed, and back later.
             LIVE.fetch_sub(layout.size(), Ordering::Relaxed);
         }
         // SAFETY: as above.
@@ -91,7 +92,7 @@ static ALLOCATOR: Watching = Watching;
 
 static OWNER: Mutex<()> = Mutex::new(());
 
-/// Makes this thread the one that is watched, until the guard goes.
+/// A guard that makes this thread the watched one until it is dropped.
 struct Owner(#[allow(dead_code, reason = "held, not read")] MutexGuard<'static, ()>);
 
 impl Owner {
@@ -109,14 +110,15 @@ impl Drop for Owner {
     }
 }
 
-/// How often `work` allocates.
+/// Returns how often `work` allocates, and its result.
 fn allocations<T>(work: impl FnOnce() -> T) -> (usize, T) {
     let before = ALLOCATIONS.load(Ordering::Relaxed);
     let result = work();
     (ALLOCATIONS.load(Ordering::Relaxed) - before, result)
 }
 
-/// How many pieces of the secrets stand in blocks that `work` frees; and that it freed any.
+/// Returns how many pieces of the secrets are in the blocks that `work` frees. Fails if it frees
+/// none.
 fn left_behind(secrets: &[Vec<u8>], work: impl FnOnce()) -> usize {
     let mut pieces = [[0; 16]; 32];
     let chunks = secrets.iter().flat_map(|secret| secret.chunks_exact(16));
@@ -144,7 +146,7 @@ const KEY: [u8; 64] = {
     key
 };
 
-/// The state of SHA-256 after one block, in memory as this machine keeps it.
+/// Returns the state of SHA-256 after one block, as this machine keeps it in memory.
 fn keyed_state(key: &[u8], pad: u8) -> Vec<u8> {
     const INITIAL: [u32; 8] =
         [0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19];
@@ -155,7 +157,7 @@ fn keyed_state(key: &[u8], pad: u8) -> Vec<u8> {
     state.iter().flat_map(|word| word.to_ne_bytes()).collect()
 }
 
-/// A key, its padded blocks, its base64 and the states that know it.
+/// Returns a key, its padded blocks, its base64 and the SHA-256 states that are derived from it.
 fn traces_of(key: &[u8]) -> Vec<Vec<u8>> {
     use base64::Engine;
     let padded = |pad: u8| key.iter().map(|byte| byte ^ pad).collect();
@@ -247,8 +249,8 @@ fn a_whole_registration_leaves_neither_the_key_nor_the_signature_on_the_heap() {
     assert_eq!(found, 0);
 }
 
-/// What a service says over MQTT, on the stack: the answer to the request of this number, and before the first one what opens the
-/// connection.
+/// The bytes that a service sends over MQTT, on the stack: the answer to a request, and before the
+/// first one the packets that open the connection.
 struct Said {
     bytes: [u8; 1024],
     length: usize,
@@ -294,7 +296,7 @@ impl std::fmt::Write for Said {
     }
 }
 
-/// Carries a request over this exchange, or over a new one, in the parts in which a socket would.
+/// Sends a request over this exchange or a new one, in parts as a socket does.
 fn over_mqtt(
     exchange: &mut Option<Exchange>,
     request: &azure_iot_dps::protocol::Request<'_>,
@@ -312,7 +314,7 @@ fn over_mqtt(
     let answer = Said::new(rid, status, body);
     let opening: &[&[u8]] = if is_new { &[b"\x20\x02\x00\x00", b"\x90\x03\x00\x01\x01"] } else { &[] };
     for said in opening.iter().copied().chain([&answer.bytes[..answer.length]]) {
-        // A socket may take less than everything.
+        // A socket may write only a part.
         while !exchange.output().is_empty() {
             exchange.written(exchange.output().len().min(100), zero);
         }
@@ -401,7 +403,7 @@ fn deriving_verifying_and_reading_keys_cost_no_allocation() {
     assert_eq!(allocations(|| KeyDerivation::new(&GroupKey::from_bytes(&KEY).expect("a key"))).0, 0);
 }
 
-/// Counts what is written.
+/// A writer that counts bytes.
 struct Length(usize);
 
 impl std::fmt::Write for Length {
@@ -411,8 +413,9 @@ impl std::fmt::Write for Length {
     }
 }
 
-/// Bytes of heap at the peak, and allocations, of a registration that is carried by `carry`, which is given the number of each request
-/// and the body of its answer.
+/// Returns the peak of the heap in bytes, and the number of allocations, of a registration.
+///
+/// `carry` sends its requests. It gets each request, its number, and the body of its answer.
 fn cost_of_a_registration(
     mut carry: impl FnMut(
         &azure_iot_dps::protocol::Request<'_>,
@@ -453,7 +456,7 @@ fn cost_of_a_registration(
     (PEAK.load(Ordering::Relaxed) - before, count)
 }
 
-/// What the README states: change it there too.
+/// The README states these numbers. Change them there too.
 #[test]
 fn a_whole_registration_stays_within_2_kib_of_heap_and_25_allocations() {
     use std::fmt::Write;
@@ -471,7 +474,7 @@ fn a_whole_registration_stays_within_2_kib_of_heap_and_25_allocations() {
     assert!(count <= 25, "{count} allocations");
 }
 
-/// What the README states: change it there too.
+/// The README states these numbers. Change them there too.
 #[test]
 fn a_whole_registration_over_mqtt_stays_within_3_kib_of_heap() {
     let _owner = Owner::new();

@@ -1,5 +1,12 @@
-//! The whole path over real TLS on loopback, and what a wrong key, scope, root or peer comes to.
-#![cfg(all(feature = "bundled-roots", feature = "https", feature = "simulator-server"))]
+//! Tests registrations over real TLS on loopback, and the errors of a wrong key, ID scope, root or
+//! peer.
+#![cfg(all(
+    feature = "bundled-roots",
+    feature = "https",
+    feature = "proxy",
+    feature = "ring",
+    feature = "simulator-server"
+))]
 #![allow(clippy::expect_used, clippy::panic, clippy::unchecked_time_subtraction, reason = "a test may panic")]
 
 mod common;
@@ -19,7 +26,7 @@ use azure_iot_dps::{
 };
 use common::{id, seconds};
 
-/// A service that does not make a test wait.
+/// Creates a service that asks for no waits.
 fn prompt() -> Simulator {
     Simulator::builder().assigning_polls(1).retry_after(Duration::ZERO).build()
 }
@@ -38,7 +45,7 @@ fn register(sim: &Simulator, server: &SimulatorServer) -> Result<Assignment, Err
     builder(sim, server.endpoint()).transport(trusting(server)).deadline(seconds(20)).build().register()
 }
 
-/// What one request to the endpoint comes to.
+/// Returns the failure of one request to the endpoint.
 fn failure(endpoint: Endpoint, mut transport: HttpsTransport) -> TransportErrorKind {
     let (settings, key) = (common::settings().endpoint(endpoint), common::key());
     let mut registration = Registration::new(&settings, AttestationKind::SymmetricKey);
@@ -48,7 +55,7 @@ fn failure(endpoint: Endpoint, mut transport: HttpsTransport) -> TransportErrorK
     transport.send(&request).expect_err("cannot work").kind()
 }
 
-/// A port where nobody listens: that of a service which nobody runs any more (RFC 1078, TCP port multiplexer).
+/// Returns a port where nothing listens: that of the obsolete TCP port multiplexer (RFC 1078).
 fn nobody() -> u16 {
     1
 }
@@ -107,7 +114,7 @@ fn the_servers_certificate_is_good_for_its_names_and_no_others() {
     builder(&sim, by_address).transport(trusting(&server)).build().register().expect("assigned");
     let other_name = format!("127.0.0.2:{port}").parse().expect("valid");
     let kind = failure(other_name, trusting(&server));
-    // 127.0.0.2 is this machine on Linux; elsewhere nobody is there.
+    // 127.0.0.2 is this machine on Linux. On other systems nothing answers there.
     assert!(matches!(kind, TransportErrorKind::CertificateNotTrusted | TransportErrorKind::CannotConnect), "{kind}");
 }
 
@@ -146,7 +153,7 @@ fn a_peer_that_refuses_the_connection_is_told_apart() {
     assert_eq!(failure(localhost(nobody()), HttpsTransport::new()), TransportErrorKind::CannotConnect);
 }
 
-/// Answers each connection with these bytes and closes it.
+/// Starts a peer that answers each connection with these bytes and closes it.
 fn peer(answer: &'static [u8]) -> Endpoint {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = listener.local_addr().expect("an address").port();

@@ -1,4 +1,5 @@
-//! After the assignment: what a device shows to its hub, and what it does when the hub is gone.
+//! Tests what follows an assignment: the credentials for the hub, and what a device does if the hub
+//! is gone.
 #![cfg(feature = "simulator")]
 #![allow(clippy::expect_used, clippy::panic, clippy::unchecked_time_subtraction, reason = "a test may panic")]
 
@@ -9,8 +10,8 @@ use std::time::Duration;
 
 use azure_iot_dps::attestation::KeySlot;
 use azure_iot_dps::error::{StoreError, TransportError, TransportErrorKind};
-use azure_iot_dps::hub::{Advice, AssignmentStore, HubFailure, Reconnection};
-use azure_iot_dps::identity::{HostName, HubName};
+use azure_iot_dps::hub::{Advice, AssignmentStore, HubFailure, Reconnection, X509Credentials};
+use azure_iot_dps::identity::{HostName, HubName, ModuleId};
 use azure_iot_dps::key::{Signer, SignerError};
 use azure_iot_dps::protocol::{Operation, Request, Response};
 use azure_iot_dps::simulator::{
@@ -21,7 +22,7 @@ use azure_iot_dps::transport::FnTransport;
 use azure_iot_dps::{
     Assignment, Attestation, Clock, DeviceKey, GroupKey, HubCredentials, ProvisioningClient, SasToken,
 };
-use common::{NEW_YEAR, id, seconds};
+use common::{Memory, NEW_YEAR, id, seconds};
 use sha2::{Digest, Sha256};
 
 fn host(name: &str) -> HostName {
@@ -89,6 +90,41 @@ fn an_mqtt_client_gets_host_port_client_id_user_name_and_password() {
 }
 
 #[test]
+fn a_user_name_carries_the_model_id_and_other_properties_percent_encoded() {
+    let mut credentials = HubCredentials::new(&assignment(), common::key()).expect("the primary key");
+    let login = credentials.mqtt(time(0)).expect("signs");
+    let login = login.with_model_id("dtmi:com:example:Thermostat;1").with_property("DeviceClientType", "a/b c&d");
+    assert_eq!(
+        login.user_name(),
+        "my-hub.azure-devices.net/dev-01/?api-version=2021-04-12&model-id=dtmi%3Acom%3Aexample%3AThermostat%3B1\
+         &DeviceClientType=a%2Fb%20c%26d"
+    );
+}
+
+#[test]
+fn a_module_has_its_own_client_id_user_name_token_and_connection_string() {
+    let module = || ModuleId::new("sensor$1").expect("valid");
+    let mut credentials = HubCredentials::for_module(&assignment(), module(), common::key());
+    assert_eq!(credentials.module_id(), Some(&module()));
+    let token = credentials.token(time(0)).expect("signs");
+    assert_eq!(token.resource_uri(), "my-hub.azure-devices.net/devices/dev-01/modules/sensor$1");
+    assert!(token.verify(&common::key()));
+    let login = credentials.mqtt(time(0)).expect("signs");
+    assert_eq!(login.client_id(), "dev-01/sensor$1");
+    assert_eq!(login.user_name(), "my-hub.azure-devices.net/dev-01/sensor$1/?api-version=2021-04-12");
+    let expected =
+        format!("HostName=my-hub.azure-devices.net;DeviceId=dev-01;ModuleId=sensor$1;SharedAccessKey={}", common::KEY);
+    assert_eq!(credentials.connection_string().as_str(), expected);
+
+    let credentials = X509Credentials::for_module(&assignment(), module());
+    assert_eq!((credentials.mqtt().client_id(), credentials.mqtt().password()), ("dev-01/sensor$1", None));
+    assert_eq!(
+        credentials.connection_string(),
+        "HostName=my-hub.azure-devices.net;DeviceId=dev-01;ModuleId=sensor$1;x509=true"
+    );
+}
+
+#[test]
 fn the_connection_string_is_there_where_the_key_is_in_memory() {
     let expected = format!("HostName=my-hub.azure-devices.net;DeviceId=dev-01;SharedAccessKey={}", common::KEY);
     let (assignment, key) = (assignment(), common::key());
@@ -137,26 +173,6 @@ fn reconnection() -> Reconnection {
     Reconnection::new(id("dev-01"))
 }
 
-/// A store in memory.
-#[derive(Default)]
-struct Memory(Vec<u8>);
-
-impl AssignmentStore for Memory {
-    fn load(&mut self) -> Result<Cow<'_, [u8]>, StoreError> {
-        Ok((&self.0).into())
-    }
-
-    fn save(&mut self, record: &[u8]) -> Result<(), StoreError> {
-        self.0 = record.into();
-        Ok(())
-    }
-
-    fn clear(&mut self) -> Result<(), StoreError> {
-        self.0.clear();
-        Ok(())
-    }
-}
-
 /// A device that boots from its store and sends messages to its hub, in virtual time.
 struct Device {
     sim: Simulator,
@@ -165,9 +181,9 @@ struct Device {
     keys: [DeviceKey; 2],
     store: Memory,
     reconnection: Reconnection,
-    /// Hubs that do not answer any more.
+    /// The hubs that no longer answer.
     deleted: Vec<HubName>,
-    /// How often it was advised to look its assignment up, and to register.
+    /// The numbers of advices to look up and to register.
     lookups: usize,
     registrations: usize,
 }
@@ -208,13 +224,14 @@ impl Device {
         let answer = self.sim.request("POST", &target, &[("Authorization", token.as_str())], b"21 degrees");
         match answer.ok_or(HubFailure::UNREACHABLE)? {
             answer if answer.status() == 204 => Ok(()),
-            // The simulator's hub has one kind of 403.
+            // The simulator's hub has only one kind of 403.
             answer if answer.status() == 403 => Err(HubFailure::http(403).with_code_name("IotHubQuotaExceeded")),
             answer => Err(HubFailure::http(answer.status())),
         }
     }
 
-    /// Boots, and goes on until the hub has taken a message or this time has passed; the hub that it did not get through to.
+    /// Boots, and continues until the hub has accepted a message or the limit has passed. The error
+    /// is the hub that accepted no message.
     fn run(&mut self, limit: Duration) -> Result<Assignment, HubName> {
         let ends_at = self.clock.elapsed() + limit;
         let mut assignment = self.client.load_or_register(&mut self.store).expect("assigned");
@@ -243,7 +260,7 @@ fn group() -> EnrollmentGroup {
     EnrollmentGroup::new("line-7", &GroupKey::from_bytes(&[1; 64]).expect("a key"))
 }
 
-/// How often a device was asked to register, by the service's own count.
+/// Returns the number of register requests that the service counted.
 fn register_requests(sim: &Simulator) -> usize {
     sim.records()
         .iter()
@@ -266,7 +283,7 @@ fn a_second_boot_goes_straight_to_the_hub() {
     assert_eq!(sim.records().len(), requests + 2);
 }
 
-/// A simulator whose allocation goes to `a.example` once and then to `b.example`.
+/// Creates a simulator that assigns `a.example` once, then `b.example`.
 fn two_hubs() -> Simulator {
     let first = std::sync::atomic::AtomicBool::new(true);
     let hub = move || if first.swap(false, std::sync::atomic::Ordering::SeqCst) { "a.example" } else { "b.example" };
@@ -285,7 +302,7 @@ fn a_deleted_hub_is_given_up_after_30_minutes_for_the_one_that_took_its_place() 
     let took = (sim.clock().elapsed() - before).as_secs();
     assert!((1800..2300).contains(&took), "{took}");
     assert_eq!((device.lookups, device.registrations), (1, 1));
-    // And the next boot knows.
+    // The next boot uses the new assignment.
     assert_eq!(device.run(seconds(60)).expect("connected").hub().as_str(), "b.example");
 }
 
@@ -318,7 +335,7 @@ fn a_device_that_was_moved_to_another_hub_learns_it_by_a_lookup_that_costs_nothi
     let sim = two_hubs();
     let mut device = Device::of_group(&sim);
     device.run(seconds(60)).expect("connected");
-    // Somebody else moves it: a tool of the operator, with the same key.
+    // A tool of the operator moves the device, with the same key.
     let mut tool = Device::of_group(&sim);
     assert_eq!(tool.run(seconds(60)).expect("connected").hub().as_str(), "b.example");
     let before = sim.clock().elapsed();
@@ -333,14 +350,14 @@ fn a_device_that_was_moved_to_another_hub_learns_it_by_a_lookup_that_costs_nothi
 
 #[test]
 fn a_device_that_its_hub_does_not_know_registers_once() {
-    // The store is from a service that has forgotten everything since.
+    // The store is from a service that has lost all its data.
     let mut device = Device::of_group(&Simulator::builder().group(group()).build());
     device.run(seconds(60)).expect("connected");
     let sim = Simulator::builder().group(group()).build();
     let store = std::mem::take(&mut device.store);
     let mut device = Device::new(&sim, device.keys, store);
     device.run(seconds(300)).expect("connected");
-    // There is nothing to look up: the lookup's advice registers.
+    // There is nothing to look up, so that the advice to look up registers.
     assert_eq!((device.lookups, device.registrations, register_requests(&sim)), (1, 0, 1));
 }
 
@@ -381,7 +398,7 @@ fn a_key_that_was_rolled_is_refused_by_the_hub_and_found_by_the_registration() {
     let mut device = Device::new(&sim, device.keys, device.store);
     assert_eq!(device.run(seconds(300)).expect("connected").key_used(), Some(KeySlot::Secondary));
     assert_eq!((device.lookups, device.registrations), (1, 0), "a lookup finds the key, too");
-    // The store remembers which key it is, for the hub and for the next registration.
+    // The store keeps which key was accepted, for the hub and for the next registration.
     let mut rebooted = Device::new(&sim, device.keys, device.store);
     assert_eq!(rebooted.run(seconds(60)).expect("connected").key_used(), Some(KeySlot::Secondary));
     assert_eq!(rebooted.registrations, 0);
@@ -412,7 +429,7 @@ fn the_time_that_a_registration_was_taught_serves_the_hub_too() {
 
 // The advice to look up
 
-/// A client whose every request is answered by this.
+/// Creates a client whose requests all get this answer.
 fn answered_by(
     answer: impl FnMut(&Request<'_>) -> Result<Response<'static>, TransportError> + Send + 'static,
 ) -> ProvisioningClient {
@@ -421,7 +438,7 @@ fn answered_by(
         .build_with(FnTransport::new(answer), sim.clock())
 }
 
-/// A store that counts how often it is written.
+/// A store that counts its writes.
 #[derive(Default)]
 struct Counted {
     memory: Memory,
@@ -443,7 +460,7 @@ impl AssignmentStore for Counted {
     }
 }
 
-/// The bare result of a lookup that names this hub.
+/// Returns the answer to a lookup with this hub, without an enclosing body.
 fn looked_up(hub: &str) -> Response<'static> {
     common::answer(200, &format!(r#"{{"status":"assigned","assignedHub":"{hub}","deviceId":"dev-01"}}"#))
 }

@@ -1,6 +1,12 @@
-//! From the assignment to the first message over real TLS, and what a device makes of a hub's answers there. What sends is the
-//! examples' own.
-#![cfg(all(feature = "bundled-roots", feature = "https", feature = "simulator-server"))]
+//! Tests the way from the assignment to the first message over real TLS, and the device's reaction
+//! to the hub's answers. The code of the examples sends the messages.
+#![cfg(all(
+    feature = "bundled-roots",
+    feature = "https",
+    feature = "proxy",
+    feature = "ring",
+    feature = "simulator-server"
+))]
 #![allow(clippy::expect_used, clippy::panic, reason = "a test may panic")]
 
 mod common;
@@ -54,7 +60,7 @@ impl<'a> Device<'a> {
         assignment
     }
 
-    /// As after a reboot: another client, the same file.
+    /// Returns the assignment as after a reboot: a new client with the same file.
     fn assignment_again(&self) -> Assignment {
         let mut rebooted = Device::new(self.sim, self.server, "unused");
         rebooted.store = self.store.clone();
@@ -73,7 +79,7 @@ impl<'a> Device<'a> {
 
     fn advice(&self, assignment: &Assignment) -> Advice {
         let failure = self.send(assignment).expect_err("it was to fail");
-        // Not to be spread: what the hub says is what counts here.
+        // Without a spread, only the hub's answers count.
         Reconnection::new(id("dev-01")).fleet_spread(Duration::ZERO).failed(failure, SystemClock::new().now())
     }
 }
@@ -119,7 +125,7 @@ fn a_device_that_was_moved_to_another_hub_finds_it_by_a_lookup() {
     let (sim, server) = serve(builder.allocation(move |_| Allocation::hub(host(name()))));
     let mut device = Device::new(&sim, &server, "moved");
     let assignment = device.assignment();
-    // Somebody else moves it.
+    // A tool of the operator moves the device.
     let moved = Device::new(&sim, &server, "mover").assignment();
     assert_eq!((assignment.hub().as_str(), moved.hub().as_str()), ("a.example", "b.example"));
     assert_eq!(device.advice(&assignment), Advice::LookUp);

@@ -1,5 +1,8 @@
-//! A fleet whose hub restarts, drops, refuses or falls silent all at once, and what the provisioning service gets to see of it: in
-//! virtual time. Run with `--nocapture` to see the figures; `STORM_DEVICES` sets another fleet.
+//! Tests the load on the provisioning service when a hub restarts, drops, refuses or stops
+//! answering a whole fleet, in virtual time.
+//!
+//! Run with `--nocapture` to see the numbers. `STORM_DEVICES` sets the size of the fleet,
+//! `STORM_SPREAD` its spread in seconds.
 #![allow(
     clippy::expect_used,
     clippy::panic,
@@ -20,7 +23,7 @@ use azure_iot_dps::registration::{Registration, RegistrationSettings, RetryPolic
 use azure_iot_dps::time::{Now, UnixTime};
 use common::{NEW_YEAR, answer, id, key, scope, seconds};
 
-/// The service takes 1,000 registrations a minute; the fleet leaves half of that to others.
+/// The registrations per minute that the fleet may use: half of the service's 1,000.
 const HALF_THE_LIMIT: usize = 500;
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -32,7 +35,8 @@ fn devices() -> usize {
     usize::try_from(variable("STORM_DEVICES", 10_000)).expect("few")
 }
 
-/// What the documentation asks for: a minute for every 500 devices, and some room.
+/// Returns the spread that the documentation recommends: a minute for every 500 devices, with a
+/// margin.
 fn fleet_spread() -> Duration {
     seconds(variable("STORM_SPREAD", 25 * 60))
 }
@@ -41,14 +45,15 @@ fn now(uptime: Duration) -> Now {
     Now { unix: Some(UnixTime::from_secs(NEW_YEAR + uptime.as_secs())), uptime }
 }
 
-/// The most of these moments within any window of this length.
+/// Returns the highest number of these moments within any window of this length.
 fn peak(moments: &mut [Duration], window: Duration) -> usize {
     moments.sort_unstable();
     let within = |start: usize| moments[start..].partition_point(|at| *at < moments[start] + window);
     (0..moments.len()).map(within).max().unwrap_or_default()
 }
 
-/// What the hub does to a device that connects, `now` after the storm began. `asked`: the device has registered since.
+/// The hub's reaction to a device that connects at `now` after the storm began. `asked` is whether
+/// the device has registered since then.
 type Hub = fn(now: Duration, asked: bool) -> Result<Held, HubFailure>;
 
 enum Held {
@@ -61,9 +66,9 @@ struct Storm {
     connects: Vec<Duration>,
     lookups: Vec<Duration>,
     registrations: Vec<Duration>,
-    /// When the last device was connected for good.
+    /// The time when the last device was connected permanently.
     over: Duration,
-    /// Devices that are not, at the end.
+    /// The number of devices that are not connected at the end.
     out: usize,
 }
 
@@ -73,7 +78,7 @@ enum Do {
     Lose,
 }
 
-/// A fleet that had been connected for hours loses its hub within a second.
+/// Simulates a fleet that was connected for hours and loses its hub within a second.
 fn storm(name: &str, until: Duration, hub: Hub) -> Storm {
     let devices = devices();
     let began = seconds(7200);
@@ -219,7 +224,7 @@ fn a_fleet_whose_enrollment_is_disabled_for_a_day_leaves_half_of_the_services_li
             Ok(_) => panic!("it is never assigned"),
             Err(error) => error,
         };
-        // A boot loop under a supervisor, which asks the error when to come back.
+        // A boot loop under a supervisor, which waits as the error says.
         let wait = error.retry_after().expect("it says when");
         fleet[device] = new(device, fleet[device].session().clone());
         agenda.push(Reverse((at + wait, device)));

@@ -1,4 +1,5 @@
-//! Names are valid by construction, and each way of being wrong has its own error with the position.
+//! Tests that names are valid by construction, and that each broken rule has its own error with a
+//! position.
 #![allow(clippy::expect_used, reason = "a test may panic")]
 
 mod common;
@@ -6,7 +7,7 @@ mod common;
 use azure_iot_dps::identity::{DeviceId, HostName, HubName, ModuleId, NameError, NameKind, NameRule, Product};
 use azure_iot_dps::{Endpoint, IdScope, RegistrationId};
 
-/// Which rule a text breaks, and where.
+/// Returns the rule that a text breaks, and the position.
 fn broken<T: std::fmt::Debug>(result: Result<T, NameError>) -> (NameRule, usize) {
     let error = result.expect_err("not valid");
     (error.rule(), error.position())
@@ -122,6 +123,16 @@ fn an_endpoint_is_a_host_name_with_an_optional_port() {
 }
 
 #[test]
+fn an_endpoint_may_be_an_ipv6_address_in_brackets() {
+    for (text, port) in [("[::1]", None), ("[2001:db8::1]:8443", Some(8443))] {
+        let endpoint: Endpoint = text.parse().expect("valid");
+        assert_eq!((endpoint.port(), endpoint.to_string().as_str()), (port, text));
+    }
+    let error = "::1".parse::<Endpoint>().expect_err("no brackets").to_string();
+    assert!(error.contains("[::1]"), "{error}");
+}
+
+#[test]
 fn an_endpoint_that_is_wrong_says_how_and_where() {
     let (whole, host) = (NameKind::Endpoint, NameKind::HostName);
     for (text, name, rule, position) in [
@@ -137,7 +148,12 @@ fn an_endpoint_that_is_wrong_says_how_and_where() {
         ("localhost:65536", whole, NameRule::PortOutOfRange, 10),
         ("localhost:99999999999999999999", whole, NameRule::PortOutOfRange, 10),
         ("localhost/dps", host, NameRule::Character { found: '/' }, 9),
-        ("[::1]:443", host, NameRule::Character { found: '[' }, 0),
+        ("::1", whole, NameRule::Ipv6, 0),
+        ("fe80::1:443", whole, NameRule::Ipv6, 0),
+        ("[::1", host, NameRule::Ipv6, 0),
+        ("[::1]443", host, NameRule::Ipv6, 0),
+        ("[localhost]:443", host, NameRule::Ipv6, 0),
+        ("[::1]:", whole, NameRule::PortMissing, 5),
         ("user@localhost", host, NameRule::Character { found: '@' }, 4),
     ] {
         let error = text.parse::<Endpoint>().expect_err(text);
@@ -213,7 +229,7 @@ fn an_error_is_a_sentence_that_names_the_rule_and_the_position() {
     );
     assert_eq!(
         "https://global.azure-devices-provisioning.net".parse::<Endpoint>().expect_err("a URL").to_string(),
-        "an endpoint must be a host name with an optional port, not a URL; found \"//\" at position 6"
+        "an endpoint must be a host name with an optional port, such as localhost:8443, not a URL; found \"//\" at position 6"
     );
 }
 

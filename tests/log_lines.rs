@@ -1,6 +1,6 @@
-//! No secret reaches the `log` crate, whatever the libraries below write there, down to the level `debug`; but for ureq's, at the level
-//! `trace` too.
-#![cfg(all(feature = "bundled-roots", feature = "https", feature = "simulator-server"))]
+//! Tests that no secret reaches the `log` crate, not even from the libraries below, down to the
+//! level `trace` (for ureq, down to `debug`).
+#![cfg(all(feature = "bundled-roots", feature = "https", feature = "ring", feature = "simulator-server"))]
 #![allow(clippy::expect_used, clippy::panic, reason = "a test may panic")]
 
 mod common;
@@ -23,7 +23,7 @@ impl Log for Lines {
     }
 
     fn log(&self, record: &Record<'_>) {
-        // What ureq writes of its requests at the level `trace` is beyond this crate.
+        // This crate cannot control what ureq logs of its requests at the level `trace`.
         if record.level() <= Level::Debug || !record.target().starts_with("ureq") {
             self.0.lock().expect("not poisoned").push(format!("{} {}", record.target(), record.args()));
         }
@@ -41,7 +41,7 @@ fn a_registration_over_tls_logs_neither_key_nor_signature() {
     let key = sim.device_key(&common::id("dev-01")).expect("an enrollment");
     let transport = || HttpsTransport::builder().roots(Roots::pem(server.ca_pem().as_bytes()).expect("PEM")).build();
 
-    // One request by hand, so that its signature is known.
+    // Send one request manually, so that its signature is known.
     let settings = common::settings().endpoint(server.endpoint());
     let mut registration = Registration::new(&settings, AttestationKind::SymmetricKey);
     let Ok(Step::Send(request)) = common::step(&mut registration, &key, common::at(0)) else {
@@ -59,7 +59,7 @@ fn a_registration_over_tls_logs_neither_key_nor_signature() {
         let roots = Roots::pem(server.ca_pem().as_bytes()).expect("PEM");
         let mut transport = azure_iot_dps::MqttTransport::builder().roots(roots).build();
         let endpoint = server.mqtt_endpoint().expect("serves MQTT");
-        // The same token over MQTT.
+        // Send the same token over MQTT.
         let settings = common::settings().endpoint(endpoint.clone());
         let mut registration = Registration::new(&settings, AttestationKind::SymmetricKey);
         let Ok(Step::Send(request)) = common::step(&mut registration, &key, common::at(0)) else {
@@ -76,7 +76,7 @@ fn a_registration_over_tls_logs_neither_key_nor_signature() {
         let transport = azure_iot_dps::MqttTransport::builder().roots(roots);
         let transport = transport.route(azure_iot_dps::transport::MqttRoute::WebSocket);
         let mut transport = transport.websocket_port(server.endpoint().port().expect("a port")).build();
-        // And over WebSocket.
+        // Send it over WebSocket too.
         let _ = transport.send(&request).expect("an answer");
         let lines = LINES.0.lock().expect("not poisoned");
         assert!(lines.iter().any(|line| line.starts_with("tungstenite")), "nothing was looked at");

@@ -1,5 +1,5 @@
-//! Answers that are not what they should be, over real TLS: each is survived, and none is taken for what it is not.
-#![cfg(feature = "https")]
+//! Tests wrong answers over real TLS: the client survives each, and misinterprets none.
+#![cfg(all(feature = "https", feature = "ring"))]
 #![allow(clippy::expect_used, clippy::panic, reason = "a test may panic")]
 
 mod common;
@@ -21,7 +21,7 @@ use azure_iot_dps::{Assignment, Clock, Error, HttpsTransport, ProvisioningClient
 use common::{id, key, scope, seconds};
 use peer::{Peer, http, say};
 
-/// Time that passes only while a registration waits: the retries take none of the test's.
+/// A clock that advances only while a registration waits, so that retries take no real time.
 struct Virtual(Duration);
 
 impl Clock for Virtual {
@@ -40,12 +40,12 @@ fn register(peer: &Peer, deadline: Duration) -> Result<Assignment, Error> {
     client.build_with(peer.transport(), Virtual(Duration::ZERO)).register()
 }
 
-/// An answer with this body.
+/// Returns an answer with this body.
 fn json(body: &str) -> Vec<u8> {
     http("200 OK", "Content-Type: application/json\r\n", body).into_bytes()
 }
 
-/// An assignment to this hub.
+/// Returns an assignment to this hub.
 fn hub(hub: &str) -> Vec<u8> {
     json(&common::ASSIGNED.replace("my-hub.azure-devices.net", hub))
 }
@@ -54,7 +54,7 @@ fn assigned() -> String {
     http("200 OK", "", common::ASSIGNED)
 }
 
-/// An answer that is wrong in what it says, whatever carries it: status, type and body.
+/// Returns answers with wrong content, for any transport: name, status, type and body.
 fn bodies() -> Vec<(&'static str, u16, &'static str, Vec<u8>)> {
     const JSON: &str = "application/json";
     const HTML: &str = "text/html";
@@ -74,7 +74,7 @@ fn bodies() -> Vec<(&'static str, u16, &'static str, Vec<u8>)> {
     ]
 }
 
-/// A first answer that is wrong, and whether the connection is closed behind it.
+/// Returns wrong first answers, and whether the connection is closed after them.
 fn misbehaviours() -> Vec<(&'static str, Vec<u8>, bool)> {
     let carried = bodies().into_iter().map(|(name, status, content_type, body)| {
         let head = format!("HTTP/1.1 {status} X\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\n", body.len());
@@ -118,7 +118,8 @@ fn whatever_comes_instead_of_an_answer_is_survived_and_the_device_is_assigned_af
     }
 }
 
-/// What the first answer is over MQTT, the table's or an assignment.
+/// Starts an MQTT peer that sends this answer, to the first request or always, and otherwise an
+/// assignment.
 #[cfg(feature = "mqtt")]
 fn mqtt_peer_saying(status: u16, body: Vec<u8>, always: bool) -> Peer {
     let number = std::sync::atomic::AtomicUsize::new(0);
@@ -179,7 +180,7 @@ fn an_operation_id_with_a_topic_in_it_stays_in_its_place() {
     assert_eq!(peer.requests()[1], topic);
 }
 
-/// What the service means, and a device cannot use.
+/// The service sends these on purpose, but a device cannot use them.
 #[test]
 fn an_assignment_that_cannot_be_used_is_final_and_names_the_field() {
     for (name, bytes, field) in [
@@ -274,7 +275,7 @@ fn a_peer_that_drips_or_says_nothing_ends_at_the_deadline() {
 fn a_request_under_way_is_ended_from_another_thread_and_a_later_register_works_again() {
     let peer = Peer::new(|exchange, stream| {
         if exchange.number == 0 {
-            // Silence until the client goes away.
+            // Stay silent until the client disconnects.
             let _ = std::io::Read::read(stream, &mut [0]);
             return ControlFlow::Break(());
         }

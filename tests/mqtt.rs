@@ -1,4 +1,5 @@
-//! Provisioning over MQTT: the view of a request, and the exchange of bytes, in virtual time.
+//! Tests provisioning over MQTT, in virtual time: the MQTT view of a request, and the exchange of
+//! bytes.
 #![cfg(feature = "simulator")]
 #![allow(
     clippy::expect_used,
@@ -25,7 +26,7 @@ use common::{at, id, key, scope, seconds, settings};
 use rumqttc::mqttbytes::QoS;
 use rumqttc::mqttbytes::v4::{ConnAck, ConnectReturnCode, Packet, Publish, SubAck, SubscribeReasonCode};
 
-/// What comes of the first request of a registration.
+/// Calls `work` with the first request of a registration.
 fn with_request<T>(settings: &RegistrationSettings, work: impl FnOnce(&Request<'_>) -> T) -> T {
     let mut registration = Registration::new(settings, AttestationKind::SymmetricKey);
     let Ok(Step::Send(request)) = common::step(&mut registration, &key(), at(0)) else {
@@ -34,7 +35,7 @@ fn with_request<T>(settings: &RegistrationSettings, work: impl FnOnce(&Request<'
     work(&request)
 }
 
-/// What comes of a poll of this operation.
+/// Calls `work` with a poll of this operation.
 fn with_poll<T>(operation_id: &str, work: impl FnOnce(&Request<'_>) -> T) -> T {
     let settings = settings();
     let mut registration = Registration::new(&settings, AttestationKind::SymmetricKey);
@@ -51,7 +52,7 @@ fn encode(packet: Packet) -> Vec<u8> {
     bytes.to_vec()
 }
 
-/// The packets that are to be written, which are written then.
+/// Writes all pending packets, and returns them.
 fn written(exchange: &mut Exchange, now: Duration) -> Vec<Packet> {
     let mut bytes = BytesMut::from(exchange.output());
     exchange.written(bytes.len(), now);
@@ -74,7 +75,7 @@ fn answer(topic: &str, body: &str) -> Vec<u8> {
     encode(Packet::Publish(Publish { pkid: 9, ..Publish::new(topic, QoS::AtLeastOnce, body) }))
 }
 
-/// An exchange that has published its first request at the start of time.
+/// Returns an exchange that has published its first request at time 0.
 fn asking(request: &Request<'_>) -> Exchange {
     let mut exchange = Exchange::new(request).expect("begins");
     for bytes in [connack(), suback()] {
@@ -122,7 +123,7 @@ fn a_device_with_a_certificate_connects_without_a_password() {
     assert_eq!(request.mqtt().password(), None);
     let mut exchange = Exchange::new(&request).expect("begins");
     let packets = written(&mut exchange, seconds(0));
-    // User name and a clean session, and nothing else.
+    // User name and clean session only.
     assert!(matches!(&packets[..], [Packet::Connect(_)]));
     let mut again = Exchange::new(&request).expect("begins");
     let flags = again.output().windows(6).find(|window| window.starts_with(b"MQTT\x04")).expect("a CONNECT")[5];
@@ -389,7 +390,7 @@ fn connections_that_are_refused_by_a_code_are_what_the_code_says() {
     }
 }
 
-/// A transport that is asked for one thing at a time, as firmware would.
+/// A transport that drives the exchange step by step, as firmware does.
 struct OverBytes(Simulator, Option<Exchange>);
 
 impl Transport for OverBytes {
@@ -397,7 +398,7 @@ impl Transport for OverBytes {
         let exchange = self.1.insert(Exchange::new(request)?);
         let mut connection = self.0.mqtt();
         loop {
-            // A byte at a time, both ways.
+            // One byte at a time in both directions.
             for byte in exchange.output().to_vec() {
                 connection.write(&[byte]);
                 exchange.written(1, self.0.clock().elapsed());

@@ -1,5 +1,6 @@
-//! What a peer that speaks MQTT, or says so, does wrong, over real TLS: each is survived, and ends in an assignment or a typed error.
-#![cfg(feature = "mqtt")]
+//! Tests wrong behavior of MQTT peers over real TLS: each case ends in an assignment or a typed
+//! error.
+#![cfg(all(feature = "mqtt", feature = "ring"))]
 #![allow(clippy::expect_used, clippy::panic, clippy::too_many_lines, reason = "a test may panic, and a table be long")]
 
 mod common;
@@ -24,7 +25,7 @@ use peer::{Peer, Stream, say};
 use rumqttc::mqttbytes::QoS;
 use rumqttc::mqttbytes::v4::{ConnectReturnCode, Packet, Publish, SubAck, SubscribeReasonCode, UnsubAck};
 
-/// Time that passes only while a registration waits: the retries take none of the test's.
+/// A clock that advances only while a registration waits, so that retries take no real time.
 struct Virtual(Duration);
 
 impl Clock for Virtual {
@@ -42,7 +43,7 @@ fn register(peer: &Peer, deadline: Duration) -> Result<Assignment, Error> {
     client.build_with(transport(peer), Virtual(Duration::ZERO)).register()
 }
 
-/// In the place of what a peer does with the first packet of this kind.
+/// The first packet that the peer answers wrongly.
 #[derive(Clone, Copy, PartialEq)]
 enum Instead {
     Connect,
@@ -50,16 +51,17 @@ enum Instead {
     Publish,
 }
 
-/// What comes of it.
+/// The expected effect.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Then {
-    /// Nothing: what was sent is passed over.
+    /// The wrong bytes are ignored.
     Unharmed,
-    /// The request fails with this kind, and another one gets through.
+    /// The request fails with this kind, and the next one succeeds.
     Again(Kind),
-    /// The connection is lost without a word, and the request goes out over another one at once.
+    /// The connection is lost without an error, and the request is sent again over a new one at
+    /// once.
     Resent,
-    /// The answer is none, and another request gets through.
+    /// The answer is not valid, and the next request succeeds.
     Foreign,
 }
 
@@ -68,8 +70,10 @@ use Then::{Again, Foreign, Resent, Unharmed};
 
 type Sent = fn(&Publish) -> Vec<u8>;
 
-/// Bytes for the first of these packets, whether the connection is closed behind them, and what comes of it. A message is answered
-/// with an assignment behind them if the connection stays.
+/// The wrong bytes for the first of these packets, whether the connection is closed after them, and
+/// the expected effect.
+///
+/// If the connection stays open, an assignment follows the bytes.
 struct Case {
     name: &'static str,
     instead: Instead,
@@ -122,7 +126,7 @@ fn cases() -> Vec<Case> {
     cases
 }
 
-/// What comes before the answer, or in its place.
+/// Returns the cases of bytes before or instead of the answer.
 fn instead_of_an_answer() -> Vec<Case> {
     const AT: Instead = Instead::Publish;
     vec![
@@ -250,7 +254,7 @@ fn instead_of_an_answer() -> Vec<Case> {
     ]
 }
 
-/// A peer that does wrong at first, or every time.
+/// Starts a peer that misbehaves the first time, or every time.
 fn wrong(case: &Case, always: bool) -> Peer {
     let Case { instead, bytes, close, .. } = *case;
     mqtt_peer(move |arrived: &Arrived<'_>, stream: &mut Stream| {
@@ -372,7 +376,7 @@ fn a_connection_that_dies_after_any_byte_of_what_a_peer_says_is_a_failure_that_p
     }
 }
 
-/// Says so many bytes on each connection, and closes it.
+/// Starts a peer that sends this number of bytes on each connection, then closes it.
 fn cut_after(bytes: Arc<AtomicUsize>) -> Peer {
     mqtt_peer(move |arrived, stream| {
         let (before, packet) = match arrived.packet {

@@ -1,5 +1,5 @@
-//! The transport over MQTT, through real TLS on loopback: its connections, its limits and its handles.
-#![cfg(feature = "mqtt")]
+//! Tests the MQTT transport over real TLS on loopback: its connections, limits and handles.
+#![cfg(all(feature = "mqtt", feature = "proxy", feature = "ring"))]
 #![allow(clippy::expect_used, clippy::panic, reason = "a test may panic")]
 
 mod common;
@@ -30,7 +30,7 @@ fn register_over(peer: &Peer, transport: impl Transport + Send + 'static) -> Res
     client.build_with(transport, Virtual::default()).register()
 }
 
-/// Says `assigning` twice, with these seconds to wait, and then `assigned`.
+/// Answers `assigning` twice, with this `retry-after` in seconds, then `assigned`.
 fn patient(publish: &Publish, number: usize, retry_after: &str) -> Vec<u8> {
     let assigning = r#"{"operationId":"5.3","status":"assigning"}"#;
     match number {
@@ -58,7 +58,7 @@ fn one_connection_and_one_look_up_serve_a_registration_that_waits_3_to_60_s_betw
     }
 }
 
-/// Closes the connection behind its first answer, or without one.
+/// Starts a peer that closes the connection after its first answer, or without one.
 fn hanging_up(answers_first: bool) -> Peer {
     mqtt_peer(move |arrived: &Arrived<'_>, stream: &mut Stream| {
         let Packet::Publish(publish) = arrived.packet else { return None };
@@ -124,7 +124,7 @@ fn a_machine_that_answers_503_again_and_again_is_left() {
         assert_eq!(ask(&mut transport, &settings().endpoint(peer.endpoint())).expect("an answer"), 503);
         assert_eq!((peer.handshakes().len(), lookups.load(Ordering::SeqCst)), (connections, connections));
     }
-    // Those that are left are closed, though the handles of the transport could reach them.
+    // Unused connections are closed, although the handles of the transport could still use them.
     peer.wait_for_ends(2);
 }
 
@@ -163,7 +163,7 @@ fn a_request_ends_with_its_time_wherever_it_hangs() {
         Packet::Publish(_) => Some(ControlFlow::Continue(())),
         _ => None,
     });
-    // Takes the connection, and says nothing in TLS.
+    // Accept the connection, and send no TLS.
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let endpoint = format!("localhost:{}", listener.local_addr().expect("an address").port());
     for (peer, endpoint) in [(&silent, None), (&answers_pings, None), (&silent, Some(&endpoint))] {
@@ -220,7 +220,7 @@ fn roots_replaced_under_a_living_connection_count_from_the_next_request_on() {
 fn a_request_under_way_is_ended_from_another_thread_and_the_transport_works_again() {
     let peer = mqtt_peer(|arrived, stream| {
         if arrived.messages == 0 && matches!(arrived.packet, Packet::Publish(_)) {
-            // Silence until the client goes away.
+            // Stay silent until the client disconnects.
             let _ = stream.read(&mut [0]);
             return Some(ControlFlow::Break(()));
         }
@@ -292,7 +292,7 @@ fn a_proxy_that_refuses_or_is_not_there_is_blamed_and_one_that_drips_does_not_ou
 #[test]
 fn neither_the_debug_text_of_a_transport_nor_an_error_shows_the_token() {
     let peer = mqtt_peer(|arrived, stream| match arrived.packet {
-        // Repeats what it was told.
+        // Echo the request.
         Packet::Connect(connect) => {
             let password = &connect.login.as_ref().expect("a login").password;
             Some(say(stream, password.as_bytes()))

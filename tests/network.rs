@@ -1,5 +1,5 @@
-//! The networks of real sites: what goes wrong there, and comes right within the same registration.
-#![cfg(all(feature = "https", feature = "simulator-server"))]
+//! Tests problems of real networks that pass within one registration.
+#![cfg(all(feature = "https", feature = "ring", feature = "simulator-server"))]
 #![allow(clippy::expect_used, clippy::panic, reason = "a test may panic")]
 
 mod common;
@@ -28,7 +28,7 @@ use common::{id, key, scope, seconds};
 use over::{Over, over};
 use peer::{Peer, http, say};
 
-/// The system's clock, but waits are skipped.
+/// The system's clock, which skips waits.
 struct Skipping {
     clock: azure_iot_dps::SystemClock,
     skipped: Duration,
@@ -49,7 +49,7 @@ fn skipping() -> Skipping {
     Skipping { clock: azure_iot_dps::SystemClock::new(), skipped: Duration::ZERO }
 }
 
-/// What kept the answers from arriving, as it was told.
+/// The reported kinds of failed requests.
 #[derive(Clone, Default)]
 struct Failures(Arc<Mutex<Vec<TransportErrorKind>>>);
 
@@ -74,7 +74,7 @@ fn service() -> (Simulator, SimulatorServer) {
     (sim, server)
 }
 
-/// A client of this service, whose transport sees a name that this resolves.
+/// Creates a client of this service, whose transport resolves names with `resolve`.
 fn client(
     sim: &Simulator,
     roots: Roots,
@@ -99,7 +99,7 @@ fn client(
         .clock(skipping())
 }
 
-/// Where the service answers over the protocol that the test runs over.
+/// Returns the address of the service for the protocol of the test.
 fn service_address(server: &SimulatorServer) -> SocketAddr {
     match over() {
         Over::Https => address(&server.endpoint()),
@@ -115,7 +115,7 @@ fn roots(pem: &str) -> Roots {
     Roots::pem(pem.as_bytes()).expect("PEM")
 }
 
-/// The first so many look-ups lead to `faults` in turn, the others to the service.
+/// Resolves the first names to `faults` in turn, and all later ones to the service.
 fn at_first(
     faults: Vec<io::Result<Vec<SocketAddr>>>,
     service: SocketAddr,
@@ -134,7 +134,8 @@ fn a_name_that_does_not_resolve_yet_is_looked_up_again_until_it_does() {
     assert_eq!(failures.seen(), [TransportErrorKind::NameNotResolved; 4]);
 }
 
-/// An address that takes no connection and refuses none: its queue is full. With what fills it.
+/// Returns an address that neither accepts nor refuses connections because its queue is full, and
+/// the sockets that fill it.
 fn nowhere() -> (SocketAddr, TcpListener, Vec<TcpStream>) {
     let listener = TcpListener::bind("[::1]:0").or_else(|_| TcpListener::bind("127.0.0.1:0")).expect("a port");
     let address = listener.local_addr().expect("an address");
@@ -149,13 +150,13 @@ fn ipv6_that_leads_nowhere_leaves_time_for_ipv4() {
     let (nowhere, _listener, _queue) = nowhere();
     let addresses = vec![nowhere, service_address(&server)];
     let client = client(&sim, roots(server.ca_pem()), move || Ok(addresses.clone()));
-    // Less than the 30 s that connecting may take: a share of what is left goes to each address.
+    // Each address gets a share of the time that is left, less than the 30 s for connecting.
     client.deadline(seconds(6)).clock(azure_iot_dps::SystemClock::new()).build().register().expect("assigned");
 }
 
 fn a_network_that_leads_nowhere_at_all_is_tried_again_until_it_leads_somewhere() {
     let (sim, server) = service();
-    // A port that nobody listens at, and a network that no route leads to.
+    // A port where nothing listens, and a network without a route.
     let closed = TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr()).expect("an address");
     let faults = vec![Ok(vec![closed]), Ok(vec![closed, closed])];
     let failures = Failures::default();
@@ -167,7 +168,8 @@ fn a_network_that_leads_nowhere_at_all_is_tried_again_until_it_leads_somewhere()
 #[test]
 fn a_clock_that_is_not_set_yet_is_told_as_what_it_is_and_forgiven_once_it_is_set() {
     let (sim, server) = service();
-    // To a device in 1970 every certificate is from the future; here the certificate is, and the device is not.
+    // For a device in 1970 every certificate is from the future. Here the certificate is from the future,
+    // and the clock is right.
     let future = Peer::with_validity(
         |leaf| leaf.not_before = rcgen::date_time_ymd(2100, 1, 1),
         |_, stream| say(stream, http("200 OK", "", common::ASSIGNED).as_bytes()),
@@ -201,19 +203,22 @@ fn a_captive_portal_is_waited_out_whether_it_can_do_tls_or_not() {
     let faults = [address(&impostor.endpoint()), plain_address, gateway_address, gateway_address];
     let faults = faults.map(|address| Ok(vec![address])).into();
     let failures = Failures::default();
-    // The gateway can do TLS for every name, as a company's proxy can: its certificate authority is trusted.
+    // The gateway can intercept TLS like a company's proxy, because its certificate authority is trusted.
     let both = format!("{}{}", server.ca_pem(), gateway.ca_pem());
     let client = client(&sim, roots(&both), at_first(faults, address(&server.endpoint())));
     failures.observe(client).build().register().expect("assigned in the end");
     assert_eq!(failures.seen(), [TransportErrorKind::CertificateNotTrusted, TransportErrorKind::Tls]);
     assert!(impostor.requests().is_empty(), "the token went to a peer that could not prove who it is");
-    // Its connection would have been kept, and its word taken for the name, for ever.
+    // A kept connection would lead to the gateway forever.
     assert_eq!((gateway.requests().len(), gateway.handshakes().len()), (2, 2));
 }
 
 // One connection
 
-/// A peer that says `assigning` twice, with these seconds to wait, and then `assigned`; with what happens after the first answer.
+/// Starts a peer that answers `assigning` twice, with this `Retry-After` in seconds, then
+/// `assigned`.
+///
+/// `after_first` decides whether the connection is closed after the first answer.
 fn patient(retry_after: &'static str, after_first: ControlFlow<()>) -> Peer {
     Peer::new(move |it, stream| {
         let json = "Content-Type: application/json; charset=utf-8\r\n";
@@ -255,7 +260,7 @@ fn a_connection_that_the_service_closed_meanwhile_is_opened_anew_without_a_faile
     assert_eq!(register(&patient("3", ControlFlow::Break(())), &lookups), (3, 2));
 }
 
-/// The same answers as the service frames them: in chunks.
+/// Returns an answer in chunks, as the service sends it.
 fn chunked(status: &str, headers: &str, body: &str) -> String {
     let (first, second) = body.split_at(body.len() / 2);
     let chunks = [first, second, ""].map(|chunk| format!("{:x}\r\n{chunk}\r\n", chunk.len()));
@@ -313,7 +318,7 @@ fn a_machine_that_answers_503_again_and_again_is_left_for_the_one_that_took_its_
     let client = client(&sim, roots(&both), at_first([Ok(vec![there])].into(), address(&server.endpoint())));
     client.build().register().expect("assigned");
     troubled.wait_for_ends(1);
-    // One blip costs neither the connection nor a lookup; the second answer of the kind does.
+    // One such answer costs neither the connection nor a name lookup. A second one does.
     assert_eq!((troubled.requests().len(), troubled.handshakes().len()), (2, 1));
 }
 
@@ -337,7 +342,7 @@ fn requests_ask_for_no_compression_and_an_answer_that_is_compressed_all_the_same
 #[test]
 fn a_request_under_way_can_be_ended_though_the_roots_were_replaced_meanwhile() {
     let peer = Peer::new(|_, stream| {
-        // Silence until the client goes away.
+        // Stay silent until the client disconnects.
         let _ = io::Read::read(stream, &mut [0]);
         ControlFlow::Break(())
     });
@@ -346,7 +351,7 @@ fn a_request_under_way_can_be_ended_though_the_roots_were_replaced_meanwhile() {
     let failures = Failures::default();
     let client =
         ProvisioningClient::builder(scope(), id("dev-01"), key()).endpoint(peer.endpoint()).transport(transport);
-    // Ends at the first wait; or, were the request not ended, at the deadline.
+    // The registration ends at the first wait. If the request were not ended, it would end at the deadline.
     let client = client.deadline(seconds(8)).wait(|pause| match pause.duration() {
         Duration::ZERO => ControlFlow::Continue(()),
         _ => ControlFlow::Break(()),
@@ -367,7 +372,7 @@ fn a_request_under_way_can_be_ended_though_the_roots_were_replaced_meanwhile() {
 
 // Roots
 
-/// What is trusted without a word, with whatever features there are: somebody, but not a test's peer; and no panic.
+/// The default roots of any set of features do not trust a test's peer, and do not panic.
 #[test]
 fn the_default_transport_works_with_every_choice_of_features() {
     let peer = Peer::saying("");
@@ -375,7 +380,7 @@ fn the_default_transport_works_with_every_choice_of_features() {
     let mut client = client.transport(HttpsTransport::new()).deadline(seconds(5)).clock(skipping()).build();
     let error = client.register().expect_err("not trusted");
     let kind = error.transport().map(azure_iot_dps::error::TransportError::kind);
-    // A platform without certificate authorities says so in words of its own.
+    // A platform without certificate authorities has a different error.
     let expected = [TransportErrorKind::CertificateNotTrusted, TransportErrorKind::Tls];
     assert!(kind.is_some_and(|kind| expected.contains(&kind)), "{error:?}");
     assert!(peer.requests().is_empty());
@@ -389,7 +394,7 @@ fn file(name: &str, content: &[u8]) -> PathBuf {
     file
 }
 
-/// The DER within a PEM file of one certificate.
+/// Returns the DER of a PEM file with one certificate.
 fn der(pem: &str) -> Vec<u8> {
     use base64::Engine;
     let lines: String = pem.lines().filter(|line| !line.starts_with('-')).collect();
@@ -416,7 +421,7 @@ fn a_rotation_of_roots_is_got_through_by_the_same_process_and_within_the_same_re
         .clock(skipping())
         .wait(move |pause| {
             use azure_iot_dps::registration::WaitReason;
-            // As firmware would: a server that is not trusted is a reason to look at the file again.
+            // As firmware does, read the file again if the server is not trusted.
             let kind = TransportErrorKind::CertificateNotTrusted;
             if pause.reason() == (WaitReason::Unanswered { kind }) {
                 handle.replace(Roots::file(&reload).expect("roots"));
@@ -470,6 +475,14 @@ fn roots_replaced_under_a_living_connection_count_from_the_next_request_on() {
     client.register().expect("assigned again");
 }
 
+/// Returns the error in the content of a file.
+fn content_of(error: &RootsError) -> &RootsError {
+    match error {
+        RootsError::Content { source, .. } => source,
+        other => panic!("{other:?}"),
+    }
+}
+
 #[test]
 fn roots_are_read_from_files_of_pem_and_der_and_a_file_without_one_is_an_error() {
     let (sim, server) = service();
@@ -488,11 +501,13 @@ fn roots_are_read_from_files_of_pem_and_der_and_a_file_without_one_is_an_error()
     let mut damaged = der(pem);
     damaged.truncate(100);
     for (name, content) in [("empty.pem", &b""[..]), ("text.pem", b"no root"), ("zeros.pem", &[0; 100])] {
-        let error = Roots::file(file(name, content)).expect_err(name);
-        assert!(matches!(error, RootsError::NoCertificate), "{name}: {error:?}");
+        let path = file(name, content);
+        let error = Roots::file(&path).expect_err(name);
+        assert!(matches!(content_of(&error), RootsError::NoCertificate), "{name}: {error:?}");
+        assert_eq!(error.to_string(), format!("the root certificate file {} cannot be used", path.display()));
     }
     let error = Roots::file(file("cut.der", &damaged)).expect_err("cut");
-    assert!(matches!(error, RootsError::Certificate { number: 1, .. }), "{error:?}");
+    assert!(matches!(content_of(&error), RootsError::Certificate { number: 1, .. }), "{error:?}");
     assert!(matches!(Roots::der(b""), Err(RootsError::NoCertificate)));
     let error = Roots::file("/nowhere/roots.pem").expect_err("not there");
     assert_eq!(error.to_string(), "the root certificate file /nowhere/roots.pem cannot be read");
@@ -516,20 +531,20 @@ fn a_file_with_two_roots_is_read_whole_or_not_at_all() {
     }
     let trusted = format!("{right}\n{}", other.replace("CERTIFICATE", "TRUSTED CERTIFICATE"));
     let error = Roots::file(file("trusted.pem", trusted.as_bytes())).expect_err("it may say the contrary");
-    assert!(matches!(error, RootsError::Pem { problem: PemProblem::Trusted, .. }), "{error:?}");
+    assert!(matches!(content_of(&error), RootsError::Pem { problem: PemProblem::Trusted, .. }), "{error:?}");
     let two = [der(&right), der(&other)].concat();
     let error = Roots::file(file("two.der", &two)).expect_err("half of it");
-    assert!(matches!(error, RootsError::Certificate { number: 1, .. }), "{error:?}");
+    assert!(matches!(content_of(&error), RootsError::Certificate { number: 1, .. }), "{error:?}");
     let cut = format!("{other}\n{}", right.replace("-----BEGIN", "----BEGIN"));
     let line = other.lines().count() + 1;
     let error = Roots::file(file("hyphens.pem", cut.as_bytes())).expect_err("half of it");
     assert!(
-        matches!(&error, RootsError::Pem { line: at, problem: PemProblem::Marker } if *at == line),
+        matches!(content_of(&error), RootsError::Pem { line: at, problem: PemProblem::Marker } if *at == line),
         "{error:?}: {line}"
     );
 }
 
-/// What the next test starts, with the system's roots in a file of its choice.
+/// The child process of the next test, which sets the file of the system's roots.
 #[cfg(all(feature = "platform-verifier", target_os = "linux"))]
 #[test]
 fn a_child_trusts_whom_its_platform_trusts() {

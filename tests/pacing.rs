@@ -1,4 +1,5 @@
-//! What a refusal leaves to the calls that follow: how soon another one may come, what ends the pause, and whom it is blamed on.
+//! Tests what a refusal means for later calls: the pause before the next call, what ends the pause,
+//! and the blamed cause.
 #![allow(
     clippy::expect_used,
     clippy::panic,
@@ -34,7 +35,7 @@ fn other_key() -> DeviceKey {
     DeviceKey::from_bytes(&[9; 32]).expect("a key")
 }
 
-/// A registration that was taken up and failed with this code.
+/// Returns the answer of a registration that failed with this code.
 fn failed(code: u32) -> Answer {
     let state = format!(r#"{{"status":"failed","errorCode":{code},"errorMessage":"So it is"}}"#);
     Ok(answer(200, &format!(r#"{{"operationId":"5.3","status":"failed","registrationState":{state}}}"#)))
@@ -44,7 +45,7 @@ fn minutes(error: &Error) -> f64 {
     error.retry_after().expect("it says when").as_secs_f64() / 60.0
 }
 
-/// A service that refuses every device with this, and counts its requests.
+/// Creates a service that refuses all requests with this status and code, and counts them.
 fn refusing(status: u16, code: u32) -> (FnTransport<impl FnMut(&Request<'_>) -> TransportResult>, Arc<Mutex<usize>>) {
     let count = Arc::new(Mutex::new(0));
     let counted = Arc::clone(&count);
@@ -302,7 +303,7 @@ fn an_allocation_that_fails_is_final_for_this_call_but_transient_in_kind_with_gr
             for (pause, upper) in pauses.iter().zip([2., 4., 8., 16., 32., 60., 60., 60.]) {
                 assert!(*pause >= upper / 2. && *pause <= upper, "{pauses:?}");
             }
-            // A call that comes earlier waits, if its deadline lets it.
+            // An earlier call waits if its deadline permits it.
             let early = resume(&settings.clone().deadline(seconds(7200)), session, at(now - 60), vec![assigned()]);
             assert!(early.sent[0].at > seconds(now - 60));
             early.result.expect("assigned");
@@ -478,10 +479,10 @@ fn an_uptime_that_wraps_in_a_wait_makes_it_no_longer_than_it_was() {
     assert!(matches!(step(&mut registration, &key(), at(wrap - 2)), Ok(Step::Send(_))));
     registration.receive(assigning_after("10").map_err(Into::into), at(wrap - 2)).expect("goes on");
     assert!(matches!(registration.step(at(wrap)), Ok(Step::Wait(wait)) if wait.duration() == seconds(8)));
-    // 49.7 days of milliseconds are over: the counter begins anew.
+    // After 49.7 days, a 32-bit counter of milliseconds wraps.
     assert!(matches!(registration.step(at(0)), Ok(Step::Wait(wait)) if wait.duration() == seconds(8)));
     assert!(matches!(registration.step(at(5)), Ok(Step::Wait(wait)) if wait.duration() == seconds(3)));
-    // It jumps around: a step back costs no more than what passed since the last look.
+    // A jump back costs at most the time since the last reading.
     assert!(matches!(registration.step(at(4)), Ok(Step::Wait(wait)) if wait.duration() == seconds(3)));
     assert!(matches!(step(&mut registration, &key(), at(7)), Ok(Step::Send(_))));
 }
@@ -548,7 +549,7 @@ fn a_clock_that_is_58_minutes_behind_is_found_out_though_the_service_lets_the_de
 fn a_single_answer_is_enough_to_tell_the_time_in_the_assignment() {
     let assignment = drive(&settings(), [dated(assigned(), "Wed, 31 Dec 2025 22:00:00 GMT")]).result.expect("assigned");
     assert_eq!(correction_of(&assignment), Some(-7200));
-    // A device without a clock that shows a certificate is told the time, too.
+    // A device with a certificate and without a clock learns the time too.
     let settings = settings();
     let mut registration = Registration::new(&settings, AttestationKind::X509);
     let blind = Now { unix: None, uptime: seconds(5) };

@@ -1,4 +1,4 @@
-//! Properties that hold for any input.
+//! Tests properties that hold for any input.
 #![allow(clippy::expect_used, reason = "a test may panic")]
 
 mod common;
@@ -137,12 +137,14 @@ proptest! {
             }
         }
         prop_assert!(now.uptime <= begin + common::seconds(deadline));
-        // Two at once where the service asks for no wait, a corrected clock, an operation that is gone; else a second apart.
+        // Requests may follow at once if the service asks for no wait (twice), after a clock correction, and
+        // after a lost operation. Otherwise they are at least a second apart.
         prop_assert!(requests <= 3 * (deadline + 3), "{} requests within {} s", requests, deadline);
     }
 }
 
-/// Something that a service, a gateway or a broken wire might bring: mostly of the right form, and wrong in every part.
+/// Returns an answer of a service, a gateway or a broken network: mostly well-formed, with any part
+/// wrong.
 fn any_answer() -> impl Strategy<Value = common::Answer> {
     let body = prop_oneof![
         Just(common::ASSIGNED.replace("my-hub", "my hub")),

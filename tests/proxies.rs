@@ -1,5 +1,6 @@
-//! Proxies, over HTTPS and over MQTT alike: what each answer of theirs means, and whom the error blames.
-#![cfg(all(feature = "https", feature = "mqtt"))]
+//! Tests proxies over HTTPS and MQTT: the meaning of each answer of a proxy, and the error that
+//! names the cause.
+#![cfg(all(feature = "https", feature = "mqtt", feature = "proxy", feature = "ring"))]
 #![allow(clippy::expect_used, clippy::panic, reason = "a test may panic")]
 
 mod common;
@@ -17,7 +18,7 @@ use azure_iot_dps::{Error, HttpsTransport, MqttTransport, ProvisioningClient, Pr
 use common::{Virtual, ask, id, key, scope, seconds, settings};
 use peer::Peer;
 
-/// Both transports through this proxy.
+/// Returns both transports through this proxy.
 fn both(proxy: &Proxy, roots: &Roots) -> [(&'static str, Box<dyn Transport + Send>); 2] {
     let (roots, proxy) = (|| roots.clone(), || proxy.clone());
     [
@@ -26,7 +27,7 @@ fn both(proxy: &Proxy, roots: &Roots) -> [(&'static str, Box<dyn Transport + Sen
     ]
 }
 
-/// What a registration of 10 minutes by this transport ends with.
+/// Returns the error of a registration with a deadline of 10 minutes over this transport.
 fn failure(transport: Box<dyn Transport + Send>) -> Error {
     let client = ProvisioningClient::builder(scope(), id("dev-01"), key());
     let client = client.endpoint("localhost:1".parse().expect("valid")).deadline(seconds(600));

@@ -1,4 +1,4 @@
-//! Whether to try the hub again or to ask the service: what the hub did and when in, an advice out.
+//! Tests the advices of `Reconnection` for every behavior of a hub.
 #![allow(clippy::expect_used, clippy::panic, reason = "a test may panic")]
 
 mod common;
@@ -24,14 +24,16 @@ fn retry(advice: Advice) -> Duration {
     }
 }
 
-/// An advice that asks the service, and when it came.
+/// An advice to ask the service, and its time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Ask {
     at: u64,
     registers: bool,
 }
 
-/// What a device asks of the service whose hub does this at every try, which takes so long.
+/// Returns the advices to ask the service, for a hub that fails every attempt like this.
+///
+/// Each attempt takes `took` seconds.
 fn asks(mut reconnection: Reconnection, until: u64, took: u64, hub: impl Fn(u64) -> HubFailure) -> Vec<Ask> {
     let (mut now, mut asks) = (Duration::ZERO, Vec::new());
     while now < seconds(until) {
@@ -95,7 +97,7 @@ fn a_refusal_that_is_over_before_the_device_asks_is_forgotten() {
     let wait = retry(reconnection.failed(HubFailure::http(401), at(0)));
     reconnection.connected(Now { uptime: wait, ..at(0) });
     for hour in 1..100 {
-        // Each is a first one again.
+        // Each refusal counts as the first one.
         let _ = retry(reconnection.failed(HubFailure::http(401), at(hour * 3600)));
         reconnection.connected(at(hour * 3600 + 5));
     }
@@ -283,7 +285,7 @@ fn the_backoff_is_forgiven_after_two_minutes_of_success_and_no_sooner() {
             let _ = retry(reconnection.failed(SILENT, at(0)));
         }
         reconnection.connected(at(10));
-        // Every message that is acknowledged says so again.
+        // Each acknowledged message is reported again.
         reconnection.connected(at(10 + held));
         retry(reconnection.failed(SILENT, at(10 + held))).as_secs()
     };
@@ -328,7 +330,7 @@ fn a_device_that_never_stays_up_for_half_an_hour_asks_all_the_same_if_it_keeps_t
     let mut state = ReconnectionState::default();
     let mut asked = Vec::new();
     for boot in 0..60 {
-        // Five minutes awake, five times tried; what is kept goes through flash.
+        // Awake for five minutes with five attempts. The state goes through flash.
         let json = serde_json::to_string(&state).expect("JSON");
         let state_of_flash = serde_json::from_str(&json).expect("the same");
         assert_eq!(state, state_of_flash);

@@ -1,4 +1,5 @@
-//! The state machine in virtual time: what is sent, how long is waited, what is final. Not one sleep.
+//! Tests the state machine in virtual time: its requests, its waits and its final errors. It never
+//! sleeps.
 #![allow(clippy::expect_used, clippy::panic, clippy::unchecked_time_subtraction, reason = "a test may panic")]
 
 mod common;
@@ -567,7 +568,7 @@ fn conflicts_that_do_not_end_keep_the_next_registration_from_coming_back_at_once
     let drive = Drive { settings: &settings, signer: &key(), session: run.session, start, latency: Duration::ZERO };
     let again = drive.run([assigned()]);
     assert!(again.sent[0].at >= run.ended_at + wait - seconds(1), "{again:?}");
-    let [Event::Waiting { reason: WaitReason::EarlierRefusal, .. }, ..] = &again.events[..] else {
+    let [Event::Waiting { reason: WaitReason::EarlierFailure, .. }, ..] = &again.events[..] else {
         panic!("{again:?}")
     };
 }
@@ -697,7 +698,7 @@ fn a_registration_goes_on_with_the_backoff_of_the_last_one() {
     let wait = first.error().retry_after().expect("it says when");
     assert!(wait >= seconds(20), "{wait:?}");
 
-    // Called again a second later, it waits for what is left, and then goes on from there.
+    // A call a second later waits for the rest, then continues.
     let (settings, start) = (settings(), at(first.ended_at.as_secs() + 1));
     let drive =
         Drive { settings: &settings, signer: &key(), session: first.session.clone(), start, latency: Duration::ZERO };
@@ -731,7 +732,7 @@ fn what_was_learnt_on_another_clock_silences_a_device_no_longer_than_it_did_then
         Drive { settings: &settings, signer: &key(), session: Session::default(), start, latency: Duration::ZERO };
     let first = drive.run([unreachable()]);
     let (old, pause) = (first.session.clone(), first.error().retry_after().expect("it says when"));
-    // After a restart the uptime begins anew.
+    // After a restart the uptime starts from zero.
     let drive = Drive { settings: &settings, signer: &key(), session: old, start: at(0), latency: Duration::ZERO };
     let run = drive.run([assigned()]);
     assert_eq!(run.sent[0].at, pause);

@@ -1,8 +1,9 @@
-//! Answers as they were recorded from the real service, and a set for every family of answers there is, each with what a device
-//! makes of it.
+//! Replays recorded answers of the real service, and answers of every other kind, with the expected
+//! outcome of each.
 //!
-//! Recorded: captures of official clients, logs of real devices, and the examples of Microsoft's documentation. The other ones are
-//! what the device API's description and its error format allow, and what gateways send in its place.
+//! The recorded ones are captures of official clients, logs of real devices, and the examples of
+//! Microsoft's documentation. The others are answers that the device API's description and its
+//! error format allow, and answers of gateways.
 #![allow(clippy::expect_used, clippy::panic, reason = "a test may panic")]
 
 mod common;
@@ -402,7 +403,7 @@ const FAMILIES: &[Case] = &[
     ),
 ];
 
-/// What carries the answer.
+/// The transport of the answer.
 #[derive(Clone, Copy, PartialEq)]
 enum Over {
     Https,
@@ -413,19 +414,19 @@ fn header(case: &Case, wanted: &str) -> Option<&'static str> {
     case.headers.iter().find(|(name, _)| *name == wanted).map(|(_, value)| *value)
 }
 
-/// Over MQTT there is no lookup, and of all headers the delay alone.
+/// Returns whether the case applies to MQTT, which has no lookups and no headers but the delay.
 fn is_for_mqtt(case: &Case) -> bool {
     let carried = |(name, value): &(&str, &str)| match *name {
         "Content-Type" => true,
         "Retry-After" => value.bytes().all(|byte| byte.is_ascii_digit()),
-        // It repeats what the body says.
+        // The header repeats the body.
         "x-ms-error-code" => case.body.contains(value),
         _ => false,
     };
     case.asked != Lookup && case.headers.iter().all(carried)
 }
 
-/// What a device does about the answer.
+/// Returns what a device does after the answer.
 fn outcome(case: &Case, over: Over) -> String {
     let (settings, key) = (settings(), key());
     let mut registration = Registration::new(&settings, AttestationKind::SymmetricKey);

@@ -1,4 +1,5 @@
-//! SAS tokens: known answers, every form that the official clients send, and clocks and names of any kind.
+//! Tests SAS tokens: known answers, every form that official clients send, and any clocks and
+//! names.
 #![allow(clippy::expect_used, clippy::panic, clippy::unchecked_time_subtraction, reason = "a test may panic")]
 
 mod common;
@@ -127,7 +128,7 @@ impl AddEnd for String {
     }
 }
 
-/// A token over `sr` exactly as it stands there.
+/// Returns a token for `sr`, which is not encoded further.
 fn token_over(sr: &str, fields: impl Fn(&str) -> String) -> String {
     use azure_iot_dps::key::Signer;
     use base64::Engine;

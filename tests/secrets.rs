@@ -1,5 +1,5 @@
-//! No key and no signature can be read from any `Debug`, `Display` or error.
-#![cfg(feature = "https")]
+//! Tests that no `Debug`, `Display` or error shows a key or a signature.
+#![cfg(all(feature = "https", feature = "proxy", feature = "ring"))]
 #![allow(clippy::expect_used, clippy::panic, clippy::unchecked_time_subtraction, reason = "a test may panic")]
 
 mod common;
@@ -18,12 +18,12 @@ use azure_iot_dps::transport::FnTransport;
 use azure_iot_dps::{DeviceKey, Error, GroupKey, HttpsTransport, KeyDerivation, ProvisioningClient, Proxy, SasToken};
 use common::{Answer, answer, drive, id, key, scope, settings};
 
-/// The text of something, in both forms of `Debug`.
+/// Returns both forms of a `Debug` text.
 fn debug(value: &dyn Debug) -> String {
     format!("{value:?} {value:#?}")
 }
 
-/// All that an error says, down to its last source.
+/// Returns the text of an error and all its sources.
 fn words(error: &(dyn StdError + 'static)) -> String {
     let chain = std::iter::successors(Some(error), |&error| error.source());
     let texts: Vec<String> = chain.map(|error| format!("{error} {error:?} {error:#?}")).collect();
@@ -40,7 +40,7 @@ fn shows_nothing_of(text: &str, secrets: &[String]) {
     }
 }
 
-/// A key in the forms in which it could leak.
+/// Returns the forms in which a key could leak.
 fn forms_of(bytes: &[u8]) -> Vec<String> {
     use base64::Engine;
     let decimal: Vec<String> = bytes.iter().map(u8::to_string).collect();
@@ -97,7 +97,7 @@ fn the_debug_text_of_a_token_a_request_and_a_step_hides_the_signature() {
     shows_nothing_of(&debug(&token), &[rest.split('&').next().expect("a signature").to_owned()]);
 }
 
-/// A service that repeats the token that it was sent wherever it can.
+/// Returns answers of a service that repeats the request's token wherever it can.
 fn parrot(token: &str) -> Vec<Answer> {
     let decoded = token.replace("%2B", "+").replace("%2F", "/").replace("%3D", "=");
     let lower = token.replace("%2B", "%2b").replace("%2F", "%2f").replace("%3D", "%3d");

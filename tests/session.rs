@@ -1,4 +1,6 @@
-//! What one call leaves to the next: the operation under way, the backoff, the clock; and that nothing honest is final twice.
+//! Tests what a session carries to the next call: the pending operation, the backoff and the clock.
+//!
+//! Repeated faults that are not the device's must not become final.
 #![allow(clippy::expect_used, clippy::panic, clippy::unchecked_time_subtraction, reason = "a test may panic")]
 
 mod common;
@@ -27,7 +29,7 @@ fn methods(run: &Run) -> Vec<&'static str> {
     run.sent.iter().map(|sent| sent.method).collect()
 }
 
-/// A registration that its deadline of a minute ended while the service was assigning.
+/// Runs a registration that ends at its deadline of a minute while the service is assigning.
 fn unfinished(settings: &RegistrationSettings) -> Run {
     let run = resume(settings, Session::default(), at(0), vec![assigning_after("60")]);
     assert!(matches!(run.error(), Error::DeadlineExceeded(_)), "{:?}", run.error());
@@ -107,7 +109,7 @@ fn what_was_learnt_survives_a_reboot_by_way_of_flash() {
     let json = serde_json::to_string(&saved).expect("serializes");
     let restored: SavedSession = serde_json::from_str(&json).expect("reads what it wrote");
     assert_eq!(restored, saved);
-    // The uptime begins anew.
+    // The uptime starts from zero.
     let second = resume(&settings, Session::restore(restored, seconds(3)), at(3), vec![assigned()]);
     assert_eq!((methods(&second), second.sent[0].at), (vec!["GET"], seconds(43)));
     second.result.expect("assigned");
@@ -245,7 +247,8 @@ fn whatever_was_restored_costs_at_most_one_wait_and_is_used_up() {
     assert_eq!(waits, [seconds(3600 + 240)], "the longest Retry-After and the longest backoff, once");
 }
 
-/// A device that is reset every so often, and saves what it has learnt after each call: when it sends again.
+/// Returns when a device sends again that is reset every `every` seconds and saves its session
+/// after each call.
 fn resets_until_a_request(first: &Run, clock: bool, every: u64) -> u64 {
     let settings = settings();
     let start = first.ended_at.as_secs();
@@ -253,7 +256,7 @@ fn resets_until_a_request(first: &Run, clock: bool, every: u64) -> u64 {
     for reset in 1..100 {
         let json = serde_json::to_string(&session.save(seconds(start))).expect("serializes");
         session = Session::restore(serde_json::from_str(&json).expect("reads what it wrote"), seconds(start));
-        // The uptime begins anew each time; the wall clock goes on, where there is one.
+        // The uptime starts from zero each time. The wall clock continues, if there is one.
         let unix = clock.then(|| UnixTime::from_secs(common::NEW_YEAR + start + reset * every));
         let run = resume(&settings, session, Now { unix, uptime: seconds(start) }, vec![assigned()]);
         if run.sent.first().is_some_and(|sent| sent.at == seconds(start)) {
@@ -269,9 +272,9 @@ fn a_pause_ends_however_often_the_device_is_reset_meanwhile() {
     let settings = settings();
     let refusal = resume(&settings, Session::default(), at(0), vec![refused(401, 401_002)]);
     let pause = refusal.error().retry_after().expect("it says when").as_secs();
-    // By the wall clock, the time between counts.
+    // With a wall clock, the time between the resets counts.
     assert_eq!(resets_until_a_request(&refusal, true, 60), pause.div_ceil(60));
-    // Without one, eight resets are enough.
+    // Without a wall clock, eight resets are enough.
     assert_eq!(resets_until_a_request(&refusal, false, 60), 9);
 }
 
@@ -307,13 +310,13 @@ fn a_board_whose_clock_reads_1970_until_it_is_set_neither_loses_nor_shortens_a_p
     };
     let in_1970 = |uptime: u64| Now { unix: Some(UnixTime::from_secs(uptime)), uptime: seconds(uptime) };
     let mut session = through_flash(&refusal.session, 0);
-    // Two boots, a minute each, in which it is not set.
+    // Two boots of a minute each, in which the clock is not set.
     for left in [pause, pause - seconds(60)] {
         let early = resume(&settings, session, in_1970(0), vec![assigned()]);
         assert_eq!(early.error().retry_after(), Some(left));
         session = through_flash(&early.session, 60);
     }
-    // In the third it is, ten minutes after the refusal: that is what counts, by the clock that was set then.
+    // In the third boot it is set, ten minutes after the refusal. These ten minutes count.
     let ten_minutes_later = Now { uptime: seconds(0), ..at(600) };
     let early = resume(&settings, session, ten_minutes_later, vec![assigned()]);
     let left = early.error().retry_after().expect("it says when");
@@ -346,7 +349,7 @@ fn a_service_whose_clock_runs_away_is_no_request_loop() {
             Ok(Step::Send(_)) => {
                 requests += 1;
                 assert!(requests < 1000, "a request loop");
-                // Each answer comes from ten days after the last one.
+                // Each answer is dated ten days after the last one.
                 let date = UnixTime::from_secs(common::NEW_YEAR + requests * 864_000);
                 let answer = refused(401, 401_002).map(|answer| answer.with_date(date));
                 if let Err(error) = registration.receive(answer.map_err(Into::into), now) {
@@ -367,7 +370,7 @@ fn the_time_of_an_error_body_is_taken_where_there_is_no_date() {
     let body = r#"{"errorCode":401002,"message":"expired","timestampUtc":"2026-01-01T10:00:00.1573304Z"}"#;
     let run = drive(&settings(), [Ok(answer(401, body)), assigned()]);
     assert_eq!(run.sent[1].expires_at.as_secs(), common::NEW_YEAR + 36_000 + 3600);
-    // A `Date` goes first.
+    // A `Date` takes precedence.
     let dated = answer(401, body).with_header("Date", "Thu, 01 Jan 2026 20:00:00 GMT");
     let run = drive(&settings(), [Ok(dated), assigned()]);
     assert_eq!(run.sent[1].expires_at.as_secs(), common::NEW_YEAR + 72_000 + 3600);

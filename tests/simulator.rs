@@ -1,4 +1,4 @@
-//! The simulator checks what the service checks, and answers as it answers.
+//! Tests that the simulator checks what the service checks, and answers as the service answers.
 #![cfg(feature = "simulator")]
 #![allow(clippy::expect_used, clippy::panic, clippy::unchecked_time_subtraction, reason = "a test may panic")]
 
@@ -131,7 +131,7 @@ fn two_simulators_share_nothing_and_two_handles_share_all() {
     assert_eq!((one.clock().elapsed(), other.clock().elapsed()), (seconds(9), seconds(0)));
 }
 
-/// One request as the state machine makes it, changed on its way, and what the simulator answers.
+/// Sends the first request of a registration with a change, and returns the simulator's answer.
 fn first_answer(
     sim: &Simulator,
     settings: &RegistrationSettings,

@@ -1,4 +1,5 @@
-//! The simulator as a test of the field: allocation, reprovisioning, limits, faults, the hub, and what can be asked of it.
+//! Tests the simulator's models of the field: allocation, reprovisioning, limits, faults, the hub,
+//! and records.
 #![cfg(feature = "simulator")]
 #![allow(clippy::expect_used, clippy::panic, reason = "a test may panic")]
 
@@ -79,7 +80,7 @@ fn an_enrollment_with_a_hub_of_its_own_goes_there() {
     assert_eq!(register(&sim, "dev-02").expect("assigned").hub().as_str(), "groups.example");
 }
 
-/// A simulator whose allocation goes through these hubs in turn, one for each registration.
+/// Creates a simulator that assigns these hubs in turn, one for each registration.
 fn moving(reprovisioning: Reprovisioning) -> Simulator {
     let turn = AtomicUsize::new(0);
     let hubs = ["a.example", "b.example", "a.example", "a.example"];
@@ -130,7 +131,7 @@ fn a_device_that_comes_back_in_another_case_is_the_same_device() {
     let sim = Simulator::builder().group(group()).build();
     let first = register(&sim, "Dev-01").expect("assigned");
     sim.clock().advance(seconds(60));
-    // Its key is derived from the ID as it writes it now.
+    // Its key is derived from the ID in its new spelling.
     let second = register(&sim, "DEV-01").expect("assigned");
     assert_eq!((first.hub(), first.device_id()), (second.hub(), second.device_id()));
     assert_eq!(sim.devices().len(), 1);
@@ -144,7 +145,7 @@ fn an_allocation_to_a_hub_that_is_not_linked_fails() {
 fn a_device_whose_answer_was_lost_has_not_moved_twice_when_it_comes_back() {
     let sim = moving(Reprovisioning::Migrate);
     register(&sim, "dev-01").expect("assigned");
-    // The answer that would have moved it to b.example is lost; the next one has it stay.
+    // The answer that would move it to b.example is lost. The next one makes it stay.
     sim.device(&id("dev-01")).cut_after(10);
     let assignment = register(&sim, "dev-01").expect("assigned");
     assert_eq!(assignment.hub().as_str(), "a.example");
@@ -193,7 +194,7 @@ fn more_registrations_in_a_minute_than_the_service_takes_are_throttled_and_taken
     let throttled =
         sim.records().into_iter().filter(|record| matches!(record, Record::Request { status: Some(429), .. })).count();
     assert!(throttled > 0, "nobody was throttled");
-    // Three at once, the other three at one in 20 s.
+    // Three are accepted at once, the other three at one per 20 s.
     assert!(sim.clock().elapsed() >= seconds(40), "{:?}", sim.clock().elapsed());
 }
 
@@ -296,7 +297,7 @@ fn a_date_that_is_off_is_what_a_device_is_told() {
 
 // The device API's versions
 
-/// The status of a register request with this version.
+/// Returns the status of a register request with this API version.
 fn status_of_version(sim: &Simulator, version: &str) -> Option<u16> {
     let (scope, id) = (sim.id_scope(), id("dev-01"));
     let key = sim.device_key(&id).expect("an enrollment");

@@ -1,4 +1,4 @@
-//! The simulator over MQTT, spoken to by an independent codec in virtual time: the service and the hub.
+//! Tests the simulator's service and hub over MQTT with an independent codec, in virtual time.
 #![cfg(feature = "simulator")]
 #![allow(
     clippy::expect_used,
@@ -29,7 +29,7 @@ const HUB: &str = "simulated-hub.azure-devices.net";
 const DEVICE_BOUND: &str = "devices/dev-01/messages/devicebound/#";
 const TELEMETRY: &str = "devices/dev-01/messages/events/";
 
-/// A client that says what it is told to, and reads with a second codec.
+/// A client that sends any bytes, and reads with an independent codec.
 struct Client {
     connection: SimulatorMqtt,
     bytes: BytesMut,
@@ -46,7 +46,7 @@ impl Client {
         self.connection.write(&bytes);
     }
 
-    /// What comes within a second; `None` where nothing does.
+    /// Returns the packet that arrives within a second, or `None`.
     fn receive(&mut self) -> Option<Packet> {
         loop {
             if let Ok(packet) = Packet::read(&mut self.bytes, usize::MAX) {
@@ -99,7 +99,7 @@ impl Client {
     }
 }
 
-/// A simulator with a device that is assigned, and that device's key.
+/// Returns a simulator with an assigned device, and the device's key.
 fn assigned() -> (Simulator, DeviceKey) {
     let sim = Simulator::builder().assigning_polls(0).build();
     let key = sim.device_key(&id("dev-01")).expect("a key");
@@ -122,7 +122,7 @@ fn hub_user(device: &str) -> String {
     format!("{HUB}/{device}/?api-version=2021-04-12&DeviceClientType=x%2F1")
 }
 
-/// A device that is connected to its hub.
+/// Returns a device that is connected to its hub.
 fn connected(sim: &Simulator, key: &DeviceKey) -> Client {
     let mut client = Client::new(sim);
     let code = client.connect("dev-01", &hub_user("dev-01"), &hub_token(sim, key), 60);
@@ -153,7 +153,7 @@ fn scope_user(version: &str) -> String {
 const REGISTER: &str = "$dps/registrations/PUT/iotdps-register/?$rid=abc";
 const ANSWERS: &str = "$dps/registrations/res/#";
 
-/// A device that may ask the service.
+/// Returns a device that is connected to the service.
 fn at_service(sim: &Simulator, password: &str) -> Client {
     let mut client = Client::new(sim);
     assert_eq!(client.connect("dev-01", &scope_user("2021-06-01"), password, 0), ConnectReturnCode::Success);
@@ -420,7 +420,7 @@ fn a_message_from_the_cloud_waits_for_the_device_and_is_delivered_until_it_is_ac
     assert!(message.topic.starts_with("devices/dev-01/messages/devicebound/"), "{message:?}");
     assert_eq!((&message.payload[..], message.qos), (&b"open the door"[..], QoS::AtLeastOnce));
     drop(client);
-    // It was not acknowledged, so the next connection has it again.
+    // The message was not acknowledged, so the next connection receives it again.
     let mut client = connected(&sim, &key);
     client.subscribe(DEVICE_BOUND, QoS::AtLeastOnce);
     let message = client.message();

@@ -1,5 +1,5 @@
-//! The simulator's MQTT behind real TLS: many devices, hostile ones, and what comes without being asked for.
-#![cfg(all(feature = "bundled-roots", feature = "mqtt", feature = "simulator-server"))]
+//! Tests the simulator's MQTT over real TLS: many devices, hostile ones, and unsolicited messages.
+#![cfg(all(feature = "bundled-roots", feature = "mqtt", feature = "ring", feature = "simulator-server"))]
 #![allow(clippy::expect_used, clippy::needless_pass_by_value, clippy::panic, reason = "a test may")]
 
 mod common;
@@ -43,7 +43,7 @@ fn builder(sim: &Simulator, server: &SimulatorServer, name: &str) -> Provisionin
         .transport(MqttTransport::builder().roots(roots).build())
 }
 
-/// A connection of TLS, and the packets on it.
+/// A TLS connection with MQTT packets.
 struct Raw {
     stream: tls::Stream,
     bytes: BytesMut,
@@ -54,7 +54,7 @@ impl Raw {
         Self { stream: tls::connect(server, port(server)), bytes: BytesMut::new() }
     }
 
-    /// A device that is connected to the hub.
+    /// Connects a device to the hub.
     fn device(sim: &Simulator, server: &SimulatorServer, name: &str) -> Self {
         let assignment = client(sim, server, name).register().expect("assigned");
         let key = sim.device_key(&id(name)).expect("a key");
@@ -74,7 +74,7 @@ impl Raw {
         self.stream.write_all(&bytes).expect("is sent");
     }
 
-    /// The next packet; `None` where the server has closed the connection.
+    /// Returns the next packet, or `None` if the server has closed the connection.
     fn receive(&mut self) -> Option<Packet> {
         loop {
             if let Ok(packet) = Packet::read(&mut self.bytes, usize::MAX) {
@@ -83,7 +83,7 @@ impl Raw {
             let mut chunk = [0; 4096];
             match self.stream.read(&mut chunk) {
                 Ok(0) => return None,
-                // It was closed with something unread.
+                // The server closed the connection with unread bytes.
                 Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => return None,
                 Ok(length) => self.bytes.extend_from_slice(&chunk[..length]),
                 Err(error) => panic!("neither a packet nor the end: {error}"),
@@ -151,7 +151,7 @@ fn a_server_that_is_dropped_waits_for_nobody_and_leaves_its_port() {
     let half = TcpStream::connect((Ipv4Addr::LOCALHOST, port(&server))).expect("connects");
     let mut begun = Raw::connect(&server);
     begun.stream.write_all(b"\x10\x7f\x00\x04MQTT").expect("is sent");
-    // One that waits for an answer that never comes.
+    // A device that waits for an answer that never arrives.
     sim.device(&id("dev-01")).silence();
     idle.send(Packet::Publish(Publish::new("devices/dev-01/messages/events/", QoS::AtMostOnce, "x")));
     let left = port(&server);

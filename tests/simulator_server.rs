@@ -1,5 +1,6 @@
-//! The simulator on the network: what the official clients send, byte for byte, faults on real connections, and the hub.
-#![cfg(all(feature = "bundled-roots", feature = "https", feature = "simulator-server"))]
+//! Tests the simulator on the network: exact requests of the official clients, faults on real
+//! connections, and the hub.
+#![cfg(all(feature = "bundled-roots", feature = "https", feature = "ring", feature = "simulator-server"))]
 #![allow(clippy::expect_used, clippy::panic, reason = "a test may panic")]
 
 mod common;
@@ -26,10 +27,10 @@ use common::id;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
-/// A client that sends whatever bytes it is told to.
+/// A client that sends any bytes.
 struct Raw(tls::Stream);
 
-/// An answer, taken apart.
+/// The parts of an answer.
 #[derive(Debug)]
 struct Answer {
     status: u16,
@@ -57,7 +58,7 @@ impl Raw {
         self.0.write_all(text.as_bytes()).and_then(|()| self.0.flush()).expect("sends");
     }
 
-    /// Everything until the connection is closed, however that happens.
+    /// Returns all bytes until the connection is closed in any way.
     fn rest(&mut self) -> Vec<u8> {
         let mut bytes = Vec::new();
         let _ = self.0.read_to_end(&mut bytes);
@@ -83,7 +84,7 @@ impl Raw {
 
 const NAME: &str = "Dev_01.a:B-z";
 
-/// A service with one individual device of this name, which does not make a client wait.
+/// Starts a service with one individual enrollment, which asks for no waits.
 fn one_device() -> (Simulator, SimulatorServer) {
     let sim = Simulator::builder()
         .individual(IndividualEnrollment::new(id(NAME), common::key()))
@@ -111,7 +112,7 @@ fn escape(text: &str, lower_case: bool) -> String {
 
 const FAR: u64 = 4_000_000_000;
 
-/// Registers and polls with these requests, where `{id}` stands for the operation ID.
+/// Registers and polls with these requests. `{id}` is replaced by the operation ID.
 fn provisions(register: &str, poll: &str) {
     let (_sim, server) = one_device();
     let mut raw = Raw::connect(&server);
@@ -172,7 +173,7 @@ fn the_c_clients_requests_are_taken() {
     );
 }
 
-/// Everything escaped in upper case, and the fields in this order.
+/// Returns a token with percent-encoding in upper case and the fields in this order.
 fn escaped_token(fields: &str) -> String {
     let sr = escape(&format!("0ne00002193/registrations/{NAME}"), false);
     let sig = escape(&mac(&format!("{sr}\n{FAR}")), false);
@@ -310,7 +311,7 @@ fn a_signing_request_gets_a_certificate_by_the_test_authority_and_leaf_first() {
     assert_eq!(ask("AAAA", "2026-11-01").status, 400);
     assert_eq!(ask(&csr("another"), "2026-11-01").status, 400);
     assert_eq!(ask(&csr(NAME), "2021-06-01").status, 400);
-    // A draft that was withdrawn before it shipped.
+    // A draft that was withdrawn before its release.
     assert_eq!(ask(&csr(NAME), "2026-04-01").status, 400);
     let answer = ask(&csr(NAME), "2026-11-01");
     assert_eq!(answer.status, 202, "{answer:?}");
@@ -454,7 +455,7 @@ fn a_client_on_a_real_connection_survives_every_fault() {
     device.answer(503);
     device.answer_slowly(Duration::from_millis(50));
     device.drop_after_answer();
-    // By hand, so that the waits between need not be waited for.
+    // Drive it by hand, so that the test skips the waits.
     let mut devices = driven(&sim, &server, NAME.to_owned());
     let Driven { settings, key, transport, .. } = &mut devices;
     let mut registration = Registration::new(settings, AttestationKind::SymmetricKey);
@@ -510,7 +511,7 @@ fn a_date_that_is_off_goes_over_the_wire_once() {
 
 // Many at once, and addresses
 
-/// One of many devices, driven by hand so that all of them are under way at once.
+/// One of many devices, driven by hand so that all of them register at the same time.
 struct Driven {
     name: String,
     settings: RegistrationSettings,
@@ -525,7 +526,7 @@ fn driven(sim: &Simulator, server: &SimulatorServer, name: String) -> Driven {
     Driven { name, settings, key, transport }
 }
 
-/// Each makes one request in turn, on a connection of its own that stays open, until all are assigned.
+/// Lets each device send one request in turn, on its own open connection, until all are assigned.
 fn drive_all(devices: &mut [Driven]) {
     let unix = std::time::UNIX_EPOCH.elapsed().expect("after 1970").as_secs();
     let now = Now { unix: Some(UnixTime::from_secs(unix)), uptime: Duration::ZERO };
@@ -576,7 +577,7 @@ fn two_hundred_devices_at_once_are_none_lost_and_none_mixed_up() {
 fn a_server_that_is_dropped_waits_for_nobody_and_leaves_its_port() {
     let (sim, server) = one_device();
     let port = server.endpoint().port().expect("a port");
-    // A client that keeps its connection, one in the middle of its handshake, and one that waits for a slow answer.
+    // A client with an idle connection, one within its handshake, and one that waits for a slow answer.
     let mut idle = Raw::connect(&server);
     assert_eq!(idle.ask("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").status, 404);
     let half = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).expect("connects");
@@ -650,7 +651,7 @@ fn the_program_takes_enrollments_and_hubs_and_ends_at_once_on_an_interrupt() {
     assert!(lines.next().is_some_and(|line| line.starts_with("listening on https://localhost:")));
     #[cfg(unix)]
     {
-        // As Ctrl-C does it.
+        // The signal of Ctrl-C.
         let pid = program.0.id().to_string();
         assert!(Command::new("kill").args(["-INT", &pid]).status().expect("runs").success());
         assert!(!program.0.wait().expect("ends").success());
@@ -778,7 +779,7 @@ fn the_program_spells_out_what_goes_wrong_and_throttles() {
         client.payload_json(payload).expect("JSON").build_with(transport, Skipping::default()).register()
     };
     let failed = register("{}", 900).expect_err("as --fault has it");
-    assert_eq!((failed.error_code(), failed.message()), (Some(400_207), Some("As --fault has it.")));
+    assert_eq!((failed.error_code(), failed.message()), (Some(400_207), Some("Set by --fault.")));
     let echoed = register(r#"{"a":1}"#, 900).expect("assigned");
     assert_eq!(echoed.payload_json(), Some(r#"{"a":1}"#));
     let statuses = lines.by_ref().filter(|line| line.contains("register my-device")).take(5);
@@ -790,7 +791,7 @@ fn the_program_spells_out_what_goes_wrong_and_throttles() {
     assert_eq!(register("{}", 2).expect_err("three a minute").status(), Some(429));
 }
 
-/// The system's clock, but waits are skipped.
+/// The system's clock, which skips waits.
 struct Skipping(SystemClock, Duration);
 
 impl Default for Skipping {

@@ -1,4 +1,4 @@
-//! The simulator's WebSocket, behind real TLS, as an independent client sees it.
+//! Tests the simulator's WebSocket over real TLS with an independent client.
 #![cfg(feature = "simulator-server")]
 #![allow(clippy::expect_used, clippy::panic, reason = "a test may")]
 
@@ -25,7 +25,7 @@ use tungstenite::protocol::frame::Frame;
 use tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
 use tungstenite::{Error, HandshakeError, Message, WebSocket};
 
-/// A client, with the bytes that it has not looked at yet.
+/// A client, and the bytes that it has not read yet.
 struct Socket {
     socket: WebSocket<Stream>,
     bytes: BytesMut,
@@ -47,7 +47,7 @@ impl Socket {
     }
 }
 
-/// A simulator that takes MQTT through WebSocket alone.
+/// Starts a simulator that accepts MQTT only over WebSocket.
 fn service() -> (Simulator, SimulatorServer) {
     let sim = Simulator::builder().assigning_polls(1).retry_after(Duration::ZERO).build();
     let server = sim.server().mqtt_address(None).start().expect("serves");
@@ -55,7 +55,7 @@ fn service() -> (Simulator, SimulatorServer) {
     (sim, server)
 }
 
-/// Asks for WebSocket at this path, with these headers.
+/// Requests WebSocket at this path with these headers.
 fn ask(
     server: &SimulatorServer,
     path: &str,
@@ -76,7 +76,7 @@ fn open(server: &SimulatorServer) -> Socket {
     Socket { socket, bytes: BytesMut::new() }
 }
 
-/// What a device says to its hub.
+/// Returns the CONNECT of a device to its hub.
 fn login(sim: &Simulator, name: &str) -> Vec<u8> {
     let key = sim.device_key(&id(name)).expect("a key");
     let client = ProvisioningClient::builder(sim.id_scope(), id(name), key.clone());
@@ -135,7 +135,7 @@ fn what_is_not_mqtt_or_not_websocket_is_refused_in_http() {
         (&[("Sec-WebSocket-Protocol", "mqtt"), ("Sec-WebSocket-Version", "8")], 426),
         (&[("Sec-WebSocket-Protocol", "mqtt"), ("Connection", "close")], 400),
         (&[("Sec-WebSocket-Protocol", "mqtt"), ("Sec-WebSocket-Key", "c2hvcnQ=")], 400),
-        // No WebSocket at all, and nothing that HTTP has at this path.
+        // Neither WebSocket nor a path of the HTTP service.
         (&[("Sec-WebSocket-Protocol", "mqtt"), ("Upgrade", "h2c")], 404),
     ] {
         match ask(&server, "/$iothub/websocket", headers) {
@@ -153,7 +153,7 @@ fn a_packet_may_come_in_many_frames_and_many_packets_in_one() {
     let (sim, server) = service();
     let login = login(&sim, "dev-01");
     for part in [1, 2] {
-        // Messages of one or two bytes, as Python sends them.
+        // Messages of one or two bytes, as the Python client sends them.
         let mut socket = open(&server);
         for part in login.chunks(part) {
             socket.send(Message::binary(part.to_vec()));

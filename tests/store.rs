@@ -1,4 +1,5 @@
-//! The stored assignment: whole or not at all, of this device or of none, and never in a device's way.
+//! Tests the stored assignment: it is whole or absent, belongs to this device, and never blocks the
+//! device.
 #![cfg(feature = "std")]
 #![allow(
     clippy::expect_used,
@@ -30,7 +31,7 @@ use common::{Answer, answer, assigned, folder, id, refused, scope, settings};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-/// An assignment with everything that one can have.
+/// An assignment with every field.
 const FULL: &str = r#"{"status":"assigned","registrationState":{"assignedHub":"my-hub.azure-devices.net",
     "deviceId":"dev-01","substatus":"sentToMars","createdDateTimeUtc":"2026-01-01T00:00:01.5163352Z",
     "lastUpdatedDateTimeUtc":"2026-01-01T00:00:02.7370676Z","etag":"\"\u00e4\n","payload":{"a": [1,"ü\u0041"]},
@@ -98,17 +99,17 @@ fn a_record_of_another_identity_counts_as_empty() {
         settings().endpoint("global.azure-devices-provisioning.net:444".parse().expect("valid")),
         RegistrationSettings::new(other_scope, id("dev-01")),
         RegistrationSettings::new(scope(), id("dev-02")),
-        // Another key belongs to it.
+        // It was assigned with another key.
         RegistrationSettings::new(scope(), id("Dev-01")),
     ] {
         assert!(Assignment::from_record(&record, &other).expect("whole").is_none(), "{other:?}");
     }
-    // What does not change the identity does not change the store.
+    // Other settings do not change the record's identity.
     let same = settings().deadline(Duration::from_secs(5)).payload(&1).expect("JSON");
     assert!(Assignment::from_record(&record, &same).expect("whole").is_some());
 }
 
-/// A record as a later version might write it.
+/// Returns a record with this body, as a later version might write it.
 fn record_of(body: &str) -> Vec<u8> {
     use sha2::{Digest, Sha256};
     let digits = Sha256::digest(body).iter().take(8).flat_map(|byte| [byte >> 4, byte & 15]).collect::<Vec<_>>();
@@ -124,7 +125,7 @@ fn a_record_of_a_later_format_is_refused_by_its_number() {
         error.to_string(),
         "a later version of this crate wrote the stored assignment (format 2; this version reads up to 1)"
     );
-    // Of another device it is as good as none, whatever wrote it.
+    // A record of another device counts as none, whichever version wrote it.
     let other = RegistrationSettings::new(scope(), id("dev-02"));
     assert!(Assignment::from_record(&later(), &other).expect("whole").is_none());
 }
@@ -146,7 +147,7 @@ fn a_record_that_is_whole_but_makes_no_sense_is_damaged() {
     }
 }
 
-/// Whose identity `settings()` is, out of a record of it.
+/// Returns a record with the identity of `settings()` and without a valid hub.
 fn without_hub() -> Vec<u8> {
     let record = String::from_utf8(full().to_record(&settings())).expect("text");
     let (_, body) = record.split_once('\n').expect("two lines");
@@ -161,7 +162,7 @@ fn a_record_without_a_hub_that_can_be_one_is_damaged() {
 
 // What a client makes of a store
 
-/// A store in memory that fails where it is told to.
+/// A store in memory that fails on demand.
 #[derive(Default)]
 struct Memory {
     record: Vec<u8>,
@@ -200,7 +201,8 @@ impl Clock for Fixed {
     fn sleep(&mut self, _: Duration) {}
 }
 
-/// A client whose service gives this answer, with what it told and how often it asked.
+/// Creates a client whose service gives this answer. Returns its events and its number of requests
+/// too.
 fn client(reply: fn() -> Answer) -> (ProvisioningClient, Arc<Mutex<Vec<Event>>>, Arc<Mutex<usize>>) {
     let (events, requests) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(0)));
     let (told, asked) = (Arc::clone(&events), Arc::clone(&requests));
@@ -259,7 +261,7 @@ fn a_store_that_cannot_be_read_does_not_keep_a_device_from_its_hub() {
     assert_eq!(events.lock().expect("not poisoned")[0], Event::NotRestored);
     let Some(StoreError::Memory(source)) = client.store_error() else { panic!("the problem was to be told") };
     assert_eq!(source.to_string(), "no answer on SPI");
-    // It is forgotten once all is well.
+    // The error is gone after a successful call.
     store.unreadable = false;
     client.load_or_register(&mut store).expect("stored");
     assert!(client.store_error().is_none());
@@ -288,7 +290,7 @@ fn a_damaged_store_is_replaced() {
     assert_eq!(count(&requests), 1);
 }
 
-/// A record of a later version, of the same device.
+/// Returns a record of a later version, of the same device.
 fn later() -> Vec<u8> {
     let record = String::from_utf8(full().to_record(&settings())).expect("text");
     let (_, body) = record.split_once('\n').expect("two lines");
@@ -436,7 +438,7 @@ fn a_link_in_the_place_of_the_file_is_neither_read_nor_written_through() {
     let mut store = FileStore::new(&path);
     let error = store.load().expect_err("a link");
     let source = std::error::Error::source(&error).expect("the system's error").to_string();
-    assert!(source.contains("assignment: a symbolic link"), "{source}");
+    assert!(source.contains("assignment: symbolic links are not followed"), "{source}");
     store.save(b"record").expect("replaces it");
     assert_eq!(
         (fs::read(&other).expect("is there"), &*store.load().expect("reads")),
@@ -521,7 +523,8 @@ fn many_threads_that_save_at_once_leave_one_of_their_records() {
 
 const CHILD: &str = "DPS_TEST_STORE_OF_CHILD";
 
-/// Two assignments of the same device; the second is long, so that writing it takes its time.
+/// Returns records of two assignments of the same device. The second is long, so that writing it
+/// takes time.
 fn pair() -> [Vec<u8>; 2] {
     let long = ASSIGNED_WITH_ROOM.replace("ROOM", &"x".repeat(60_000));
     [full(), assignment(Ok(answer(200, &long)))].map(|assignment| assignment.to_record(&settings()))
@@ -530,7 +533,7 @@ fn pair() -> [Vec<u8>; 2] {
 const ASSIGNED_WITH_ROOM: &str =
     r#"{"status":"assigned","registrationState":{"assignedHub":"h.example","deviceId":"dev-01","payload":"ROOM"}}"#;
 
-/// Not a test by itself: what the next one starts, over and over, and kills.
+/// The child process that the next test starts and kills repeatedly.
 #[test]
 fn a_child_saves_for_ever_where_it_is_told_to() {
     let Ok(path) = std::env::var(CHILD) else { return };
@@ -551,7 +554,7 @@ fn child(path: &std::path::Path) -> std::process::Child {
         .expect("runs")
 }
 
-/// Waits until the child has saved so often.
+/// Waits until the child has saved this number of times.
 fn saves(child: &mut std::process::Child, number: usize) {
     let lines = BufReader::new(child.stdout.as_mut().expect("piped")).lines();
     let saves = lines.filter(|line| line.as_ref().is_ok_and(|line| line.contains("saved")));
@@ -571,7 +574,7 @@ fn a_process_killed_at_any_moment_leaves_the_old_record_or_the_new_one_and_no_lo
     for number in 0..KILLS {
         let mut child = child(&path);
         saves(&mut child, 1 + number % 2);
-        // A moment within the next two saves, another one each time.
+        // A different moment within the next two saves each time.
         let part = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), number) % 1000;
         let until = std::time::Instant::now() + pair_of_saves * u32::try_from(part).expect("small") / 1000;
         while std::time::Instant::now() < until {}
@@ -601,7 +604,7 @@ fn two_processes_that_save_at_once_take_turns() {
         let record = store.load().expect("reads").into_owned();
         assert!(records.contains(&record), "{} bytes", record.len());
     }
-    // Both go on: neither has found the other's half-written file in its way.
+    // Both continue: neither was blocked by a half-written file of the other.
     for child in &mut children {
         saves(child, 20);
     }
@@ -613,7 +616,8 @@ fn two_processes_that_save_at_once_take_turns() {
 
 // Whatever is in the store
 
-/// A store of these bytes: what a client makes of it, and whether it registered.
+/// Boots a client with a store of these bytes. Returns the result, and whether the client
+/// registered.
 fn boot(record: Vec<u8>) -> (Result<Assignment, Error>, bool) {
     let mut store = Memory { record, ..Memory::default() };
     let (mut client, _, requests) = client(assigned);
@@ -671,7 +675,7 @@ proptest! {
         let [one, other] = [full(), assignment(assigned())].map(|it| it.to_record(&settings()));
         let at = at.min(one.len() - 1).min(other.len() - 1);
         let torn = [&other[..at], &one[at..]].concat();
-        // Before the checksum or behind the end there is nothing to tell them apart by.
+        // The two cannot be distinguished before the checksum or after the end.
         let whole = [&one, &other].iter().any(|whole| torn.starts_with(whole));
         let (result, registered) = boot(torn);
         prop_assert!(result.is_ok() && registered != whole);
@@ -704,7 +708,7 @@ fn the_key_that_let_the_device_in_is_remembered_across_a_boot() {
     assert_eq!(restored.key_used(), Some(KeySlot::Secondary));
 }
 
-/// Else the hub would refuse what the device signs, at every boot.
+/// Otherwise the hub would refuse the device's tokens at every boot.
 #[test]
 fn a_stored_assignment_for_which_the_device_has_no_key_any_more_is_replaced() {
     let (primary, secondary) = (common::key(), azure_iot_dps::DeviceKey::from_bytes(&[9; 32]).expect("a key"));
@@ -731,7 +735,8 @@ fn a_stored_assignment_for_which_the_device_has_no_key_any_more_is_replaced() {
     assert_eq!(*registrations.lock().expect("not poisoned"), 4);
 }
 
-/// What the first version wrote. Were it not read any more, every device in the field would register at once.
+/// The first version wrote this record. If it could not be read any more, all devices in the field
+/// would register at once.
 #[test]
 fn a_record_of_format_1_is_read_for_ever() {
     let record = include_bytes!("data/assignment-format-1");

@@ -1,7 +1,7 @@
-//! A fleet that boots in the same second, against the service's limit, in virtual time.
+//! Tests a fleet that boots in the same second with the service's limit, in virtual time.
 //!
-//! `STORM_DEVICES`, `STORM_LIMIT` (registrations per minute) and `STORM_DEADLINE` (seconds until all must be assigned) set
-//! another storm. Run with `--nocapture` to see the figures.
+//! `STORM_DEVICES`, `STORM_LIMIT` (registrations per minute) and `STORM_DEADLINE` (seconds until
+//! all must be assigned) change the test. Run with `--nocapture` to see the numbers.
 #![allow(clippy::expect_used, clippy::panic, clippy::unchecked_time_subtraction, reason = "a test may panic")]
 
 mod common;
@@ -17,7 +17,7 @@ use azure_iot_dps::registration::{Registration, RegistrationSettings, Session, S
 use azure_iot_dps::time::{Now, UnixTime};
 use common::{NEW_YEAR, id, key, scope};
 
-/// The service's bucket: full at the start, refilled evenly.
+/// A service with a token bucket, which is full at the start and refilled evenly.
 struct Service {
     limit: f64,
     left: f64,
@@ -57,7 +57,8 @@ fn now(uptime: Duration) -> Now {
     Now { unix: Some(UnixTime::from_secs(NEW_YEAR + uptime.as_secs())), uptime }
 }
 
-/// Boots all devices and lets each call `register` again when it is told to, until it has its hub.
+/// Boots all devices, and lets each call `register` again when its error says so, until it has a
+/// hub.
 fn storm(devices: u64, limit: u64, retry_after: Option<&'static str>) -> Outcome {
     #[expect(clippy::cast_precision_loss, reason = "far below")]
     let mut service = Service { limit: limit as f64, left: limit as f64, at: Duration::ZERO, retry_after, refused: 0 };
@@ -99,7 +100,8 @@ fn storm(devices: u64, limit: u64, retry_after: Option<&'static str>) -> Outcome
     Outcome { slowest, refused_each: service.refused as f64 / devices as f64 }
 }
 
-/// As a boot loop does it: a new registration that goes on from the old one, after as long as the error says.
+/// Starts a new registration that continues the old one, as a boot loop does. Returns the wait that
+/// the error names.
 fn again<'a>(registration: &mut Registration<'a>, settings: &'a RegistrationSettings, error: &Error) -> Duration {
     assert!(error.is_transient(), "{error:?}");
     let session: Session = registration.session().clone();
@@ -107,7 +109,7 @@ fn again<'a>(registration: &mut Registration<'a>, settings: &'a RegistrationSett
     error.retry_after().unwrap_or_default()
 }
 
-/// The same fleet with a fixed retry: what a client does that knows no backoff.
+/// Boots the same fleet with a fixed retry, as a client without backoff does.
 fn naive(devices: u64, limit: u64) -> Outcome {
     #[expect(clippy::cast_precision_loss, reason = "far below")]
     let mut service =

@@ -1,5 +1,6 @@
-//! What a key leaves behind in memory once it is dropped: nothing, in an optimised build. A process can look at its own memory on
-//! Linux.
+//! Tests that a dropped key leaves no traces in memory, in an optimized build.
+//!
+//! The test reads the memory of its own process, which Linux permits.
 #![cfg(target_os = "linux")]
 #![allow(clippy::expect_used, clippy::panic, reason = "a test may panic")]
 
@@ -13,11 +14,11 @@ use azure_iot_dps::{DeviceKey, GroupKey, KeyDerivation, RegistrationId};
 use base64::Engine;
 use zeroize::Zeroizing;
 
-/// A secret that is never written down: each of its bytes is reckoned when it is needed.
+/// A secret that is never stored: each byte is computed when it is needed.
 #[derive(Clone, Copy)]
 struct Secret {
     seed: u8,
-    /// What HMAC does to every byte of a key: nothing, or one of its pads.
+    /// The byte that XOR combines with each byte of the key: 0, or one of HMAC's pads.
     pad: u8,
 }
 
@@ -31,7 +32,7 @@ impl Secret {
         Zeroizing::new((0..32).map(|index| self.byte(index)).collect())
     }
 
-    /// How often 8 bytes of it in a row lie in the memory of this process.
+    /// Returns how often 8 consecutive bytes of the secret are in the memory of this process.
     fn traces(self) -> usize {
         const PIECE: usize = 8;
         let maps = std::fs::read_to_string("/proc/self/maps").expect("maps");
@@ -47,7 +48,7 @@ impl Secret {
                 let Ok(read) = memory.read_at(&mut buffer[..length], at) else { break };
                 let windows = buffer[..read].windows(PIECE);
                 found += windows.filter(|window| (0..PIECE).all(|index| window[index] == self.byte(index))).count();
-                // The next piece overlaps, lest one at the border be missed.
+                // The pieces overlap, so that none at a border is missed.
                 at += (read.max(PIECE) - PIECE + 1) as u64;
             }
         }
@@ -56,12 +57,14 @@ impl Secret {
     }
 }
 
-/// All that becomes of a key in memory, by itself and in HMAC's two pads.
+/// Returns the traces of a key: of the key itself, and of HMAC's two padded forms.
 fn traces(seed: u8) -> [usize; 3] {
     [0, 0x36, 0x5C].map(|pad| Secret { seed, pad }.traces())
 }
 
-/// Hands the secret to `use_it` as a key, far down on the stack of a thread that then rests: what was there stays there.
+/// Returns the traces after `use_it` used the secret as a key.
+///
+/// It runs deep on the stack of a thread that then waits, so that nothing overwrites the traces.
 fn traces_of_use(seed: u8, use_it: impl FnOnce(&[u8]) + Send) -> [usize; 3] {
     let (used, wait) = mpsc::channel();
     let (looked, rest) = mpsc::channel::<()>();
@@ -80,7 +83,7 @@ fn traces_of_use(seed: u8, use_it: impl FnOnce(&[u8]) + Send) -> [usize; 3] {
 
 #[inline(never)]
 fn far_down(seed: u8, use_it: impl FnOnce(&[u8])) {
-    // Below what sending and receiving write to.
+    // Deeper than sending and receiving use the stack.
     black_box([seed; 16 * 1024]);
     let key = Secret { seed, pad: 0 }.key();
     use_it(black_box(&key));
@@ -90,12 +93,12 @@ fn far_down(seed: u8, use_it: impl FnOnce(&[u8])) {
 #[cfg_attr(debug_assertions, ignore = "a build that is not optimised moves values about: run it with --release")]
 fn a_key_that_is_dropped_leaves_nothing_in_memory() {
     let id = RegistrationId::new("dev-01").expect("valid");
-    // The check itself: what is left behind is found.
+    // Prove that the check finds traces.
     let copied = traces_of_use(1, |key| {
         black_box(<[u8; 32]>::try_from(key).expect("32 bytes"));
     });
     assert!(copied[0] > 0, "{copied:?}");
-    // Borrowed where they are made: what a program moves from, Rust leaves as it was.
+    // The keys are borrowed where they are created, because Rust does not zeroize memory after a move.
     let made = traces_of_use(2, |key| {
         let _ = black_box(&DeviceKey::from_bytes(key));
     });

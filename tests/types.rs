@@ -1,4 +1,4 @@
-//! What the types promise to the compiler.
+//! Tests properties of the types at compile time, such as `Send`.
 #![cfg(feature = "https")]
 
 mod common;

@@ -1,5 +1,6 @@
-//! MQTT over WebSocket, through real TLS on loopback: the frames, the way that is taken, and what a peer does wrong.
-#![cfg(feature = "mqtt-websocket")]
+//! Tests MQTT over WebSocket with real TLS on loopback: frames, the selection of the port, and
+//! wrong peers.
+#![cfg(all(feature = "mqtt-websocket", feature = "proxy", feature = "ring"))]
 #![allow(clippy::expect_used, clippy::panic, reason = "a test may panic")]
 
 mod common;
@@ -41,12 +42,12 @@ fn at(port: u16) -> azure_iot_dps::Endpoint {
     format!("localhost:{port}").parse().expect("valid")
 }
 
-/// MQTT over TLS has nobody at its port.
+/// Returns settings with an endpoint where MQTT over TLS cannot connect.
 fn nowhere() -> RegistrationSettings {
     settings().endpoint(at(1))
 }
 
-/// An error with its causes.
+/// Returns the text of an error and its causes.
 fn told(error: &TransportError) -> String {
     let causes = std::iter::successors(error.source(), |error: &&dyn std::error::Error| (**error).source());
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
@@ -88,7 +89,7 @@ fn answers_may_come_in_frames_of_one_byte_and_many_in_one() {
         });
         register_over(transport(&peer)).expect("assigned");
     }
-    // The acknowledgement comes with the first half of the answer, and another message brings the rest.
+    // The acknowledgement and the first half of the answer are in one message, the rest in another.
     let (peer, _) = websocket_peer(|packet, _, socket| match packet {
         Packet::Publish(publish) => {
             let bytes = [puback(publish), assigned(publish)].concat();
@@ -123,7 +124,7 @@ fn a_large_answer_gets_through_and_one_without_end_does_not() {
         _ => None,
     });
     assert_eq!(ask(&mut transport(&peer), &nowhere()).expect("an answer"), 200);
-    // A frame that claims to hold 2^62 bytes, which are those of a message without end.
+    // A frame that claims a length of 2^62 bytes.
     let (peer, _) = websocket_peer(|packet, _, socket| {
         matches!(packet, Packet::Publish(_)).then(|| {
             let mut bytes = vec![0x82, 127, 0x40, 0, 0, 0, 0, 0, 0, 0, 0x32, 0xff, 0xff, 0xff, 0x7f];
@@ -182,7 +183,7 @@ fn a_close_frame_is_told_with_its_code_and_reason_but_without_the_token() {
         assert_eq!(error.kind(), Kind::AnswerBroken);
         assert!(told(&error).ends_with(expected), "{}", told(&error));
         peer.wait_for_ends(1);
-        // It is answered, and nothing follows.
+        // The close frame is answered, and nothing follows.
         assert!(matches!(seen.lock().expect("not poisoned").messages[..], [Message::Close(_)]));
     }
     let (peer, _) = websocket_peer(|packet, _, socket| match packet {
@@ -238,7 +239,7 @@ fn a_connection_that_was_closed_between_two_polls_is_opened_anew_without_a_faile
 
 // The handshake
 
-/// What comes of this answer to the handshake.
+/// Returns the error after this answer to the handshake.
 fn answered(answer: impl Fn(&str) -> String + Send + Sync + 'static) -> TransportError {
     let peer = Peer::new(move |exchange, stream| {
         let key = exchange.text.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: ")).expect("a key");
@@ -327,7 +328,8 @@ fn a_request_ends_with_its_time_where_the_server_is_silent_or_does_nothing_but_p
 
 // The way
 
-/// A transport that leads the endpoint's port and port 443 there, and writes down which was asked for.
+/// Returns a transport that redirects the endpoint's port and port 443, and records which it
+/// connects to.
 fn leading(
     route: impl Into<Option<MqttRoute>>,
     peer: &Peer,
@@ -348,7 +350,7 @@ fn closed_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr()).expect("an address").port()
 }
 
-/// Takes connections, and says nothing.
+/// Accepts connections, and sends nothing.
 fn silent_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = listener.local_addr().expect("an address").port();
@@ -371,7 +373,7 @@ fn only_tls_is_tried_unless_told_otherwise_and_websocket_goes_to_443() {
     }
 }
 
-/// An endpoint that the peers' certificates are for, at this port.
+/// Returns an endpoint with the name in the peers' certificates, and this port.
 fn auto_settings() -> RegistrationSettings {
     settings().endpoint(at(8883)).deadline(seconds(4))
 }
@@ -380,7 +382,7 @@ fn auto_settings() -> RegistrationSettings {
 fn auto_falls_back_to_websocket_within_one_request_and_remembers_it() {
     for tls in [closed_port(), silent_port()] {
         let (peer, seen) = websocket_peer(|packet, answer, socket| {
-            // Ends the connection with each answer, so that the next request needs another one.
+            // Closes the connection after each answer, so that the next request needs a new one.
             matches!(packet, Packet::Publish(_)).then(|| {
                 let _ = send(socket, answer);
                 ControlFlow::Break(())
@@ -428,7 +430,7 @@ fn auto_goes_back_to_tls_where_websocket_cannot_be_reached_any_more() {
     ask_with(3700).expect_err("neither is there");
     *tls_is_open.lock().expect("not poisoned") = true;
     assert_eq!(ask_with(3800).expect("over TLS"), 200);
-    // And that is remembered, too.
+    // The transport remembers this too.
     *tls_is_open.lock().expect("not poisoned") = false;
     seen.lock().expect("not poisoned").is_gone = false;
     assert_eq!(ask_with(3900).expect("over TLS"), 200);
@@ -456,7 +458,7 @@ fn auto_tells_of_both_ways_where_both_fail() {
     let error = ask(&mut transport, &auto_settings()).expect_err("closed");
     assert_eq!(error.kind(), Kind::CannotConnect);
     let told = told(&error);
-    // What the system says stands behind each of them.
+    // The system's error is the cause of each.
     let tls = "no connection could be made: MQTT over TLS failed (no connection could be made: ";
     assert!(told.starts_with(tls) && told.contains("), and so did MQTT over WebSocket: "), "{told}");
     assert_eq!(*asked.lock().expect("not poisoned"), [8883, 443]);

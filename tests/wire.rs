@@ -1,5 +1,6 @@
-//! `HttpsTransport` against a TLS peer that does what it likes: what is sent, what is taken, and what is refused.
-#![cfg(feature = "https")]
+//! Tests `HttpsTransport` with a TLS peer that can send anything: what is sent, accepted and
+//! refused.
+#![cfg(all(feature = "https", feature = "proxy", feature = "ring"))]
 #![allow(clippy::expect_used, clippy::panic, reason = "a test may panic")]
 
 mod common;
@@ -26,7 +27,7 @@ use peer::{Peer, http, say};
 use proxy::proxy;
 use rustls::HandshakeKind;
 
-/// What a response said, so that it need not be borrowed.
+/// The owned content of a response.
 #[derive(Debug)]
 struct Answered {
     status: u16,
@@ -58,7 +59,7 @@ fn send(transport: &mut HttpsTransport, endpoint: Endpoint) -> Result<Answered, 
     send_with(transport, &settings().endpoint(endpoint))
 }
 
-/// One request to this peer.
+/// Sends one request to this peer.
 fn ask(peer: &Peer) -> Result<Answered, TransportError> {
     send(&mut peer.transport(), peer.endpoint())
 }
@@ -260,7 +261,7 @@ fn a_proxy_that_drips_does_not_outlast_the_time_limit_and_the_transport_works_ag
     let count = Arc::clone(&written);
     std::thread::spawn(move || {
         for mut client in listener.incoming().flatten() {
-            // Two minutes of dripping, were nobody to end it.
+            // Without a limit, this slow answer would take two minutes.
             let head = b"HTTP/1.1 200 OK\r\nX-Filler: ".iter().chain([&b'x'; 400]);
             for byte in head {
                 if client.write_all(&[*byte]).is_err() {

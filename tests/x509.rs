@@ -1,10 +1,11 @@
-//! Devices that prove themselves with a certificate.
+//! Tests devices with certificates.
 #![cfg(all(
-    feature = "x509",
+    feature = "bundled-roots",
     feature = "https",
     feature = "mqtt",
-    feature = "bundled-roots",
-    feature = "simulator-server"
+    feature = "ring",
+    feature = "simulator-server",
+    feature = "x509"
 ))]
 #![allow(
     clippy::expect_used,
@@ -53,7 +54,7 @@ fn kind(result: Result<ClientCertificate, CertificateError>) -> CertificateError
     result.expect_err("it is wrong")
 }
 
-/// Certificates and keys that were made with OpenSSL, good for a hundred years.
+/// Includes a certificate or key that OpenSSL created and that is valid for a hundred years.
 macro_rules! rsa {
     ($name:literal) => {
         include_bytes!(concat!("data/rsa/", $name))
@@ -459,7 +460,7 @@ fn a_self_signed_certificate_that_openssl_makes_is_taken_over_tls_by_its_individ
     site.over_mqtt(&certificate).expect("assigned");
 }
 
-/// A key in a chip, which signs and is not given out.
+/// A key in a chip, which signs and never leaves it.
 struct Chip(ring::signature::EcdsaKeyPair, Arc<Mutex<u32>>);
 
 impl CertificateSigner for Chip {
@@ -524,7 +525,7 @@ fn a_signing_request_is_made_by_a_chip_and_what_is_issued_for_it_is_a_client_cer
     ClientCertificate::der(assignment.certificates(), pkcs8.as_ref()).expect("a chain and its key");
 }
 
-/// Where there is such a program.
+/// Verifies a signing request with OpenSSL, if that is installed.
 fn verify_with_openssl(csr: &[u8]) {
     let file = common::folder("x509_csr").join("csr.der");
     std::fs::write(&file, csr).expect("writes");
@@ -633,7 +634,7 @@ fn what_may_be_wrong_with_a_certificate_is_told_as_an_event_before_the_first_req
     assert_eq!(told[0], Event::CertificateNote { note: CertificateNote::IssuerNotIncluded });
 }
 
-/// A server that demands a certificate by this authority, with these versions of TLS.
+/// Starts a server that requires a certificate of this authority, with these versions of TLS.
 fn demanding(authority: &Authority, versions: &'static [&'static rustls::SupportedProtocolVersion]) -> Peer {
     let pem = authority.pem.clone();
     Peer::serving_with(

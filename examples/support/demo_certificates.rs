@@ -1,4 +1,4 @@
-//! A root, an intermediate, and certificates of devices, to try X.509 with.
+//! Creates a root, an intermediate and device certificates, to try X.509.
 
 use std::fs;
 use std::path::Path;
@@ -11,7 +11,9 @@ use rcgen::{
 
 use super::Result;
 
-/// Writes `root.pem`, `intermediate.pem`, and for each device `{id}-chain.pem` and `{id}-key.pem`; gives back the root.
+/// Writes `root.pem`, `intermediate.pem`, and `{id}-chain.pem` and `{id}-key.pem` of each device.
+///
+/// Returns the root.
 pub fn make(folder: &Path, devices: &[RegistrationId]) -> Result<String> {
     fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     let write = |name: &str, pem: &str| {

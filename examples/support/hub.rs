@@ -1,4 +1,4 @@
-//! Sends messages to an IoT hub over HTTPS: as much of a hub's client as an example needs.
+//! Sends messages to an IoT hub over HTTPS, with only what an example needs.
 //!
 //! Source: Microsoft, "Send Device Event" of the IoT Hub device REST API.
 
@@ -15,16 +15,16 @@ use ureq::tls::{Certificate, TlsConfig};
 
 use super::Result;
 
-/// What a path segment need not have encoded: RFC 3986, section 2.3.
+/// The characters of a path segment that are percent-encoded. Source: RFC 3986, section 2.3.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// A hub, with the one connection to it.
+/// A connection to a hub.
 pub struct Hub {
     agent: ureq::Agent,
     url: String,
 }
 
-/// Why a hub did not take a message.
+/// The reason why a hub did not accept a message.
 #[derive(Debug)]
 pub struct Refused {
     pub failure: HubFailure,
@@ -38,8 +38,9 @@ impl fmt::Display for Refused {
 }
 
 impl Hub {
-    /// The device's hub, reached as the service is. With a gateway, the connection goes there, while token and path still name
-    /// the hub.
+    /// Creates a connection to the device's hub.
+    ///
+    /// If there is a gateway, it connects to that. The token and the path still name the hub.
     pub fn new<S: Signer>(
         credentials: &HubCredentials<S>,
         gateway: Option<&Endpoint>,
@@ -61,14 +62,14 @@ impl Hub {
             .https_only(true)
             .max_redirects(0)
             .http_status_as_error(false)
-            // Azure's load balancers drop what is idle for 4 minutes.
+            // Azure's load balancers drop connections that are idle for 4 minutes.
             .max_idle_age(Duration::from_secs(210))
             .timeout_resolve(Some(Duration::from_secs(10)))
             .timeout_global(Some(Duration::from_secs(60)));
         Ok(Self { agent: config.build().into(), url })
     }
 
-    /// Sends one message, JSON, and waits until the hub has it.
+    /// Sends one JSON message, and waits until the hub has acknowledged it.
     pub fn send(&self, token: &SasToken, message: &str) -> Result<(), Refused> {
         let unreachable = |error: ureq::Error| Refused {
             failure: HubFailure::UNREACHABLE,
@@ -80,7 +81,7 @@ impl Hub {
         let request = self.agent.post(&self.url).header("Authorization", authorization);
         let answer = request.content_type("application/json; charset=utf-8").send(message).map_err(unreachable)?;
         let (status, headers) = (answer.status(), answer.headers().clone());
-        // Read to the end, so that the connection can be kept.
+        // Read the whole body, so that the connection can be reused.
         answer.into_body().read_to_vec().map_err(unreachable)?;
         if status.is_success() { Ok(()) } else { Err(refused(status.as_u16(), &headers)) }
     }

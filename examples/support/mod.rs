@@ -1,14 +1,17 @@
-//! What the examples share: where keys and devices come from, and how errors and progress are told.
+//! Code that the examples share: reads keys and devices, shows errors and progress.
 #![allow(dead_code, unreachable_pub, reason = "each example uses a part")]
 
 pub mod demo_certificates;
-#[cfg(all(feature = "bundled-roots", feature = "https"))]
+#[cfg(all(feature = "bundled-roots", feature = "https", feature = "proxy"))]
 pub mod device;
-pub mod http;
-#[cfg(all(feature = "bundled-roots", feature = "https"))]
+#[cfg(all(feature = "bundled-roots", feature = "https", feature = "proxy"))]
+pub mod given;
+#[cfg(all(feature = "bundled-roots", feature = "https", feature = "proxy"))]
 pub mod hub;
 pub mod progress;
 pub mod report;
+#[cfg(feature = "std")]
+pub mod store;
 
 use std::env::{self, VarError};
 use std::error::Error;
@@ -22,60 +25,89 @@ use zeroize::Zeroizing;
 
 pub type Result<T, E = Box<dyn Error>> = std::result::Result<T, E>;
 
-/// A variable. One that is set to nothing is as good as not set, as shells have it.
+/// Returns the value of a variable, or `None` if it is not set or empty.
 pub fn variable(name: &str) -> Result<Option<String>> {
     match env::var(name) {
         Ok(text) => Ok(Some(text).filter(|text| !text.is_empty())),
         Err(VarError::NotPresent) => Ok(None),
-        // The error itself would show what the variable holds.
+        // The original error would show the variable's value.
         Err(VarError::NotUnicode(_)) => Err(format!("{name} is not text").into()),
     }
 }
 
-/// A file's content; an error names the file.
+/// Returns the content of a file. An error names the file.
 pub fn read(file: &Path) -> Result<Vec<u8>> {
     Ok(fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?)
 }
 
-/// Another file with the same name and this behind it.
+/// Returns the path with a suffix added to its name.
 pub fn beside(file: &Path, suffix: &str) -> PathBuf {
     let mut path = file.as_os_str().to_owned();
     path.push(suffix);
     path.into()
 }
 
-/// The text of a key: a file's, if one is given, or else a variable's. `None` where there is neither.
-///
-/// Never an argument: arguments show in process lists.
-pub fn key_text(file: Option<&Path>, name: &str) -> Result<Option<Zeroizing<String>>> {
-    let Some(file) = file else { return Ok(variable(name)?.map(Zeroizing::new)) };
-    let text = String::from_utf8(read(file)?).map_err(|_| format!("{}: not text", file.display()))?;
-    Ok(Some(Zeroizing::new(text)))
+/// A value with the name of the flag, the variable or the file that it comes from.
+pub struct Named {
+    pub source: String,
+    pub text: Zeroizing<String>,
 }
 
-/// The same where there must be a key.
-pub fn required_key_text(file: Option<&Path>, name: &str) -> Result<Zeroizing<String>> {
-    Ok(key_text(file, name)?.ok_or_else(|| format!("not set: {name} (or --key-file)"))?)
+impl Named {
+    /// Returns an argument, or else a variable. `None` if neither is set.
+    pub fn given(argument: Option<&String>, flag: &str, name: &str) -> Result<Option<Self>> {
+        let (source, text) = match argument {
+            Some(argument) => (flag, Some(argument.clone())),
+            None => (name, variable(name)?),
+        };
+        Ok(text.map(|text| Self { source: source.into(), text: Zeroizing::new(text) }))
+    }
+
+    /// Returns the text of a key: a file's, if one is given, or else a variable's. `None` if neither is set.
+    ///
+    /// A key is never an argument, because arguments show in process lists.
+    pub fn key(file: Option<&Path>, name: &str) -> Result<Option<Self>> {
+        let Some(file) = file else { return Self::given(None, "", name) };
+        let source = file.display().to_string();
+        let text = String::from_utf8(read(file)?).map_err(|_| format!("{source}: the file is not UTF-8 text"))?;
+        Ok(Some(Self { source, text: Zeroizing::new(text) }))
+    }
+
+    /// Returns the text of a key that must be set.
+    pub fn required_key(file: Option<&Path>, name: &str) -> Result<Self> {
+        Ok(Self::key(file, name)?.ok_or_else(|| format!("not set: {name} (or --key-file)"))?)
+    }
+
+    /// Parses the text. An error names the source.
+    pub fn parse<T, E: Error + 'static>(&self, parse: impl FnOnce(&str) -> Result<T, E>) -> Result<T> {
+        parse(&self.text).map_err(|error| format!("{}: {}", self.source, sentence(&error)).into())
+    }
 }
 
-/// Prints a result. A reader that has gone away is an error like any other.
+/// Prints a result. A closed pipe is an error, not a panic.
 pub fn print(text: &str) -> Result<()> {
     let mut output = io::stdout().lock();
     output.write_all(text.as_bytes())?;
     Ok(output.flush()?)
 }
 
-/// An error in one sentence, with all that lies behind it.
+/// Returns an error and all its sources as one sentence.
 pub fn sentence(error: &(dyn Error + 'static)) -> String {
     successors(Some(error), |&error| error.source()).map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
-/// Ends a program: an error is told in one sentence, and what to do about it in another.
+/// The exit code of a failure that may pass without a repair, `EX_TEMPFAIL` of `sysexits.h`. Any other failure is 1.
+const TEMPORARY_FAILURE: u8 = 75;
+
+/// Ends a program. Prints an error as one sentence, and its remedy as another one.
 pub fn exit(result: Result<()>) -> ExitCode {
     let Err(error) = result else { return ExitCode::SUCCESS };
     eprintln!("error: {}", sentence(&*error));
-    if let Some(error) = error.downcast_ref::<azure_iot_dps::Error>() {
-        eprintln!("what to do: {}", error.remedy());
+    match error.downcast_ref::<azure_iot_dps::Error>() {
+        Some(error) => {
+            eprintln!("what to do: {}", error.remedy());
+            if error.is_transient() { TEMPORARY_FAILURE.into() } else { ExitCode::FAILURE }
+        }
+        None => ExitCode::FAILURE,
     }
-    ExitCode::FAILURE
 }

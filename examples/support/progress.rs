@@ -1,27 +1,58 @@
-//! Shows somebody who watches what happens.
+//! Shows the progress of a registration on standard error.
 
 use std::io::{IsTerminal, Write};
 use std::ops::ControlFlow;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant};
 
 use azure_iot_dps::Event;
 use azure_iot_dps::registration::Wait;
 
-/// Shows what happens, as the official samples do: connecting, connected, assigning, assigned.
+/// How long a request may take before the user is told that it does.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Shows events as the official samples do: connecting, connected, assigning, assigned. Shows slow
+/// requests as well.
 pub fn show_events() -> impl FnMut(Event) {
     let mut connected = false;
-    move |event| match event {
-        Event::Answered { .. } if !connected => {
-            connected = true;
-            eprintln!("connected");
+    let sent = Arc::new(Mutex::new(None));
+    show_slow_requests(Arc::downgrade(&sent));
+    move |event| {
+        let is_sent = matches!(event, Event::Registering { .. } | Event::Polling { .. } | Event::StatusLookup { .. });
+        *sent.lock().unwrap_or_else(PoisonError::into_inner) = is_sent.then(Instant::now);
+        match event {
+            Event::Answered { .. } if !connected => {
+                connected = true;
+                eprintln!("connected");
+            }
+            // The next event says it as well.
+            Event::Polling { .. } | Event::Answered { .. } | Event::Unanswered { .. } => {}
+            event => eprintln!("{event}"),
         }
-        // What follows tells these.
-        Event::Polling { .. } | Event::Answered { .. } | Event::Unanswered { .. } => {}
-        event => eprintln!("{event}"),
     }
 }
 
-/// Counts the seconds down.
+/// Reports every 5 seconds that a request has no answer yet, until the observer is dropped.
+fn show_slow_requests(sent: Weak<Mutex<Option<Instant>>>) {
+    std::thread::spawn(move || {
+        let mut reported = PATIENCE;
+        while let Some(sent) = sent.upgrade() {
+            let waited = sent.lock().unwrap_or_else(PoisonError::into_inner).map(|sent| sent.elapsed());
+            match waited {
+                Some(waited) if waited >= reported => {
+                    eprintln!("no answer yet after {} s", waited.as_secs());
+                    reported = reported.saturating_add(PATIENCE);
+                }
+                Some(_) => {}
+                None => reported = PATIENCE,
+            }
+            drop(sent);
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    });
+}
+
+/// Shows a countdown of the seconds on a terminal.
 pub fn show_wait(pause: &Wait) -> ControlFlow<()> {
     let mut terminal = std::io::stderr();
     let left = pause.duration();

@@ -4,13 +4,16 @@
 //! ([`AssignmentStore`](crate::hub::AssignmentStore)).
 
 mod certificate_info;
+mod kinds;
 mod payload;
+mod serde_form;
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
 
 pub use certificate_info::CertificateInfo;
+pub use kinds::{ConnectionProfile, Substatus};
 pub use payload::{JsonError, PayloadError};
 use serde::Deserialize;
 
@@ -24,12 +27,17 @@ use crate::time::{ClockCorrection, Now, UnixTime};
 ///
 /// It has the size of one pointer, so that functions which return it need little stack.
 ///
+/// Two assignments are equal if the service's data and the key are. What belongs to one run does
+/// not count: [`requests`](Self::requests), [`request_id`](Self::request_id) and
+/// [`clock_correction`](Self::clock_correction). Use [`is_same_hub`](Self::is_same_hub) to find out
+/// whether a device has moved.
+///
 #[doc = include_str!("example.md")]
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Assignment(Box<Facts>);
 
 /// The content of an assignment.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 struct Facts {
     hub: HubName,
     device_id: DeviceId,
@@ -55,6 +63,14 @@ pub(crate) struct Run {
     pub(crate) key_used: Option<KeySlot>,
     pub(crate) clock_correction: Option<ClockCorrection>,
 }
+
+impl PartialEq for Run {
+    fn eq(&self, other: &Self) -> bool {
+        self.key_used == other.key_used
+    }
+}
+
+impl Eq for Run {}
 
 /// The reason why an assignment by the service cannot be used.
 #[derive(Clone, Copy, Debug)]
@@ -204,7 +220,10 @@ impl Assignment {
     }
 
     /// Returns whether both have the same hub, device ID and key.
-    pub(crate) fn is_same_as(&self, other: &Self) -> bool {
+    ///
+    /// If so, a connection to the hub and its credentials can be kept.
+    #[must_use]
+    pub fn is_same_hub(&self, other: &Self) -> bool {
         (&self.0.hub, &self.0.device_id, self.0.run.key_used)
             == (&other.0.hub, &other.0.device_id, other.0.run.key_used)
     }
@@ -305,96 +324,5 @@ impl fmt::Debug for Assignment {
             .field("certificates", certificates)
             .field("run", run)
             .finish()
-    }
-}
-
-/// The cause of an assignment.
-///
-/// ```
-/// # use azure_iot_dps::assignment::Substatus;
-/// assert_eq!(Substatus::DeviceDataReset.to_string(), "deviceDataReset");
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Substatus {
-    /// The device was assigned for the first time.
-    InitialAssignment,
-    /// The device was moved to another hub together with its data.
-    DeviceDataMigrated,
-    /// The device was moved to another hub, and its data was reset to the enrollment's state.
-    DeviceDataReset,
-    /// The device was moved back to the hub of its first assignment.
-    ReprovisionedToInitialAssignment,
-    /// A substatus that this version does not know.
-    Other(Box<str>),
-}
-
-impl Substatus {
-    fn from_json(text: &str) -> Self {
-        let known = [
-            Self::InitialAssignment,
-            Self::DeviceDataMigrated,
-            Self::DeviceDataReset,
-            Self::ReprovisionedToInitialAssignment,
-        ];
-        known.into_iter().find(|it| it.as_str() == text).unwrap_or_else(|| Self::Other(text.into()))
-    }
-
-    /// Returns the service's name of the substatus, such as `initialAssignment`.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        match self {
-            Self::InitialAssignment => "initialAssignment",
-            Self::DeviceDataMigrated => "deviceDataMigrated",
-            Self::DeviceDataReset => "deviceDataReset",
-            Self::ReprovisionedToInitialAssignment => "reprovisionedToInitialAssignment",
-            Self::Other(text) => text,
-        }
-    }
-}
-
-impl fmt::Display for Substatus {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
-/// The kind of connection that a hub expects of a device.
-///
-/// ```
-/// # use azure_iot_dps::assignment::ConnectionProfile;
-/// assert_eq!(ConnectionProfile::Classic.to_string(), "classic");
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum ConnectionProfile {
-    /// `classic`: MQTT 3.1.1, AMQP or HTTPS.
-    Classic,
-    /// `mqttV5`: MQTT 5.
-    MqttV5,
-    /// A profile that this version does not know.
-    Other(Box<str>),
-}
-
-impl ConnectionProfile {
-    fn from_json(text: &str) -> Self {
-        let known = [Self::Classic, Self::MqttV5];
-        known.into_iter().find(|it| it.as_str() == text).unwrap_or_else(|| Self::Other(text.into()))
-    }
-
-    /// Returns the service's name of the profile, such as `classic`.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        match self {
-            Self::Classic => "classic",
-            Self::MqttV5 => "mqttV5",
-            Self::Other(text) => text,
-        }
-    }
-}
-
-impl fmt::Display for ConnectionProfile {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
     }
 }

@@ -61,7 +61,7 @@ impl JsonError {
     /// Keeps the kind and the position of serde's error, and drops its text.
     pub(crate) fn new(error: &serde_json::Error) -> Self {
         let problem = match error.classify() {
-            Category::Syntax => "not JSON",
+            Category::Syntax => "a syntax error",
             Category::Eof => "JSON that is cut off",
             Category::Data if error.line() > 0 => "a value of the wrong type, or a missing or unknown field",
             Category::Data | Category::Io => "a value whose type failed to serialize",

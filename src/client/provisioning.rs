@@ -196,7 +196,7 @@ impl ProvisioningClient {
         };
         let stored = store.load().and_then(|record| Assignment::from_record(&record, &self.settings));
         match stored {
-            Ok(Some(stored)) if found.is_same_as(&stored) => return Ok(found.with_certificates_of(stored)),
+            Ok(Some(stored)) if found.is_same_hub(&stored) => return Ok(found.with_certificates_of(stored)),
             Ok(Some(stored)) => found = found.with_certificates_of(stored),
             // Do not replace a record that this version does not understand.
             Err(error @ StoreError::LaterFormat { .. }) => {

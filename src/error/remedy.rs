@@ -89,6 +89,9 @@ impl TransportErrorKind {
             Self::ProxyRefused => {
                 "Check the proxy's user name and password, and that it lets the device connect to this host and port."
             }
+            Self::NoCryptoProvider => {
+                "Install a rustls crypto provider at the start of the program, or build azure-iot-dps with its feature `ring`."
+            }
             Self::AnswerTooLarge => {
                 "Find out what answers instead of the service, whose own answers are not that large."
             }

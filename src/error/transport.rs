@@ -47,6 +47,9 @@ pub enum TransportErrorKind {
     /// The service refused the MQTT connection for a reason other than the credentials, such as
     /// being unavailable.
     ConnectionRefused,
+    /// TLS has no crypto provider: the feature `ring` is off, and the process has no default
+    /// `CryptoProvider`. Final.
+    NoCryptoProvider,
     /// The answer is larger than the transport accepts.
     AnswerTooLarge,
     /// The answer broke off or does not follow the protocol.
@@ -61,7 +64,14 @@ impl TransportErrorKind {
     /// Returns whether the same request can succeed later. A registration retries transient errors.
     #[must_use]
     pub fn is_transient(self) -> bool {
-        !matches!(self, Self::Unsupported | Self::CertificateRefused | Self::WrongCertificate | Self::ProxyRefused)
+        !matches!(
+            self,
+            Self::Unsupported
+                | Self::CertificateRefused
+                | Self::WrongCertificate
+                | Self::ProxyRefused
+                | Self::NoCryptoProvider
+        )
     }
 }
 
@@ -79,6 +89,7 @@ impl fmt::Display for TransportErrorKind {
             Self::Proxy => "the proxy failed",
             Self::ProxyRefused => "the proxy refused the connection",
             Self::ConnectionRefused => "the service refused the MQTT connection",
+            Self::NoCryptoProvider => "TLS has no crypto provider",
             Self::AnswerTooLarge => "the answer is too large",
             Self::AnswerBroken => "the answer broke off or does not follow the protocol",
             Self::Unsupported => "the transport's protocol has no such operation",
@@ -150,7 +161,7 @@ impl TransportError {
     }
 
     /// Changes the kind.
-    #[cfg(any(feature = "https", feature = "mqtt"))]
+    #[cfg(all(feature = "proxy", any(feature = "https", feature = "mqtt")))]
     pub(crate) fn with_kind(self, kind: TransportErrorKind) -> Self {
         Self { kind, ..self }
     }

@@ -1,4 +1,4 @@
-//! The store on a file system.
+//! The store in a file.
 
 use alloc::borrow::Cow;
 use alloc::format;
@@ -13,27 +13,36 @@ use std::time::{Instant, SystemTime};
 use crate::error::StoreError;
 use crate::hub::store::AssignmentStore;
 
-/// More than any assignment has.
+/// The size that a record does not reach, in bytes.
 const MAX_LEN: u64 = 1024 * 1024;
-/// How long to wait for another process that is writing.
+/// The time to wait for another process that is writing.
 const LOCK_LIMIT: Duration = Duration::from_secs(5);
-/// Short beside a save, so that a process that saves without a pause leaves the others their turn.
+/// The time between two attempts to lock.
+///
+/// It is short compared to a save, so that others get a turn while a process saves without a pause.
 const LOCK_POLL: Duration = Duration::from_millis(1);
 
-/// Keeps an assignment in a file.
+/// A store that keeps an assignment in a file.
 ///
-/// - The file holds the old record or the new one, whole, wherever the process is killed or the power fails: the new one is
-///   written beside it (`.new`), synced, and takes its place in one step.
-/// - The owner alone can read it, where the platform knows owners (Unix).
-/// - Two processes do not write at once: a lock on a third file (`.lock`, which stays) keeps them apart. One that finds the
-///   lock held for 5 s gives up with [`StoreError::Busy`]. A process that is killed leaves no lock behind.
-/// - The lock is a courtesy: where there is none to be had (another user's file, a network file system without locks), each writes
-///   a file of its own, and the last one takes the place.
+/// - After a crash or a power failure, the file holds the old record or the new one, whole. The new
+///   record is written to a second file (`.new`) and synced, then renamed over the old one.
+/// - On Unix, only the owner can read the file.
+/// - Only one process writes at a time. It holds a lock on a third file (`.lock`, which is never
+///   removed). A process that waits for the lock for 5 s gives up with [`StoreError::Busy`]. The
+///   lock of a process that is killed is released.
+/// - If the lock is not available (the file is another user's, or a network file system has no
+///   locks), each process writes its own temporary file, and the last rename wins.
 ///
-/// The folder must exist and be writable. On Unix no symbolic link is followed: one in the place of the file is an error of
-/// [`load`](AssignmentStore::load), and a save replaces it. Nothing that stands there, such as a pipe, keeps a call waiting.
+/// The folder must exist and be writable. On Unix, symbolic links are not followed:
+/// [`load`](AssignmentStore::load) returns an error if the file is one, and
+/// [`save`](AssignmentStore::save) replaces it. A pipe in the place of the file does not block a
+/// call.
 ///
-/// ```no_run
+/// # Examples
+///
+/// A device boots with its stored assignment, and registers if there is none:
+///
+/// ```
 /// use azure_iot_dps::{Assignment, Error, FileStore, ProvisioningClient};
 ///
 /// fn boot(client: &mut ProvisioningClient) -> Result<Assignment, Error> {
@@ -41,19 +50,40 @@ const LOCK_POLL: Duration = Duration::from_millis(1);
 ///     client.load_or_register(&mut store)
 /// }
 /// ```
+///
+/// Without a client:
+///
+/// ```
+/// use azure_iot_dps::hub::AssignmentStore;
+/// use azure_iot_dps::registration::RegistrationSettings;
+/// use azure_iot_dps::{Assignment, FileStore};
+///
+/// # let assignment: Assignment = serde_json::from_str(
+/// #     r#"{"registrationId":"my-device","assignedHub":"my-hub.azure-devices.net",
+/// #     "deviceId":"my-device","keyUsed":"primary"}"#,
+/// # )?;
+/// # let folder = std::env::temp_dir().join(format!("azure-iot-dps-store-{}", std::process::id()));
+/// # std::fs::create_dir_all(&folder)?;
+/// let settings = RegistrationSettings::new("0ne00002193".parse()?, "my-device".parse()?);
+/// let mut store = FileStore::new(folder.join("assignment"));
+/// store.save(&assignment.to_record(&settings))?;
+/// assert_eq!(Assignment::from_record(&store.load()?, &settings)?, Some(assignment));
+/// # std::fs::remove_dir_all(&folder)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct FileStore {
     path: PathBuf,
 }
 
 impl FileStore {
-    /// In this file, which need not exist yet. Nothing is opened.
+    /// Creates a store in this file, which need not exist yet. Nothing is opened.
     #[must_use]
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into() }
     }
 
-    /// The file.
+    /// Returns the path of the file.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
@@ -65,8 +95,9 @@ impl FileStore {
         path.into()
     }
 
-    /// Locks other processes out until the file is dropped or the process ends. Returns `None` where no lock can be had: the
-    /// record is whole all the same.
+    /// Locks other processes out until the file is dropped or the process ends.
+    ///
+    /// Returns `None` if no lock is available. The record stays whole without it.
     fn lock(&self) -> Result<Option<File>, StoreError> {
         let opened = owner_only().create(true).truncate(false).open(self.beside(".lock"));
         let Some(file) = opened.ok().filter(is_file) else { return Ok(None) };
@@ -81,7 +112,8 @@ impl FileStore {
         }
     }
 
-    /// Returns the path of the temporary file: `.new` under the lock, else a name that no other save uses.
+    /// Returns the path of the temporary file: `.new` with the lock, or else one that no other save
+    /// uses.
     fn place_of_new(&self, locked: bool) -> PathBuf {
         let new = self.beside(".new");
         if locked && !new.is_dir() {
@@ -92,7 +124,7 @@ impl FileStore {
     }
 
     fn write(&self, new: &Path, record: &[u8]) -> Result<(), StoreError> {
-        // One that a killed process left; or a link that somebody else put there.
+        // It may be the file of a process that was killed, or a link that another user made.
         remove(new)?;
         let mut file = owner_only().create_new(true).open(new).map_err(|error| at(new, &error))?;
         file.write_all(record).and_then(|()| file.sync_all()).map_err(|error| at(new, &error))?;
@@ -102,8 +134,10 @@ impl FileStore {
         Ok(())
     }
 
-    /// Makes the change of a name last. Not every system and file system can; without it the old record may come back after a
-    /// power failure, but whole.
+    /// Makes the change of a name survive a power failure.
+    ///
+    /// Not every operating system and file system can do this. Without it the old record may come
+    /// back, whole.
     fn sync_folder(&self) {
         let folder = match self.path.parent() {
             Some(folder) if !folder.as_os_str().is_empty() => folder,
@@ -124,13 +158,13 @@ impl AssignmentStore for FileStore {
 
     fn save(&mut self, record: &[u8]) -> Result<(), StoreError> {
         if record.len() as u64 >= MAX_LEN {
-            return Err(StoreError::new("the record is larger than any assignment is"));
+            return Err(StoreError::new("the record is too large for an assignment"));
         }
         let lock = self.lock()?;
         let new = self.place_of_new(lock.is_some());
         let result = self.write(&new, record);
         if result.is_err() {
-            // What went wrong first is what counts.
+            // Report the first error only.
             let _ = remove(&new);
         }
         result
@@ -143,7 +177,7 @@ impl AssignmentStore for FileStore {
             return Ok(());
         }
         let _lock = self.lock()?;
-        // A folder of that name is not ours.
+        // This store does not create a folder of that name.
         if !new.is_dir() {
             remove(&new)?;
         }
@@ -157,7 +191,7 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
     let mut options = OpenOptions::new();
     let file = not_elsewhere(options.read(true)).open(path).map_err(|error| {
         let link = fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_symlink());
-        if link && cfg!(unix) { io::Error::other("a symbolic link") } else { error }
+        if link && cfg!(unix) { io::Error::other("symbolic links are not followed") } else { error }
     })?;
     if !is_file(&file) {
         return Err(io::Error::other("not a file"));
@@ -180,7 +214,7 @@ fn owner_only() -> OpenOptions {
     options
 }
 
-/// Neither follows a symbolic link nor waits for the other end of a pipe.
+/// Sets flags that neither follow a symbolic link nor wait for the other end of a pipe.
 fn not_elsewhere(options: &mut OpenOptions) -> &mut OpenOptions {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::custom_flags(options, libc::O_NOFOLLOW | libc::O_NONBLOCK);
@@ -194,7 +228,7 @@ fn remove(path: &Path) -> Result<(), StoreError> {
     }
 }
 
-/// The system's error, with the path that it is about.
+/// Adds the path to a system error.
 fn at(path: &Path, error: &io::Error) -> StoreError {
     StoreError::new(io::Error::new(error.kind(), format!("{}: {error}", path.display())))
 }

@@ -1,19 +1,20 @@
-//! Where a device keeps its assignment.
+//! The storage of a device's assignment.
 
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
 
 use crate::error::StoreError;
 
-/// Keeps an assignment where it outlives the power: a file, a page of flash, an EEPROM.
+/// A store that keeps an assignment without power: in a file, a page of flash or an EEPROM.
 ///
-/// What it keeps is a record of bytes that only this crate reads and writes: a few hundred of them, more with a payload
-/// of the allocation or with certificates, which are in there in clear text; and no key. The record tells by itself where it ends, whether it is whole and
-/// whose it is, so a store needs neither a length nor a checksum; what is behind its end is not looked at.
+/// It keeps a record of bytes that only this crate reads and writes. The record has a few hundred
+/// bytes, or more with the payload of a custom allocation policy or with issued certificates, which
+/// it contains in clear text. It contains no key. The record itself states its length, its checksum
+/// and its device, so that a store needs no header. Bytes after the record's end are ignored.
 ///
-/// A save should leave either the old record or the new one, wherever the power fails. On flash without a file system that
-/// takes two pages, written in turn: [`load`](Self::load) gives back the later one that is whole. `FileStore` is the store on a
-/// file system.
+/// If the power fails, [`save`](Self::save) should leave the old record or the new one. On flash
+/// without a file system, this takes two pages that are written in turn. [`load`](Self::load) then
+/// returns the newer one that is whole. `FileStore` is the store on a file system.
 ///
 /// ```
 /// use azure_iot_dps::error::StoreError;
@@ -24,11 +25,14 @@ use crate::error::StoreError;
 /// # struct Flash([u8; PAGE]);
 /// # impl Flash {
 /// #     fn erase(&mut self) -> Result<(), &'static str> { self.0.fill(0xFF); Ok(()) }
-/// #     fn write(&mut self, bytes: &[u8]) -> Result<(), &'static str> { self.0[..bytes.len()].copy_from_slice(bytes); Ok(()) }
+/// #     fn write(&mut self, bytes: &[u8]) -> Result<(), &'static str> {
+/// #         self.0[..bytes.len()].copy_from_slice(bytes);
+/// #         Ok(())
+/// #     }
 /// #     fn page(&self) -> &[u8; PAGE] { &self.0 }
 /// # }
 ///
-/// /// One page of flash that the processor sees as memory. (A power failure within `save` loses the record.)
+/// /// One page of memory-mapped flash. A power failure during `save` loses the record.
 /// struct FlashStore(Flash);
 ///
 /// impl AssignmentStore for FlashStore {
@@ -52,7 +56,8 @@ use crate::error::StoreError;
 /// # let mut store = FlashStore(Flash([0xFF; PAGE]));
 /// # let sim = Simulator::builder().build();
 /// # let id = RegistrationId::new("d")?;
-/// # let builder = ProvisioningClient::builder(sim.id_scope(), id.clone(), sim.device_key(&id).unwrap());
+/// # let key = sim.device_key(&id).ok_or("the simulator has no key for the device")?;
+/// # let builder = ProvisioningClient::builder(sim.id_scope(), id, key);
 /// # let mut client = builder.build_with(sim.transport(), sim.clock());
 /// # client.load_or_register(&mut store)?;
 /// # let requests = sim.records().len();
@@ -62,30 +67,34 @@ use crate::error::StoreError;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub trait AssignmentStore {
-    /// The record that was saved last, and whatever comes behind it in its place. Nothing at all, or nothing but bytes of 0 or
-    /// of 255 as in erased memory, means that there is none.
+    /// Returns the record that was saved last.
+    ///
+    /// Other bytes may follow the record. No bytes, or only bytes of 0 or only of 255 as in erased
+    /// memory, mean that there is no record.
     ///
     /// # Errors
     ///
-    /// The memory could not be read.
+    /// Returns [`StoreError::Memory`] if the memory could not be read.
     fn load(&mut self) -> Result<Cow<'_, [u8]>, StoreError>;
 
-    /// Puts this record in the place of the one before.
+    /// Replaces the record.
     ///
     /// # Errors
     ///
-    /// The memory could not be written. The record before may be lost then, but half of a record is not taken for a whole one.
+    /// Returns [`StoreError::Memory`] if the memory could not be written, and
+    /// [`StoreError::Busy`] if another process is writing. The old record may then be lost. A
+    /// record that was written in part is detected.
     fn save(&mut self, record: &[u8]) -> Result<(), StoreError>;
 
-    /// Forgets the record.
+    /// Removes the record.
     ///
     /// # Errors
     ///
-    /// The memory could not be written.
+    /// Returns the errors of [`save`](Self::save).
     fn clear(&mut self) -> Result<(), StoreError>;
 }
 
-/// Whatever leads to a store is one.
+/// Implements [`AssignmentStore`] for pointers to stores.
 macro_rules! store_behind {
     ($($Pointer:ty),*) => {$(
         impl<S: AssignmentStore + ?Sized> AssignmentStore for $Pointer {

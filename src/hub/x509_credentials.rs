@@ -1,4 +1,4 @@
-//! What a device with a certificate shows to its hub.
+//! The credentials of a device with a certificate for its hub.
 
 use alloc::format;
 use alloc::string::String;
@@ -6,25 +6,31 @@ use alloc::string::String;
 use super::credentials::CredentialsError;
 use super::mqtt_login::MqttLogin;
 use crate::assignment::Assignment;
-use crate::identity::{DeviceId, HubName};
+use crate::identity::{DeviceId, HubName, ModuleId};
 
-/// What a device that was let in with a certificate shows to the hub, beside the certificate itself.
+/// The credentials of a device with a certificate, without the certificate itself.
 ///
-/// The MQTT client presents the same certificate, with its chain, in the TLS handshake, and connects without a password. A hub that
-/// refuses it is one that does not know the device any more: see
+/// The MQTT client presents the certificate that the service accepted, with its chain, in the TLS
+/// handshake. It connects without a password. If the hub refuses the certificate, tell
+/// [`Reconnection`](super::Reconnection):
 /// [`HubFailure::CERTIFICATE_REFUSED`](super::HubFailure::CERTIFICATE_REFUSED).
 ///
 /// ```
-/// use azure_iot_dps::hub::{CredentialsError, X509Credentials};
 /// use azure_iot_dps::Assignment;
+/// use azure_iot_dps::hub::X509Credentials;
 ///
-/// fn login(assignment: &Assignment) -> Result<(), CredentialsError> {
-///     let credentials = X509Credentials::new(assignment)?;
-///     let login = credentials.mqtt();
-///     assert_eq!((login.port(), login.password()), (8883, None));
-///     assert!(credentials.connection_string().ends_with(";x509=true"));
-///     Ok(())
-/// }
+/// # let assignment: Assignment = serde_json::from_str(
+/// #     r#"{"registrationId":"my-device","assignedHub":"my-hub.azure-devices.net",
+/// #     "deviceId":"my-device"}"#,
+/// # )?;
+/// let credentials = X509Credentials::new(&assignment)?;
+/// let login = credentials.mqtt();
+/// assert_eq!((login.port(), login.password()), (8883, None));
+/// assert_eq!(
+///     credentials.connection_string(),
+///     "HostName=my-hub.azure-devices.net;DeviceId=my-device;x509=true"
+/// );
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
 /// Source: Microsoft, "Authenticate a device to IoT Hub with X.509 certificates".
@@ -32,6 +38,7 @@ use crate::identity::{DeviceId, HubName};
 pub struct X509Credentials {
     hub: HubName,
     device_id: DeviceId,
+    module_id: Option<ModuleId>,
 }
 
 impl X509Credentials {
@@ -39,35 +46,49 @@ impl X509Credentials {
     ///
     /// # Errors
     ///
-    /// A symmetric key let the device in: the hub would refuse a certificate.
+    /// Returns [`CredentialsError::NoCertificate`] if the service accepted a symmetric key. The hub
+    /// would refuse a certificate.
     pub fn new(assignment: &Assignment) -> Result<Self, CredentialsError> {
         if assignment.key_used().is_some() {
             return Err(CredentialsError::NoCertificate);
         }
-        Ok(Self { hub: assignment.hub().clone(), device_id: assignment.device_id().clone() })
+        Ok(Self::of(assignment))
     }
 
-    /// The hub.
+    /// Creates credentials for a module of the device. The module presents its own certificate.
+    #[must_use]
+    pub fn for_module(assignment: &Assignment, module_id: ModuleId) -> Self {
+        Self { module_id: Some(module_id), ..Self::of(assignment) }
+    }
+
+    fn of(assignment: &Assignment) -> Self {
+        Self { hub: assignment.hub().clone(), device_id: assignment.device_id().clone(), module_id: None }
+    }
+
+    /// Returns the hub.
     #[must_use]
     pub fn hub(&self) -> &HubName {
         &self.hub
     }
 
-    /// The device's name in the hub.
+    /// Returns the device's ID in the hub.
     #[must_use]
     pub fn device_id(&self) -> &DeviceId {
         &self.device_id
     }
 
-    /// What an MQTT client needs to connect, beside the certificate.
+    /// Returns the parameters of an MQTT connection, without the certificate.
     #[must_use]
     pub fn mqtt(&self) -> MqttLogin<'_> {
-        MqttLogin::new(&self.hub, &self.device_id, None)
+        MqttLogin::new(&self.hub, &self.device_id, self.module_id.as_ref(), None)
     }
 
-    /// The connection string, for software that takes nothing else. It holds no secret.
+    /// Returns the connection string, for software that accepts nothing else.
+    ///
+    /// It contains no secret.
     #[must_use]
     pub fn connection_string(&self) -> String {
-        format!("HostName={};DeviceId={};x509=true", self.hub, self.device_id)
+        let module = self.module_id.as_ref().map(|module_id| format!(";ModuleId={module_id}")).unwrap_or_default();
+        format!("HostName={};DeviceId={}{module};x509=true", self.hub, self.device_id)
     }
 }

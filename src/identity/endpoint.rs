@@ -3,6 +3,7 @@
 use alloc::borrow::Cow;
 use alloc::string::String;
 use core::fmt;
+use core::net::Ipv6Addr;
 use core::num::NonZeroU16;
 use core::str::FromStr;
 
@@ -12,6 +13,8 @@ use crate::identity::error::{NameError, NameKind, NameRule};
 use crate::identity::names::HostName;
 
 /// The address of a DPS endpoint: a host name and an optional port.
+///
+/// An IPv6 address stands in brackets: `[::1]` or `[::1]:8443`.
 ///
 /// ```
 /// use azure_iot_dps::Endpoint;
@@ -90,7 +93,14 @@ impl FromStr for Endpoint {
         if let Some(position) = text.find("//") {
             return Err(NameError::new(NameKind::Endpoint, NameRule::Url, position));
         }
-        let Some((host, port)) = text.split_once(':') else { return Ok(HostName::new(text)?.into()) };
+        if text.parse::<Ipv6Addr>().is_ok() {
+            return Err(NameError::new(NameKind::Endpoint, NameRule::Ipv6, 0));
+        }
+        // The colons of an IPv6 address are inside the brackets.
+        let bracket = text.find(']').map(|bracket| bracket.saturating_add(1));
+        let end = bracket.or(text.find(':')).unwrap_or(text.len());
+        let (host, rest) = text.split_at_checked(end).unwrap_or((text, ""));
+        let Some(port) = rest.strip_prefix(':') else { return Ok(HostName::new(text)?.into()) };
         let host = HostName::new(host)?;
         let port = parse_port(NameKind::Endpoint, port, host.as_str().len())?;
         Ok(Self::new(host, port))

@@ -100,6 +100,8 @@ pub enum NameRule {
     OuterHyphen,
     /// The text is a URL, because it contains `//`.
     Url,
+    /// An IPv6 address has no brackets around it, or what is in the brackets is not one.
+    Ipv6,
     /// The port after the colon is missing.
     PortMissing,
     /// A character of a port is not a digit.
@@ -195,8 +197,12 @@ impl fmt::Display for NameError {
             NameRule::Url => {
                 write!(
                     f,
-                    "{name} must be a host name with an optional port, not a URL; found \"//\" at position {position}"
+                    "{name} must be a host name with an optional port, such as localhost:8443, not a URL; found \"//\" \
+                     at position {position}"
                 )
+            }
+            NameRule::Ipv6 => {
+                write!(f, "{name} must have an IPv6 address in brackets, such as [::1] or, with a port, [::1]:8443")
             }
             NameRule::PortMissing => write!(f, "the port after the colon at position {position} is missing"),
             NameRule::PortCharacter { found } => {

@@ -4,6 +4,7 @@ use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::string::String;
 use core::fmt;
+use core::net::Ipv6Addr;
 use core::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -172,8 +173,8 @@ name! {
     /// A host name of at most 253 characters.
     ///
     /// It consists of labels of 1 to 63 ASCII letters, digits and inner hyphens, separated by dots.
-    /// A dotted IPv4 address is valid by these rules. A host name has no scheme, no port and no
-    /// path.
+    /// A dotted IPv4 address is valid by these rules, and so is an IPv6 address in brackets, such as
+    /// `[::1]`. A host name has no scheme, no port and no path.
     ///
     /// ```
     /// use azure_iot_dps::Endpoint;
@@ -266,6 +267,10 @@ fn check_host_name(text: &str) -> Result<(), NameError> {
     let refuse = |rule, position| Err(NameError::new(NAME, rule, position));
     if text.is_empty() {
         return refuse(NameRule::Empty, 0);
+    }
+    if let Some(address) = text.strip_prefix('[') {
+        let address = address.strip_suffix(']').and_then(|address| address.parse::<Ipv6Addr>().ok());
+        return address.map_or_else(|| refuse(NameRule::Ipv6, 0), |_| Ok(()));
     }
     check_characters(NAME, text, |c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.'))?;
     let mut position = 0_usize;

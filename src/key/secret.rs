@@ -42,10 +42,15 @@ impl KeyBytes {
     /// The decoder's own error would contain symbols of the key, so this function detects each
     /// fault itself.
     pub(super) fn from_base64(text: &str) -> Result<Self, KeyError> {
-        let key = text.trim_ascii();
-        let start = text.len().saturating_sub(text.trim_ascii_start().len());
+        // Some editors write a byte order mark before the text of a file.
+        let key = text.strip_prefix('\u{feff}').unwrap_or(text).trim_ascii_start();
+        let start = text.len().saturating_sub(key.len());
+        let key = key.trim_ascii_end();
         if key.is_empty() {
             return Err(KeyError::Empty);
+        }
+        if key.contains(";SharedAccessKey=") {
+            return Err(KeyError::ConnectionString);
         }
         let symbols = key.trim_end_matches('=');
         if let Some((offset, found)) =
@@ -58,13 +63,13 @@ impl KeyBytes {
                 _ => KeyError::Character { position },
             });
         }
+        let length = check_key_length(symbols.len().saturating_mul(3) / 4)?;
         let padding = key.len().saturating_sub(symbols.len());
         match (symbols.len() % 4, padding) {
             (0, 0) | (2, 2) | (3, 1) => {}
             (2, 0 | 1) | (3, 0) => return Err(KeyError::PaddingMissing),
             _ => return Err(KeyError::Truncated { length: symbols.len() }),
         }
-        let length = check_key_length(symbols.len().saturating_mul(3) / 4)?;
         // The decoder needs room for whole groups of four symbols.
         let mut room = zeroizing::Bytes([0; MAX_KEY_BASE64 / 4 * 3]);
         match base64_decode_into(key, &mut room[..]) {
@@ -158,6 +163,9 @@ pub enum KeyError {
         /// The number of bytes.
         length: usize,
     },
+    /// The text is a connection string, of which the key is a part.
+    #[error("this is a connection string; the key is its part after \"SharedAccessKey=\"")]
+    ConnectionString,
     /// The text contains a quotation mark, often because a tool printed the key as JSON.
     #[error("the key contains a quotation mark at position {position}, which is not part of it")]
     Quoted {

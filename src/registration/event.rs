@@ -124,7 +124,7 @@ pub enum WaitReason {
     /// [`RetryPolicy::first_spread`](crate::registration::RetryPolicy::first_spread).
     FirstSpread,
     /// The pause after a refused or failed earlier registration is not over.
-    EarlierRefusal,
+    EarlierFailure,
 }
 
 #[cfg(feature = "log")]
@@ -195,7 +195,7 @@ impl fmt::Display for WaitReason {
             Self::UnexpectedAnswer { status } => write!(f, "an answer that is not from the service (status {status})"),
             Self::Unanswered { kind } => kind.fmt(f),
             Self::FirstSpread => f.write_str("random delay before the first request"),
-            Self::EarlierRefusal => f.write_str("paused after an earlier failure"),
+            Self::EarlierFailure => f.write_str("paused after an earlier failure"),
         }
     }
 }

@@ -35,7 +35,7 @@ impl<'a> Registration<'a> {
         } else if assigning.left(now.uptime) > refused.left(now.uptime) {
             (assigning, WaitReason::Assigning)
         } else {
-            (refused, WaitReason::EarlierRefusal)
+            (refused, WaitReason::EarlierFailure)
         };
         if !pause.is_over(now.uptime) {
             self.tell(Event::Waiting { duration: pause.left(now.uptime), reason });

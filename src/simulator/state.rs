@@ -68,7 +68,7 @@ impl State {
         &self.service
     }
 
-    #[cfg(feature = "simulator-server")]
+    #[cfg(all(feature = "simulator-server", feature = "x509"))]
     pub(super) fn service_mut(&mut self) -> &mut Service {
         &mut self.service
     }

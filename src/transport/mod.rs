@@ -39,7 +39,9 @@ pub use mqtt::{MqttTransport, MqttTransportBuilder};
 #[cfg(all(feature = "x509", any(feature = "https", feature = "mqtt")))]
 pub use net::CertificateHandle;
 #[cfg(any(feature = "https", feature = "mqtt"))]
-pub use net::{PemProblem, Proxy, ProxyError, Roots, RootsError, RootsHandle, ShutdownHandle};
+pub use net::{PemProblem, Roots, RootsError, RootsHandle, ShutdownHandle};
+#[cfg(all(feature = "proxy", any(feature = "https", feature = "mqtt")))]
+pub use net::{Proxy, ProxyError};
 
 use crate::error::TransportError;
 use crate::protocol::{Request, Response};

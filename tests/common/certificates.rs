@@ -1,4 +1,4 @@
-//! Certificate authorities and device certificates, made for a test.
+//! Creates certificate authorities and device certificates for tests.
 #![allow(dead_code, unreachable_pub, clippy::expect_used, reason = "each suite uses a part, and a test may panic")]
 
 use rcgen::{
@@ -35,7 +35,7 @@ fn authority(name: &str) -> CertificateParams {
 }
 
 impl Authority {
-    /// One that issues nothing.
+    /// Returns an authority that can only be trusted, not issue.
     pub fn of_pem(pem: &str) -> Self {
         Self { pem: pem.to_owned(), ..Self::root("unused") }
     }
@@ -78,7 +78,7 @@ impl Authority {
     }
 }
 
-/// A certificate that nobody else issued.
+/// Returns a self-signed certificate.
 pub fn self_signed(name: &str) -> Device {
     let key = KeyPair::generate().expect("a key");
     let certificate = named(name).self_signed(&key).expect("a certificate");

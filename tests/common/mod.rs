@@ -1,4 +1,4 @@
-//! What several suites need: a device, and a drive of its state machine through virtual time.
+//! Code that several tests share: a device, and a driver of its state machine in virtual time.
 #![allow(
     dead_code,
     unreachable_pub,
@@ -9,12 +9,14 @@
     reason = "each suite uses a part, a test may panic, and a script is made of results"
 )]
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use azure_iot_dps::attestation::{AttestationKind, KeySlot};
-use azure_iot_dps::error::{TransportError, TransportErrorKind};
+use azure_iot_dps::error::{StoreError, TransportError, TransportErrorKind};
+use azure_iot_dps::hub::AssignmentStore;
 use azure_iot_dps::key::{Signer, SignerError};
 use azure_iot_dps::protocol::Response;
 use azure_iot_dps::registration::{Registration, RegistrationSettings, Session, Step};
@@ -46,12 +48,12 @@ pub fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// New Year, `uptime` after power-on.
+/// Returns New Year, `uptime` seconds after power-on.
 pub fn at(uptime: u64) -> Now {
     Now { unix: Some(UnixTime::from_secs(NEW_YEAR + uptime)), uptime: seconds(uptime) }
 }
 
-/// A clock that passes while somebody sleeps, or says so.
+/// A clock that advances by `sleep`, or when a test sets it.
 #[derive(Clone, Default)]
 pub struct Virtual(Arc<Mutex<Duration>>);
 
@@ -95,7 +97,7 @@ pub fn assigned() -> Answer {
     Ok(answer(200, ASSIGNED))
 }
 
-/// An error in the service's own format.
+/// Returns an error in the service's format.
 pub fn refused(status: u16, code: u32) -> Answer {
     let body = format!(
         r#"{{"errorCode":{code},"trackingId":"2cb8f317","message":"So it is","timestampUtc":"2026-01-01T00:00:00.1573304Z"}}"#
@@ -107,7 +109,7 @@ pub fn html(status: u16) -> Answer {
     Ok(Response::new(status, b"<html>Please log in</html>".to_vec()).with_header("Content-Type", "text/html"))
 }
 
-/// A request as it went out.
+/// A request that was sent.
 #[derive(Clone, Debug)]
 pub struct Sent {
     pub at: Duration,
@@ -119,7 +121,7 @@ pub struct Sent {
     pub expires_at: UnixTime,
 }
 
-/// What a registration did until it ended.
+/// The requests, events and result of a registration.
 #[derive(Debug)]
 pub struct Run {
     pub result: Result<Assignment, Error>,
@@ -135,7 +137,7 @@ impl Run {
         self.result.as_ref().expect_err("the registration was to fail")
     }
 
-    /// The pauses between the requests.
+    /// Returns the pauses between the requests.
     pub fn gaps(&self) -> Vec<Duration> {
         self.sent.windows(2).map(|pair| pair[1].at - pair[0].at).collect()
     }
@@ -145,12 +147,12 @@ impl Run {
     }
 }
 
-/// What to do next, with every signature given that is asked for on the way.
+/// Returns the next step that is not `Sign`. Signs with the key if necessary.
 pub fn step<'r>(registration: &'r mut Registration<'_>, key: &impl Signer, now: Now) -> Result<Step<'r>, Error> {
     step_with(registration, |_, message| key.sign(message), now)
 }
 
-/// The same for a device with several keys.
+/// Returns the next step like [`step`], for a device with several keys.
 pub fn step_with<'r>(
     registration: &'r mut Registration<'_>,
     sign: impl Fn(KeySlot, &[u8]) -> Result<[u8; 32], SignerError>,
@@ -168,25 +170,26 @@ pub fn step_with<'r>(
     registration.step(now)
 }
 
-/// The status of the answer to the first request of a registration.
+/// Sends the first request of a registration, and returns the status of the answer.
 pub fn ask(transport: &mut dyn Transport, settings: &RegistrationSettings) -> Result<u16, TransportError> {
     let mut registration = Registration::new(settings, AttestationKind::SymmetricKey);
     let Ok(Step::Send(request)) = step(&mut registration, &key(), at(0)) else { panic!("the first step sends") };
     transport.send(&request).map(|answer| answer.status())
 }
 
-/// All events that are pending.
+/// Returns all pending events.
 pub fn events(registration: &mut Registration<'_>) -> Vec<Event> {
     std::iter::from_fn(|| registration.next_event()).collect()
 }
 
-/// A registration in virtual time, from a script of answers; the last one is repeated for ever.
+/// A driver of a registration in virtual time. It takes a script of answers and repeats the last
+/// one.
 pub struct Drive<'a, S: Signer + ?Sized = DeviceKey> {
     pub settings: &'a RegistrationSettings,
     pub signer: &'a S,
     pub session: Session,
     pub start: Now,
-    /// How long each answer takes.
+    /// The time until each answer.
     pub latency: Duration,
 }
 
@@ -248,7 +251,7 @@ impl<S: Signer + ?Sized> Drive<'_, S> {
     }
 }
 
-/// From power-on at New Year, with a clock that is right and a key in memory.
+/// Registers from power-on at New Year, with a correct clock and a key in memory.
 pub fn drive(settings: &RegistrationSettings, script: impl IntoIterator<Item = Answer>) -> Run {
     let signer = &key();
     let run =
@@ -257,7 +260,7 @@ pub fn drive(settings: &RegistrationSettings, script: impl IntoIterator<Item = A
     run
 }
 
-/// An empty folder of this name, for one test.
+/// Creates an empty folder of this name for one test.
 pub fn folder(name: &str) -> std::path::PathBuf {
     let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     let _ = std::fs::remove_dir_all(&folder);
@@ -271,7 +274,7 @@ pub fn unhex(text: &str) -> Vec<u8> {
     digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect()
 }
 
-/// HMAC-SHA256 from the definition in RFC 2104, section 2.
+/// Computes HMAC-SHA256 by its definition. Source: RFC 2104, section 2.
 pub fn hmac_by_definition(key: &[u8], message: &[u8]) -> [u8; 32] {
     let mut block = [0; 64];
     if key.len() > 64 {
@@ -281,4 +284,24 @@ pub fn hmac_by_definition(key: &[u8], message: &[u8]) -> [u8; 32] {
     }
     let inner = Sha256::new().chain_update(block.map(|byte| byte ^ 0x36)).chain_update(message).finalize();
     Sha256::new().chain_update(block.map(|byte| byte ^ 0x5c)).chain_update(inner).finalize().into()
+}
+
+/// A store in memory.
+#[derive(Default)]
+pub struct Memory(pub Vec<u8>);
+
+impl AssignmentStore for Memory {
+    fn load(&mut self) -> Result<Cow<'_, [u8]>, StoreError> {
+        Ok((&self.0).into())
+    }
+
+    fn save(&mut self, record: &[u8]) -> Result<(), StoreError> {
+        self.0 = record.into();
+        Ok(())
+    }
+
+    fn clear(&mut self) -> Result<(), StoreError> {
+        self.0.clear();
+        Ok(())
+    }
 }

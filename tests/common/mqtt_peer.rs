@@ -1,4 +1,4 @@
-//! A TLS peer that speaks MQTT by an independent codec, and says whatever a test wants it to.
+//! A TLS peer that speaks MQTT with an independent codec, and sends what a test wants.
 #![allow(
     dead_code,
     unreachable_pub,
@@ -21,26 +21,26 @@ use super::peer::{Log, Peer, Stream, say};
 
 const MAX_PACKET: usize = 256 * 1024;
 
-/// A packet of the device, as it came.
+/// A packet that the device sent.
 pub struct Arrived<'a> {
     pub packet: &'a Packet,
     /// The number of the connection, from 0.
     pub connection: usize,
-    /// The number of messages that the peer had before this packet, on all connections.
+    /// The number of messages that the peer received before this packet, on all connections.
     pub messages: usize,
 }
 
-/// What a test does with a packet; `None` is what a service does.
+/// A test's handler of a packet. `None` means to answer as a service does.
 pub type Handler = dyn Fn(&Arrived<'_>, &mut Stream) -> Option<ControlFlow<()>> + Send + Sync;
 
-/// A peer that does with each packet what `handle` says.
+/// Starts a peer that handles each packet with `handle`.
 pub fn mqtt_peer(
     handle: impl Fn(&Arrived<'_>, &mut Stream) -> Option<ControlFlow<()>> + Send + Sync + 'static,
 ) -> Peer {
     Peer::serving(|_| {}, move |stream, log| serve(stream, log, &handle))
 }
 
-/// A peer that answers each message with these bytes, behind its acknowledgement.
+/// Starts a peer that acknowledges each message, then answers with these bytes.
 pub fn answering(answer: impl Fn(&Publish) -> Vec<u8> + Send + Sync + 'static) -> Peer {
     mqtt_peer(move |arrived, stream| match arrived.packet {
         Packet::Publish(publish) => Some(say(stream, &[puback(publish), answer(publish)].concat())),
@@ -66,25 +66,25 @@ pub fn puback(publish: &Publish) -> Vec<u8> {
     encode(Packet::PubAck(PubAck::new(publish.pkid)))
 }
 
-/// The `$rid` of a request, as text.
+/// Returns the `$rid` of a request.
 pub fn rid(publish: &Publish) -> &str {
     let parameters = publish.topic.split_once("/?").map_or("", |(_, parameters)| parameters);
     parameters.split('&').find_map(|pair| pair.strip_prefix("$rid=")).unwrap_or_default()
 }
 
-/// A message at QoS 1.
+/// Returns a message with QoS 1.
 pub fn message(topic: &str, payload: impl Into<Vec<u8>>) -> Vec<u8> {
     let mut publish = Publish::new(topic, QoS::AtLeastOnce, payload);
     publish.pkid = 7;
     encode(Packet::Publish(publish))
 }
 
-/// The answer to a request, with more behind the `$rid` of its topic.
+/// Returns the answer to a request, with `more` after the `$rid` in its topic.
 pub fn answer(publish: &Publish, status: u16, more: &str, body: impl Into<Vec<u8>>) -> Vec<u8> {
     message(&format!("$dps/registrations/res/{status}/?$rid={}{more}", rid(publish)), body)
 }
 
-/// The answer that assigns a device.
+/// Returns the answer that assigns a device.
 pub fn assigned(publish: &Publish) -> Vec<u8> {
     answer(publish, 200, "", ASSIGNED)
 }

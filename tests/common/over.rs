@@ -1,4 +1,4 @@
-//! The rules of a registration hold whatever carries it: tests that run over HTTPS and over MQTT.
+//! Runs tests over HTTPS and over MQTT, because the rules of a registration are the same for both.
 #![allow(dead_code, unreachable_pub, reason = "each suite uses a part")]
 
 use std::cell::Cell;
@@ -16,7 +16,7 @@ thread_local! {
     static OVER: Cell<Over> = const { Cell::new(Over::Https) };
 }
 
-/// What this test runs over.
+/// Returns the protocol of this test.
 pub fn over() -> Over {
     OVER.get()
 }
@@ -26,7 +26,7 @@ pub fn run(over: Over, test: fn()) {
     test();
 }
 
-/// A transport to the simulator, of the protocol that the test runs over.
+/// Returns a transport to the simulator for the protocol of this test.
 pub fn transport(sim: &Simulator) -> Box<dyn Transport + Send> {
     match OVER.get() {
         Over::Https => Box::new(sim.transport()),
@@ -34,7 +34,7 @@ pub fn transport(sim: &Simulator) -> Box<dyn Transport + Send> {
     }
 }
 
-/// Makes two tests of each function.
+/// Creates two tests from each function, one per protocol.
 #[macro_export]
 macro_rules! over_both {
     ($($test:ident),* $(,)?) => {

@@ -1,4 +1,4 @@
-//! A TLS peer that answers whatever a test wants it to, byte by byte.
+//! A TLS peer that answers with any bytes that a test wants.
 #![allow(dead_code, unreachable_pub, clippy::expect_used, reason = "each suite uses a part, and a test may panic")]
 
 use std::io::{Read, Write};
@@ -13,13 +13,13 @@ use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{HandshakeKind, ServerConfig, ServerConnection, StreamOwned};
 
-/// One request, as it came.
+/// A request that the peer received.
 pub struct Exchange<'a> {
     /// The number of the request on the whole peer, from 0.
     pub number: usize,
     /// The number of the request on its connection, from 0.
     pub on_connection: usize,
-    /// Head and body.
+    /// The head and the body.
     pub text: &'a str,
 }
 
@@ -29,9 +29,9 @@ pub type Stream = StreamOwned<ServerConnection, TcpStream>;
 pub struct Log {
     pub requests: Vec<String>,
     pub handshakes: Vec<Option<HandshakeKind>>,
-    /// How many bytes came above TLS, where the protocol is MQTT.
+    /// The number of bytes received within TLS, if the protocol is MQTT.
     pub bytes: usize,
-    /// How many connections have ended.
+    /// The number of connections that have ended.
     pub ended: usize,
 }
 
@@ -43,12 +43,13 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// Answers each request by `answer`, which closes the connection with `Break`.
+    /// Starts a peer that answers each request with `answer`, which closes the connection with
+    /// `Break`.
     pub fn new(answer: impl Fn(&Exchange<'_>, &mut Stream) -> ControlFlow<()> + Send + Sync + 'static) -> Self {
         Self::with_validity(|_| {}, answer)
     }
 
-    /// The same with a certificate that differs.
+    /// Starts a peer like [`new`](Self::new), with a changed certificate.
     pub fn with_validity(
         change: impl FnOnce(&mut CertificateParams),
         answer: impl Fn(&Exchange<'_>, &mut Stream) -> ControlFlow<()> + Send + Sync + 'static,
@@ -56,7 +57,7 @@ impl Peer {
         Self::serving(change, move |stream, log| serve(stream, log, &answer))
     }
 
-    /// Serves each connection like that.
+    /// Starts a peer that serves each connection with `serve`.
     pub fn serving(
         change: impl FnOnce(&mut CertificateParams),
         serve: impl Fn(&mut Stream, &Mutex<Log>) + Send + Sync + 'static,
@@ -69,7 +70,7 @@ impl Peer {
         Self::serving_with(change, configure, serve)
     }
 
-    /// The same with TLS that is set up like that.
+    /// Starts a peer like [`serving`](Self::serving), with this TLS configuration.
     pub fn serving_with(
         change: impl FnOnce(&mut CertificateParams),
         configure: impl FnOnce(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) -> ServerConfig,
@@ -104,7 +105,7 @@ impl Peer {
         Self { port, ca_pem, log }
     }
 
-    /// A peer that sends the same bytes for every request and keeps the connection.
+    /// Starts a peer that answers every request with the same bytes, and keeps the connection.
     pub fn saying(bytes: impl Into<Vec<u8>>) -> Self {
         let bytes = bytes.into();
         Self::new(move |_, stream| say(stream, &bytes))
@@ -127,30 +128,30 @@ impl Peer {
         HttpsTransport::builder().roots(self.roots()).build()
     }
 
-    /// The requests so far, head and body.
+    /// Returns the requests so far, with heads and bodies.
     pub fn requests(&self) -> Vec<String> {
         self.log.lock().expect("not poisoned").requests.clone()
     }
 
-    /// How many bytes came above TLS, where the protocol is MQTT.
+    /// Returns the number of bytes received within TLS, if the protocol is MQTT.
     pub fn bytes(&self) -> usize {
         self.log.lock().expect("not poisoned").bytes
     }
 
-    /// Waits until so many connections have ended.
+    /// Waits until this number of connections have ended.
     pub fn wait_for_ends(&self, ended: usize) {
         while self.log.lock().expect("not poisoned").ended < ended {
             std::thread::yield_now();
         }
     }
 
-    /// How each connection came about.
+    /// Returns the kind of each connection's handshake.
     pub fn handshakes(&self) -> Vec<Option<HandshakeKind>> {
         self.log.lock().expect("not poisoned").handshakes.clone()
     }
 }
 
-/// Sends bytes; closes the connection if they cannot be sent.
+/// Sends bytes. Closes the connection if that fails.
 pub fn say(stream: &mut Stream, bytes: &[u8]) -> ControlFlow<()> {
     match stream.write_all(bytes).and_then(|()| stream.flush()) {
         Ok(()) => ControlFlow::Continue(()),
@@ -158,12 +159,12 @@ pub fn say(stream: &mut Stream, bytes: &[u8]) -> ControlFlow<()> {
     }
 }
 
-/// An HTTP answer with this body, kept alive.
+/// Returns an HTTP answer with this body, which keeps the connection.
 pub fn http(status: &str, headers: &str, body: &str) -> String {
     format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n{headers}\r\n{body}", body.len())
 }
 
-/// Answers each request on a connection of HTTP.
+/// Answers each request on an HTTP connection.
 pub fn serve(stream: &mut Stream, log: &Mutex<Log>, answer: &dyn Fn(&Exchange<'_>, &mut Stream) -> ControlFlow<()>) {
     for on_connection in 0.. {
         let Some(text) = read_request(stream) else { return };
@@ -181,7 +182,7 @@ pub fn serve(stream: &mut Stream, log: &Mutex<Log>, answer: &dyn Fn(&Exchange<'_
     }
 }
 
-/// Head and body of the next request, if there is one.
+/// Reads the head and the body of the next request, if there is one.
 fn read_request(stream: &mut Stream) -> Option<String> {
     let mut bytes = Vec::new();
     while !bytes.ends_with(b"\r\n\r\n") {

@@ -5,12 +5,14 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
-/// A proxy that answers `CONNECT` by `answer` and, where that says 200, opens the tunnel; what it was asked, and its port.
+/// Starts a proxy that answers `CONNECT` with `answer`, and opens the tunnel if that is a 200.
+///
+/// Returns its port and the requests that it received.
 pub fn proxy(answer: &'static str) -> (u16, Arc<Mutex<Vec<String>>>) {
     proxy_that(move |_| answer)
 }
 
-/// The same with an answer for each target.
+/// Starts a proxy like [`proxy`], with an answer for each target.
 pub fn proxy_that(answer: impl Fn(&str) -> &'static str + Send + 'static) -> (u16, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = listener.local_addr().expect("an address").port();

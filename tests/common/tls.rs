@@ -1,4 +1,4 @@
-//! TLS to the simulator's server, byte by byte.
+//! TLS connections to the simulator's server, for tests that send any bytes.
 #![allow(dead_code, unreachable_pub, clippy::expect_used, reason = "each suite uses a part, and a test may panic")]
 
 use std::net::{Ipv4Addr, TcpStream};
@@ -24,12 +24,12 @@ pub fn connect(server: &SimulatorServer, port: u16) -> Stream {
     let name = ServerName::try_from("localhost").expect("a name");
     let tls = ClientConnection::new(Arc::new(config), name).expect("a connection");
     let tcp = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).expect("connects");
-    // A server that keeps a connection which it should close makes a test fail, not hang.
+    // If the server wrongly keeps a connection open, the test fails instead of hanging.
     tcp.set_read_timeout(Some(Duration::from_secs(30))).expect("a limit");
     StreamOwned::new(tls, tcp)
 }
 
-/// Connects to the port of HTTPS.
+/// Connects to the HTTPS port.
 pub fn connect_to_https(server: &SimulatorServer) -> Stream {
     connect(server, server.endpoint().port().expect("a port"))
 }

@@ -1,4 +1,5 @@
-//! A TLS peer that takes WebSocket by an independent library, and speaks MQTT through it as a test wants it to.
+//! A TLS peer that accepts WebSocket with an independent library, and speaks MQTT over it as a test
+//! wants.
 #![allow(
     dead_code,
     unreachable_pub,
@@ -22,26 +23,27 @@ use tungstenite::{Message, WebSocket};
 use super::mqtt_peer::{assigned, connack, encode, puback};
 use super::peer::{Peer, Stream};
 
-/// What a peer saw on all its connections.
+/// The record of a peer's connections.
 #[derive(Default)]
 pub struct Seen {
-    /// Paths and headers of the handshakes, in lower case.
+    /// The paths and headers of the handshakes, in lower case.
     pub handshakes: Vec<String>,
-    /// All that came, but for the binary messages.
+    /// All messages except the binary ones.
     pub messages: Vec<Message>,
     pub packets: Vec<Packet>,
-    /// Set by a test: from then on connections are closed at once.
+    /// Whether connections are closed at once. A test sets it.
     pub is_gone: bool,
-    /// Set by a test: from then on connections are taken, and nothing is said.
+    /// Whether connections are accepted and not answered. A test sets it.
     pub is_silent: bool,
 }
 
 pub type Socket<'a> = WebSocket<&'a mut Stream>;
 
-/// What a test does with a packet; `None` is to send these bytes, what a service answers, in one message.
+/// A test's handler of a packet and of the service's answer to it. `None` means to send the answer
+/// in one message.
 pub type Handler = dyn Fn(&Packet, &[u8], &mut Socket<'_>) -> Option<ControlFlow<()>> + Send + Sync;
 
-/// A peer that does with each packet what `handle` says.
+/// Starts a peer that handles each packet with `handle`.
 pub fn websocket_peer(
     handle: impl Fn(&Packet, &[u8], &mut Socket<'_>) -> Option<ControlFlow<()>> + Send + Sync + 'static,
 ) -> (Peer, Arc<Mutex<Seen>>) {
@@ -51,7 +53,7 @@ pub fn websocket_peer(
     (peer, seen)
 }
 
-/// A transport to it.
+/// Returns a transport to the peer.
 pub fn transport(peer: &Peer) -> MqttTransport {
     by(MqttRoute::WebSocket, peer.port, peer.roots())
 }
@@ -65,13 +67,13 @@ pub fn send(socket: &mut Socket<'_>, bytes: &[u8]) -> ControlFlow<()> {
     go_on(socket.send(Message::binary(bytes.to_vec())).is_ok())
 }
 
-/// Sends bytes past the library.
+/// Sends raw bytes without the library.
 pub fn send_raw(socket: &mut Socket<'_>, bytes: &[u8]) -> ControlFlow<()> {
     let stream = socket.get_mut();
     go_on(stream.write_all(bytes).and_then(|()| stream.flush()).is_ok())
 }
 
-/// A frame of a server: the first byte (RFC 6455, section 5.2) and the content.
+/// Returns a frame of a server with this first byte and content. Source: RFC 6455, section 5.2.
 pub fn frame(first: u8, content: &[u8]) -> Vec<u8> {
     let mut bytes = vec![first];
     match u16::try_from(content.len()).expect("short") {
@@ -127,7 +129,7 @@ fn serve(stream: &mut Stream, log: &Mutex<Seen>, handle: &Handler) {
     }
 }
 
-/// What a service answers.
+/// Returns the answer of a service.
 fn answer(packet: &Packet) -> Vec<u8> {
     match packet {
         Packet::Connect(_) => connack(ConnectReturnCode::Success),

@@ -5,6 +5,7 @@ use core::fmt;
 use std::io;
 use std::path::PathBuf;
 
+use crate::crypto::NoCryptoProvider;
 use crate::identity::{NameError, RegistrationId};
 use crate::time::UnixTime;
 
@@ -64,6 +65,9 @@ pub enum CertificateError {
     /// The private key could not be parsed, or its type is not supported.
     #[error("the private key cannot be read, or it is not one of ECDSA P-256, ECDSA P-384, Ed25519 and RSA")]
     Key,
+    /// The feature `ring` is off, and the process has no default `CryptoProvider` to load the key.
+    #[error("{}", NoCryptoProvider)]
+    NoCryptoProvider,
     /// The private key belongs to a certificate other than the leaf.
     #[error("the private key does not belong to the first certificate of the chain")]
     KeyMismatch,

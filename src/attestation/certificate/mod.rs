@@ -16,7 +16,6 @@ use std::path::Path;
 
 use chain::Leaf;
 pub use error::{CertificateError, CertificateNote};
-use rustls::crypto::ring::sign::any_supported_type;
 use rustls::pki_types::pem::{PemObject, SectionKind};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
@@ -24,6 +23,7 @@ use signer::Hook;
 pub use signer::{CertificateSigner, KeyAlgorithm, SignatureScheme};
 use zeroize::Zeroizing;
 
+use crate::crypto::provider;
 use crate::identity::RegistrationId;
 use crate::time::UnixTime;
 
@@ -142,7 +142,8 @@ impl ClientCertificate {
 
     fn new(chain: Vec<CertificateDer<'static>>, key: &PrivateKeyDer<'_>) -> Result<Self, CertificateError> {
         let leaf = Arc::new(Leaf::of(&chain)?);
-        let key = any_supported_type(key).map_err(|_| CertificateError::Key)?;
+        let provider = provider().map_err(|_| CertificateError::NoCryptoProvider)?;
+        let key = provider.key_provider.load_private_key(key.clone_key()).map_err(|_| CertificateError::Key)?;
         let certified_key = CertifiedKey::new(chain, key);
         match certified_key.keys_match() {
             Ok(()) | Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::Unknown)) => {}

@@ -130,6 +130,7 @@ impl SimulatorServerBuilder {
         };
         {
             let mut state = lock(&self.simulator.state);
+            #[cfg(feature = "x509")]
             state.service_mut().set_issuer(credentials.issuer);
             state.mailboxes.on_alarm(move || ring.send(()).is_ok());
         }

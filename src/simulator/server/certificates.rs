@@ -7,25 +7,30 @@ use alloc::vec::Vec;
 use core::time::Duration;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use rcgen::{
-    BasicConstraints, CertificateParams, CertificateSigningRequestParams, DnType, ExtendedKeyUsagePurpose, IsCa,
-    KeyPair, KeyUsagePurpose,
-};
+#[cfg(feature = "x509")]
+use base64::{Engine, engine::general_purpose::STANDARD};
+#[cfg(feature = "x509")]
+use rcgen::CertificateSigningRequestParams;
+use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose};
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring;
+#[cfg(feature = "x509")]
+use tokio_rustls::rustls::pki_types::CertificateDer;
 use tokio_rustls::rustls::pki_types::PrivatePkcs8KeyDer;
 
-use crate::identity::{HostName, RegistrationId};
+use crate::identity::HostName;
+#[cfg(feature = "x509")]
+use crate::identity::RegistrationId;
 #[cfg(feature = "x509")]
 use crate::simulator::server::optional_certificate::OptionalCertificate;
+#[cfg(feature = "x509")]
 use crate::simulator::service::Issuer;
 use crate::time::{Civil, UnixTime};
 
 pub(super) struct Credentials {
     pub(super) ca_pem: String,
     pub(super) config: ServerConfig,
+    #[cfg(feature = "x509")]
     pub(super) issuer: Issuer,
 }
 
@@ -71,18 +76,27 @@ impl Credentials {
             PrivatePkcs8KeyDer::from(leaf_key.serialize_der()).into(),
         )?;
 
-        let (ca_pem, ca_der) = (ca_certificate.pem(), ca_certificate.der().clone());
-        let issue = move |csr: &str, registration_id: &RegistrationId| {
-            let request = CertificateSigningRequestParams::from_der(&STANDARD.decode(csr).ok()?.into()).ok()?;
-            // The service requires the registration ID as the common name.
-            let name = request.params.distinguished_name.get(&DnType::CommonName)?;
-            let same = matches!(name, rcgen::DnValue::Utf8String(name) if name == registration_id.as_str())
-                || matches!(name, rcgen::DnValue::PrintableString(name) if name.as_str() == registration_id.as_str());
-            let certificate = same.then(|| request.signed_by(&ca).ok()).flatten()?;
-            Some(Vec::from([certificate.der(), &ca_der].map(|der| STANDARD.encode(der))))
-        };
-        Ok(Self { ca_pem, config, issuer: Issuer::new(issue) })
+        Ok(Self {
+            ca_pem: ca_certificate.pem(),
+            config,
+            #[cfg(feature = "x509")]
+            issuer: issuer(ca, ca_certificate.der().clone()),
+        })
     }
+}
+
+/// Answers certificate signing requests with this authority.
+#[cfg(feature = "x509")]
+fn issuer(ca: rcgen::Issuer<'static, KeyPair>, ca_der: CertificateDer<'static>) -> Issuer {
+    Issuer::new(move |csr: &str, registration_id: &RegistrationId| {
+        let request = CertificateSigningRequestParams::from_der(&STANDARD.decode(csr).ok()?.into()).ok()?;
+        // The service requires the registration ID as the common name.
+        let name = request.params.distinguished_name.get(&DnType::CommonName)?;
+        let same = matches!(name, rcgen::DnValue::Utf8String(name) if name == registration_id.as_str())
+            || matches!(name, rcgen::DnValue::PrintableString(name) if name.as_str() == registration_id.as_str());
+        let certificate = same.then(|| request.signed_by(&ca).ok()).flatten()?;
+        Some(Vec::from([certificate.der(), &ca_der].map(|der| STANDARD.encode(der))))
+    })
 }
 
 /// Returns the year, the month and the day.

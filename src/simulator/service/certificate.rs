@@ -9,13 +9,13 @@ use core::fmt::Write;
 use core::time::Duration;
 
 use rustls::RootCertStore;
-use rustls::crypto::ring::default_provider;
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::WebPkiClientVerifier;
 use sha2::{Digest, Sha256};
 use x509_cert::Certificate;
 use x509_cert::der::Decode;
 
+use crate::crypto::provider;
 use crate::identity::RegistrationId;
 use crate::simulator::ids::timestamp;
 use crate::simulator::service::Service;
@@ -57,11 +57,12 @@ impl Service {
 
 /// Returns whether the chain, as presented, leads to this authority at this time.
 fn is_issued_by(leaf: &[u8], issuers: &[Vec<u8>], authority: &[u8], now: Duration) -> bool {
+    let Ok(provider) = provider() else { return false };
     let mut roots = RootCertStore::empty();
     if roots.add(CertificateDer::from(authority)).is_err() {
         return false;
     }
-    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::new(default_provider())).build();
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
     let issuers: Vec<_> = issuers.iter().map(|der| CertificateDer::from(der.as_slice())).collect();
     let now = UnixTime::since_unix_epoch(now);
     verifier.is_ok_and(|verifier| verifier.verify_client_cert(&CertificateDer::from(leaf), &issuers, now).is_ok())

@@ -16,7 +16,7 @@ pub(in crate::simulator) struct Issuer(Arc<Issue>);
 type Issue = dyn Fn(&str, &RegistrationId) -> Option<Vec<String>> + Send + Sync;
 
 impl Issuer {
-    #[cfg(feature = "simulator-server")]
+    #[cfg(all(feature = "simulator-server", feature = "x509"))]
     pub(in crate::simulator) fn new(
         issue: impl Fn(&str, &RegistrationId) -> Option<Vec<String>> + Send + Sync + 'static,
     ) -> Self {

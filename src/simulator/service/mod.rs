@@ -105,7 +105,7 @@ impl Service {
     }
 
     /// Sends certificate signing requests to this issuer.
-    #[cfg(feature = "simulator-server")]
+    #[cfg(all(feature = "simulator-server", feature = "x509"))]
     pub(super) fn set_issuer(&mut self, issuer: Issuer) {
         self.issuer = Some(issuer);
     }

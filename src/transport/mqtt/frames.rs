@@ -293,22 +293,6 @@ mod tests {
         }
     }
 
-    proptest::proptest! {
-        #[test]
-        fn arbitrary_bytes_are_taken_or_refused_however_they_are_cut(
-            bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..300), part in 1_usize..300,
-        ) {
-            let whole = unframe(Frames::of_server(), &bytes, bytes.len().max(1));
-            if let Ok((content, _)) = &whole {
-                assert!(content.len() <= bytes.len());
-            }
-            // After a close frame, the decoder ignores the rest of a part, but not the next parts.
-            if !matches!(&whole, Ok((_, words)) if matches!(words.last(), Some(Word::Close(_)))) {
-                assert_eq!(unframe(Frames::of_server(), &bytes, part), whole);
-            }
-        }
-    }
-
     #[test]
     fn what_breaks_the_rules_is_refused() {
         for (bytes, expected) in [

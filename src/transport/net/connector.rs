@@ -1,5 +1,6 @@
 //! Connects to a host and a port over TLS, within the time limits.
 
+#[cfg(feature = "x509")]
 use alloc::boxed::Box;
 use alloc::string::ToString;
 use alloc::sync::Arc;
@@ -13,17 +14,18 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, ClientConnection, StreamOwned};
+use rustls::{ClientConfig, ClientConnection};
 
 use super::control::{Control, Trust};
 use super::dns_cache::DnsCache;
 #[cfg(feature = "x509")]
 use super::failure::Told;
 use super::failure::{explain_io, explain_tls};
-use super::proxy::Proxy;
+#[cfg(feature = "proxy")]
+use super::proxy::{self, Proxy};
 use super::roots::Roots;
 use super::stream::{Lower, Socket, TlsStream};
-use super::{CONNECT_LIMIT, RESOLVE_LIMIT, tls, tunnel};
+use super::{CONNECT_LIMIT, RESOLVE_LIMIT, tls};
 #[cfg(feature = "x509")]
 use crate::attestation::ClientCertificate;
 use crate::error::{TransportError, TransportErrorKind as Kind};
@@ -35,6 +37,7 @@ use crate::protocol::Request;
 pub(in crate::transport) struct Connector {
     pub(in crate::transport) control: Control,
     dns: DnsCache,
+    #[cfg(feature = "proxy")]
     proxy: Option<Arc<Proxy>>,
     config: Arc<Mutex<Option<Kept>>>,
 }
@@ -50,6 +53,7 @@ struct Kept {
 #[derive(Debug, Default)]
 pub(in crate::transport) struct NetBuilder {
     trust: Trust,
+    #[cfg(feature = "proxy")]
     proxy: Option<Proxy>,
     dns: DnsCache,
 }
@@ -66,6 +70,7 @@ impl NetBuilder {
         self
     }
 
+    #[cfg(feature = "proxy")]
     pub(in crate::transport) fn proxy(self, proxy: Option<Proxy>) -> Self {
         Self { proxy, ..self }
     }
@@ -78,8 +83,13 @@ impl NetBuilder {
     }
 
     pub(in crate::transport) fn build(self) -> Connector {
-        let proxy = self.proxy.map(Arc::new);
-        Connector { control: Control::new(self.trust), dns: self.dns, proxy, config: Arc::default() }
+        Connector {
+            control: Control::new(self.trust),
+            dns: self.dns,
+            #[cfg(feature = "proxy")]
+            proxy: self.proxy.map(Arc::new),
+            config: Arc::default(),
+        }
     }
 }
 
@@ -109,6 +119,7 @@ macro_rules! net_settings {
         }
 
         /// Sets the proxy. Default: none. The environment is not read.
+        #[cfg(feature = "proxy")]
         #[must_use]
         pub fn proxy(mut self, proxy: impl Into<Option<$crate::transport::Proxy>>) -> Self {
             self.net = self.net.proxy(proxy.into());
@@ -168,11 +179,12 @@ impl Connector {
         port: u16,
         until: Instant,
     ) -> Result<TlsStream, TransportError> {
-        let proxy = self.proxy.as_deref().filter(|proxy| proxy.is_for(host, port));
-        let lower = match proxy {
-            None => Lower::Direct(self.open(host, port, until)?),
-            Some(proxy) => self.open_through(proxy, host, port, until)?,
-        };
+        #[cfg(feature = "proxy")]
+        if let Some(proxy) = self.proxy.as_deref().filter(|proxy| proxy.is_for(host, port)) {
+            let lower = proxy::connect(self, proxy, host, port, until)?;
+            return TlsStream::new(self.tls(host)?, lower).map_err(explain_io);
+        }
+        let lower = Lower::Direct(self.open(host, port, until)?);
         TlsStream::new(self.tls(host)?, lower).map_err(explain_io)
     }
 
@@ -199,7 +211,7 @@ impl Connector {
         self.dns.forget();
     }
 
-    fn open(&self, host: &str, port: u16, until: Instant) -> Result<Socket, TransportError> {
+    pub(super) fn open(&self, host: &str, port: u16, until: Instant) -> Result<Socket, TransportError> {
         let addresses = self.dns.addresses(host, port, until.min(after(RESOLVE_LIMIT)))?;
         let until = until.min(after(CONNECT_LIMIT));
         let tcp = Arc::new(connect_to_any(&addresses, until).map_err(explain_connect)?);
@@ -209,34 +221,14 @@ impl Connector {
         Ok(Socket::new(tcp, until))
     }
 
-    /// Opens a tunnel. Failures to reach the proxy get the kind `Proxy`.
-    fn open_through(&self, proxy: &Proxy, host: &str, port: u16, until: Instant) -> Result<Lower, TransportError> {
-        // A timeout may happen behind the proxy, and a wrong clock is a problem of the device.
-        let blame = |error: TransportError| match error.kind() {
-            Kind::TimedOut | Kind::ClockNotSet => error,
-            _ if self.control.is_ended() => error,
-            _ => error.with_kind(Kind::Proxy),
-        };
-        let mut socket = self.open(proxy.host(), proxy.port(), until).map_err(blame)?;
-        let mut lower = if proxy.is_https() {
-            let mut tls = self.tls(proxy.host()).map_err(blame)?;
-            tls.complete_io(&mut socket).map_err(|error| blame(explain_io(error)))?;
-            Lower::Proxy(Box::new(StreamOwned::new(tls, socket)))
-        } else {
-            Lower::Direct(socket)
-        };
-        tunnel::open(&mut lower, proxy, host, port)?;
-        Ok(lower)
-    }
-
-    fn tls(&self, host: &str) -> Result<ClientConnection, TransportError> {
-        let config = self.config().map_err(explain_tls)?;
+    pub(super) fn tls(&self, host: &str) -> Result<ClientConnection, TransportError> {
+        let config = self.config()?;
         let name = ServerName::try_from(host.trim_matches(['[', ']']).to_string());
         let name = name.map_err(|error| TransportError::new(Kind::NameNotResolved).with_source(error))?;
         ClientConnection::new(config, name).map_err(explain_tls)
     }
 
-    fn config(&self) -> Result<Arc<ClientConfig>, rustls::Error> {
+    fn config(&self) -> Result<Arc<ClientConfig>, TransportError> {
         let (generation, trust) = self.control.trust();
         let mut kept = self.config.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(kept) = kept.as_ref().filter(|kept| kept.generation == generation) {
@@ -250,7 +242,10 @@ impl Connector {
 
 impl fmt::Debug for Connector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Connector").field("proxy", &self.proxy).finish_non_exhaustive()
+        let mut debug = f.debug_struct("Connector");
+        #[cfg(feature = "proxy")]
+        debug.field("proxy", &self.proxy);
+        debug.finish_non_exhaustive()
     }
 }
 

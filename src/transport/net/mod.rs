@@ -5,13 +5,14 @@ mod connector;
 mod control;
 mod dns_cache;
 mod failure;
-mod no_proxy;
+#[cfg(any(feature = "mqtt-websocket", feature = "proxy"))]
+mod head;
 mod pem;
+#[cfg(feature = "proxy")]
 mod proxy;
 mod roots;
 mod stream;
 mod tls;
-mod tunnel;
 
 pub(super) use connector::{Connector, NetBuilder, after, net_handles, net_settings};
 #[cfg(feature = "x509")]
@@ -20,12 +21,15 @@ pub use control::{RootsHandle, ShutdownHandle};
 #[cfg(feature = "mqtt-websocket")]
 pub(super) use failure::Told;
 pub(super) use failure::{explain_io, is_hang_up};
+#[cfg(feature = "mqtt-websocket")]
+pub(super) use head::read_head;
 pub use pem::PemProblem;
+#[cfg(all(feature = "mqtt-websocket", feature = "proxy"))]
+pub(super) use proxy::is_about_credentials;
+#[cfg(feature = "proxy")]
 pub use proxy::{Proxy, ProxyError};
 pub use roots::{Roots, RootsError};
 pub(super) use stream::TlsStream;
-#[cfg(feature = "mqtt-websocket")]
-pub(super) use tunnel::{is_about_credentials, read_head};
 
 use core::time::Duration;
 

@@ -113,19 +113,23 @@ impl Roots {
     ///
     /// # Errors
     ///
-    /// Returns [`RootsError::File`] if the file cannot be read, [`RootsError::TooLarge`] if it has
-    /// more than 1 MiB, and the errors of [`pem`](Self::pem) and [`der`](Self::der).
+    /// Returns [`RootsError::File`] if the file cannot be read, and [`RootsError::Content`] with the
+    /// error of [`pem`](Self::pem) or [`der`](Self::der), or if it has more than 1 MiB.
     pub fn file(path: impl AsRef<Path>) -> Result<Self, RootsError> {
         let path = path.as_ref();
         let mut bytes = Vec::new();
         let one_more = MAX_FILE.saturating_add(1);
         let result = File::open(path).and_then(|file| file.take(one_more).read_to_end(&mut bytes));
         result.map_err(|source| RootsError::File { path: path.into(), source })?;
-        if bytes.len() as u64 > MAX_FILE {
-            return Err(RootsError::TooLarge { limit: MAX_FILE });
-        }
-        // A certificate in DER begins with 0x30, which is also the character `0` of a text.
-        if bytes.first() == Some(&0x30) && !pem::is_pem(&bytes) { Self::der(&bytes) } else { Self::pem(&bytes) }
+        let roots = if bytes.len() as u64 > MAX_FILE {
+            Err(RootsError::TooLarge { limit: MAX_FILE })
+        } else if bytes.first() == Some(&0x30) && !pem::is_pem(&bytes) {
+            // A certificate in DER begins with 0x30, which is also the character `0` of a text.
+            Self::der(&bytes)
+        } else {
+            Self::pem(&bytes)
+        };
+        roots.map_err(|source| RootsError::Content { path: path.into(), source: Box::new(source) })
     }
 
     /// Returns the certificates in DER, for another TLS client such as the hub's.
@@ -213,7 +217,7 @@ impl fmt::Debug for Roots {
 /// match Roots::file("/nowhere/roots.pem") {
 ///     Ok(roots) => println!("{roots:?}"),
 ///     Err(RootsError::File { path, source }) => println!("{}: {source}", path.display()),
-///     Err(RootsError::Pem { line, problem }) => println!("line {line}: {problem}"),
+///     Err(RootsError::Content { path, source }) => println!("{}: {source}", path.display()),
 ///     Err(error) => println!("{error}"),
 /// }
 /// # assert!(matches!(Roots::pem(b""), Err(RootsError::NoCertificate)));
@@ -229,14 +233,22 @@ pub enum RootsError {
         /// The error of the operating system.
         source: io::Error,
     },
+    /// The content of the file cannot be used.
+    #[error("the root certificate file {} cannot be used", .path.display())]
+    Content {
+        /// The path of the file.
+        path: PathBuf,
+        /// The error of the content.
+        source: Box<Self>,
+    },
     /// The file is larger than 1 MiB.
-    #[error("the root certificate file has more than {limit} bytes")]
+    #[error("root certificates must have at most {limit} bytes")]
     TooLarge {
         /// The largest accepted size, in bytes.
         limit: u64,
     },
     /// The input has no certificate.
-    #[error("no root certificate was found")]
+    #[error("no root certificate was found; a PEM file has a line -----BEGIN CERTIFICATE-----")]
     NoCertificate,
     /// A line of the PEM text, or a certificate that begins there, is damaged.
     #[error("line {line} of the root certificates: {problem}")]

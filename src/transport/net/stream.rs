@@ -1,5 +1,6 @@
 //! Byte streams with a deadline: a socket, and TLS on it, directly or through a proxy.
 
+#[cfg(feature = "proxy")]
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::time::Duration;
@@ -64,6 +65,7 @@ impl Write for Socket {
 pub(super) enum Lower {
     Direct(Socket),
     /// TLS to the proxy itself.
+    #[cfg(feature = "proxy")]
     Proxy(Box<StreamOwned<ClientConnection, Socket>>),
 }
 
@@ -71,6 +73,7 @@ impl Lower {
     fn socket(&mut self) -> &mut Socket {
         match self {
             Self::Direct(socket) => socket,
+            #[cfg(feature = "proxy")]
             Self::Proxy(stream) => &mut stream.sock,
         }
     }
@@ -80,6 +83,7 @@ impl Read for Lower {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             Self::Direct(socket) => socket.read(buffer),
+            #[cfg(feature = "proxy")]
             Self::Proxy(stream) => stream.read(buffer),
         }
     }
@@ -89,6 +93,7 @@ impl Write for Lower {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Self::Direct(socket) => socket.write(bytes),
+            #[cfg(feature = "proxy")]
             Self::Proxy(stream) => stream.write(bytes),
         }
     }
@@ -96,6 +101,7 @@ impl Write for Lower {
     fn flush(&mut self) -> io::Result<()> {
         match self {
             Self::Direct(socket) => socket.flush(),
+            #[cfg(feature = "proxy")]
             Self::Proxy(stream) => stream.flush(),
         }
     }

@@ -1,20 +1,27 @@
-//! The TLS configuration: versions 1.2 and 1.3 from rustls on ring, and the trusted roots.
+//! The TLS configuration: versions 1.2 and 1.3, and the trusted roots.
 
 use alloc::sync::Arc;
 
 use rustls::client::WantsClientCert;
-use rustls::crypto::ring::default_provider;
+use rustls::crypto::CryptoProvider;
 use rustls::{ClientConfig, ConfigBuilder, Error, RootCertStore};
 
 use super::control::Trust;
+use super::failure::explain_tls;
+use crate::crypto::provider;
+use crate::error::{TransportError, TransportErrorKind};
 
-pub(super) fn configuration(trust: &Trust) -> Result<Arc<ClientConfig>, Error> {
-    // The provider is explicit: the default of the process may be another one, or missing, which panics.
-    let provider = Arc::new(default_provider());
-    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions()?;
+pub(super) fn configuration(trust: &Trust) -> Result<Arc<ClientConfig>, TransportError> {
+    let provider =
+        provider().map_err(|error| TransportError::new(TransportErrorKind::NoCryptoProvider).with_source(error))?;
+    with_provider(&provider, trust).map_err(explain_tls)
+}
+
+fn with_provider(provider: &Arc<CryptoProvider>, trust: &Trust) -> Result<Arc<ClientConfig>, Error> {
+    let builder = ClientConfig::builder_with_provider(Arc::clone(provider)).with_safe_default_protocol_versions()?;
     #[cfg(feature = "platform-verifier")]
     if trust.roots.is_platform() {
-        let verifier = Arc::new(rustls_platform_verifier::Verifier::new(provider)?);
+        let verifier = Arc::new(rustls_platform_verifier::Verifier::new(Arc::clone(provider))?);
         // A custom verifier can be dangerous. This one is the system's.
         return Ok(identify(builder.dangerous().with_custom_certificate_verifier(verifier), trust));
     }

@@ -1,4 +1,5 @@
-//! Chains and keys out of any text, damaged in any way: an error or a certificate, and nothing of the key in either's text.
+//! Fuzzes certificate chains and keys with any text: the result is an error or a certificate, and
+//! its text contains nothing of the key.
 #![no_main]
 
 use arbitrary::Arbitrary;
@@ -20,7 +21,7 @@ struct Input {
 enum Piece {
     Chain,
     Key,
-    /// One of both with some bytes replaced.
+    /// The chain or the key with some bytes replaced.
     Damaged {
         key: bool,
         at: u16,
@@ -59,7 +60,7 @@ fuzz_target!(|input: Input| {
         }
         Err(error) => format!("{error} {error:?}"),
     };
-    // A line of the key's base64 is never told.
+    // No text contains a line of the key's base64.
     for line in KEY.lines().filter(|line| !line.starts_with('-')) {
         assert!(!told.contains(&line[..16]), "{told}");
     }

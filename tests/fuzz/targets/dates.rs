@@ -1,4 +1,4 @@
-//! `Date` and `Retry-After` against another reader of HTTP dates, and against the rules of RFC 9110.
+//! Compares `Date` and `Retry-After` with another parser of HTTP dates and with RFC 9110.
 #![no_main]
 
 use std::time::{Duration, SystemTime};
@@ -7,7 +7,7 @@ use azure_iot_dps::protocol::Response;
 use azure_iot_dps::time::UnixTime;
 use libfuzzer_sys::fuzz_target;
 
-/// What another reader makes of it.
+/// Parses a date with another parser.
 fn other(text: &str) -> Option<u64> {
     let time = httpdate::parse_http_date(text).ok()?;
     time.duration_since(SystemTime::UNIX_EPOCH).ok().map(|since| since.as_secs())
@@ -19,7 +19,7 @@ fuzz_target!(|input: (u64, &str)| {
         |text: &str| Response::new(200, &b""[..]).with_header("Date", text.to_owned()).date().map(UnixTime::as_secs);
     if let Some(ours) = date(text) {
         assert!(ours < 253_402_300_800, "{text:?} is beyond the year 9999");
-        // The other one takes no leap second, and guesses the century of two digits by another rule.
+        // The other parser accepts no leap seconds, and guesses the century of a two-digit year differently.
         if let Some(theirs) = other(text.trim())
             && !text.contains(":60")
         {
@@ -27,7 +27,7 @@ fuzz_target!(|input: (u64, &str)| {
             assert!(ours == theirs || century < 2 * 86_400, "{text:?}: {ours} and {theirs}");
         }
     }
-    // Whatever is written in the one form that is in use is read back.
+    // A date in the preferred format is read back.
     let seconds = seconds % 253_402_300_800;
     let written = httpdate::fmt_http_date(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
     assert_eq!(date(&written), Some(seconds), "{written}");
@@ -42,7 +42,7 @@ fuzz_target!(|input: (u64, &str)| {
         assert_eq!(retry_after(text), Some(Duration::from_secs(expected)), "{text:?}");
     } else {
         let expected = date(text).map(|then| Duration::from_secs(then.saturating_sub(seconds)));
-        // A date with white space around it is one for the one and none for the other.
+        // Only one of the parsers accepts white space around a date.
         assert!(retry_after(text) == expected || text != text.trim_ascii(), "{text:?}");
     }
     assert_eq!(retry_after(&written), Some(Duration::ZERO));

@@ -1,5 +1,5 @@
-//! An MQTT connection whose peer says anything, in any pieces: it ends in an answer or an error, keeps what was asked for, and gives
-//! the token to nobody but the CONNECT.
+//! Fuzzes an MQTT connection whose peer sends any bytes in any pieces: it ends in an answer or an
+//! error, sends no request unasked, and sends the token only in the CONNECT.
 #![no_main]
 
 use std::time::Duration;
@@ -17,7 +17,7 @@ const NOW: Duration = Duration::from_secs(7);
 #[derive(Arbitrary, Debug)]
 struct Input {
     said: Vec<Said>,
-    /// How many bytes are read and written at once.
+    /// The number of bytes that are read and written at once.
     piece: u8,
     tick: u16,
 }
@@ -114,7 +114,7 @@ fuzz_target!(|input: Input| {
         assert!(!exchange.carries(&request, NOW), "a connection that failed carries nothing");
         assert!(exchange.send(&request).is_err());
     }
-    // The token goes out once, in the CONNECT, which the device says first.
+    // The token is sent once, in the CONNECT, which is the device's first packet.
     let signed = written.windows(4).filter(|window| window == b"sig=").count();
     assert!(signed <= 1 && (written.is_empty() || written[0] == 0x10));
     let publishes = written.windows(15).filter(|window| window == b"iotdps-register").count();

@@ -1,4 +1,4 @@
-//! Names against their rules, written anew.
+//! Compares names with an independent implementation of their rules.
 #![no_main]
 
 use azure_iot_dps::identity::{DeviceId, Endpoint, HostName, HubName, IdScope, ModuleId, Product, RegistrationId};
@@ -39,7 +39,7 @@ fuzz_target!(|text: &str| {
         let plain = port.is_none_or(|port| is_port(port) && !port.starts_with('0'));
         assert!(!(is_host(host) && plain), "{text}: {endpoint:?}");
     }
-    // Looser, by what services assign; never what would break a path, a header or a log line.
+    // Assigned names have looser rules, but never characters that would break a path, a header or a log line.
     if let Ok(hub) = HubName::new(text) {
         assert!(hub.as_str().bytes().all(|byte| byte.is_ascii_graphic() && !b"/\\\"?#@%".contains(&byte)), "{hub}");
     }

@@ -1,11 +1,12 @@
-//! Roots from PEM: as many certificates as there are `BEGIN` lines of them, or an error that tells a line and nothing of it.
+//! Fuzzes roots from PEM: the result is one certificate per `BEGIN` line, or an error that contains
+//! a line number and no content.
 #![no_main]
 
 use arbitrary::Arbitrary;
 use azure_iot_dps::transport::{Roots, RootsError};
 use libfuzzer_sys::fuzz_target;
 
-/// A small certificate that is well-formed enough to be trusted.
+/// A small certificate that is accepted as a root.
 const ROOT: &str = include_str!("root.pem");
 
 #[derive(Arbitrary, Debug)]
@@ -14,7 +15,7 @@ enum Piece<'a> {
     Bytes(&'a [u8]),
     Root,
     Trusted,
-    /// The root without the line of this number.
+    /// The root without the line with this number.
     Without(u8),
     Mark,
     Key,

@@ -1,5 +1,5 @@
-//! Stored assignments: a record is taken if its checksum is that of its body and its identity that of the device, by code of
-//! this file's own; and nothing that a flash page can hold brings a panic.
+//! Fuzzes stored assignments: a record is accepted if the checksum of its body and the identity of
+//! its device match, by an independent implementation. No content of a flash page causes a panic.
 #![no_main]
 
 use arbitrary::Arbitrary;
@@ -12,9 +12,9 @@ use sha2::{Digest, Sha256};
 #[derive(Arbitrary, Debug)]
 struct Input<'a> {
     bytes: &'a [u8],
-    /// Puts a right head before them.
+    /// Whether a valid head is put before the bytes.
     framed: bool,
-    /// Puts a right identity into them, and this for the assignment.
+    /// The assignment of a body with a valid identity, which replaces the bytes.
     assignment: Option<&'a str>,
     format: u8,
 }
@@ -29,10 +29,10 @@ fn framed(body: &[u8]) -> Vec<u8> {
     record
 }
 
-/// What is read of a body, none of it twice.
+/// The fields that are read from a body. None may occur twice.
 const KNOWN: [&str; 5] = ["format", "identity", "second_key", "x509", "assignment"];
 
-/// The names of an object, in order, as serde reads them.
+/// The field names of an object, in order, as serde reads them.
 struct Names(Vec<String>);
 
 impl<'de> serde::Deserialize<'de> for Names {
@@ -55,7 +55,7 @@ impl<'de> serde::Deserialize<'de> for Names {
     }
 }
 
-/// The body of a whole record, whatever is behind it.
+/// Returns the body of a whole record. Ignores bytes after its end.
 fn body(record: &[u8]) -> Option<&[u8]> {
     let rest = record.strip_prefix(b"azure-iot-dps assignment ")?;
     let end = rest.iter().position(|byte| *byte == b'\n')?;
@@ -82,7 +82,7 @@ fuzz_target!(|input: Input<'_>| {
         (None, false) => input.bytes.to_vec(),
     };
     let erased = [0, 0xFF].iter().any(|erased| record.iter().all(|byte| byte == erased));
-    // Raw, for a number may be one that no other reader takes.
+    // Raw, because other parsers do not accept every number.
     type Members<'a> = std::collections::BTreeMap<String, &'a serde_json::value::RawValue>;
     let whole = body(&record).and_then(|body| serde_json::from_slice::<Members<'_>>(body).ok());
     let written = whole.as_ref().and_then(|body| body.get("identity"));
@@ -112,7 +112,7 @@ fuzz_target!(|input: Input<'_>| {
         Err(StoreError::Damaged { .. }) => assert!(!erased),
         Err(error) => panic!("{error:?}"),
     }
-    // The other thing that comes back from flash.
+    // Saved sessions come from flash too.
     if let Ok(saved) = serde_json::from_slice::<SavedSession>(input.bytes) {
         let json = serde_json::to_vec(&saved).expect("serializes");
         assert_eq!(serde_json::from_slice::<SavedSession>(&json).expect("reads what it wrote"), saved);

@@ -1,5 +1,7 @@
-//! The state machine under any answers, clocks, sessions from flash and policies, against rules written anew: it never waits
-//! longer than the rules do, never sends more than time allows, ends when it says so, and tells no secret.
+//! Fuzzes the state machine with any answers, clocks, policies and sessions from flash.
+//!
+//! It compares the state machine with an independent implementation of the rules: it never waits
+//! longer, never sends more requests, does nothing after its end, and reveals no secret.
 #![no_main]
 
 use std::time::Duration;
@@ -32,7 +34,7 @@ struct Input {
 #[derive(Arbitrary, Debug)]
 struct Call {
     lookup: bool,
-    /// Goes through flash before.
+    /// Whether the session goes through flash first.
     reboot: bool,
     early: bool,
     moves: Vec<Move>,
@@ -45,7 +47,7 @@ enum Kind {
     Certificate,
 }
 
-/// What flash may hold, damaged or not.
+/// The content of flash, damaged or not.
 #[derive(Arbitrary, Debug)]
 struct Saved {
     failures: u32,
@@ -92,7 +94,7 @@ enum Move {
     /// The wall clock is set, or lost.
     Unix(Option<u32>),
     SignerFails,
-    /// Somebody looks before the time has come.
+    /// The caller asks for a step too early.
     Look,
 }
 
@@ -176,13 +178,14 @@ impl World<'_> {
         self.now.unix = self.now.unix.map(|unix| unix.saturating_add(time));
     }
 
-    /// The longest pause that the rules know: a Retry-After of an hour and the longest backoff, the spread, what is between two polls, or four hours.
+    /// Returns the longest pause of the rules: a Retry-After of an hour and the longest backoff,
+    /// the spread, the wait between two polls, or four hours.
     fn longest(&self) -> Duration {
         let [first, max, poll, spread] = self.policy;
         (HOUR + max.max(first).max(SECOND)).max(spread).max(poll).max(4 * HOUR)
     }
 
-    /// One registration to its end, or as far as the moves go.
+    /// Runs one registration to its end, or until there are no more moves.
     fn run(&mut self, registration: &mut Registration<'_>, moves: &[Move]) -> Option<Result<Assignment, Error>> {
         let (mut elapsed, mut jumped) = (Duration::ZERO, false);
         self.requests = 0;
@@ -233,7 +236,7 @@ impl World<'_> {
                     let limit = request.time_limit();
                     assert!(!limit.is_zero() && limit <= Duration::from_secs(70), "{limit:?}");
                     assert!(jumped || elapsed + limit <= self.deadline, "beyond the deadline: {limit:?}");
-                    // One at once, a correction of each kind, two polls that were allowed, and from then on one a second.
+                    // One request at once, one correction of each kind, two immediate polls, and then one per second.
                     assert!(jumped || requests <= 4 + 3 * (elapsed.as_secs() + 2), "{requests} in {elapsed:?}");
                     assert_eq!(
                         request.body().is_none(),
@@ -301,12 +304,12 @@ fuzz_target!(|input: Input| {
         }
         session = registration.into_session();
         match ended {
-            // As it says: whatever was in the way is over then.
+            // After the time that the error names, the obstacle is gone.
             Some(Err(error)) if !call.early => world.pass(error.retry_after().unwrap_or_default()),
             _ => {}
         }
     }
-    // Used up: whatever was learnt or restored, a device that waits as it is told to sends a request before long.
+    // No moves are left: a device that waits as told sends a request soon, whatever it has learned or restored.
     for _ in 0..3 {
         let mut registration = Registration::resume(&settings, kind, session);
         let answer = [Move::Unanswered { kind: 1, delay: 0 }];

@@ -1,5 +1,5 @@
-//! The simulator under clients that say anything: it never panics, what it says are whole packets, and it keeps to its word that no
-//! session is kept.
+//! Fuzzes the simulator with clients that send any bytes: it never panics, sends only whole
+//! packets, and keeps no sessions.
 #![no_main]
 
 use std::time::Duration;
@@ -66,7 +66,7 @@ fn publish(flags: u8, topic: &str, payload: &[u8]) -> Vec<u8> {
     packet(0x30 | flags & 0xf, &[&text(topic), id, payload])
 }
 
-/// Every byte that the simulator says is part of a whole packet of a server's.
+/// Checks that the simulator's bytes are whole packets that a server may send.
 fn check(mut bytes: &[u8]) {
     while let Some((first, rest)) = bytes.split_first() {
         assert!(matches!(first >> 4, 2 | 3 | 4 | 9 | 11 | 13), "{first:#x}");

@@ -1,4 +1,4 @@
-//! Tokens: what is taken apart is what was put together, and nothing else is taken.
+//! Fuzzes tokens: parsing returns the parts of a token, and accepts nothing else.
 #![no_main]
 
 use azure_iot_dps::key::{DeviceKey, Signer};
@@ -8,7 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use libfuzzer_sys::fuzz_target;
 
-/// Percent-decoding by hand.
+/// Decodes percent-encoding, independent of the crate.
 fn decode(text: &str) -> Vec<u8> {
     let bytes = text.as_bytes();
     let (mut decoded, mut at) = (Vec::new(), 0);
@@ -45,7 +45,7 @@ fuzz_target!(|input: (&str, [u8; 32], u64)| {
     let again = SasToken::parse(token.as_str()).expect("what was signed is read");
     assert!(again.verify(&key), "{token:?}");
     assert_eq!(again.expires_at(), UnixTime::from_secs(expiry));
-    // The resource counts as it was given, encoded or not.
+    // The resource is used as written, encoded or not.
     let sr = field(token.as_str(), "sr").expect("a resource");
     assert_eq!(again.resource_uri().as_bytes(), decode(sr), "{token:?}");
     let signed = key.sign(format!("{sr}\n{expiry}").as_bytes()).expect("signs");

@@ -9,7 +9,9 @@ use std::time::Instant;
 use super::channel::Channel;
 use crate::error::{TransportError, TransportErrorKind as Kind};
 use crate::protocol::Request;
-use crate::transport::net::{Connector, after, is_about_credentials};
+#[cfg(feature = "proxy")]
+use crate::transport::net::is_about_credentials;
+use crate::transport::net::{Connector, after};
 
 /// The time that [`MqttRoute::Auto`] gives port 8883 at most.
 const TLS_LIMIT: Duration = Duration::from_secs(10);
@@ -119,6 +121,7 @@ fn tls_limit(left: Duration) -> Duration {
 fn another_port_may_help(error: &TransportError) -> bool {
     match error.kind() {
         Kind::NameNotResolved | Kind::CertificateNotTrusted | Kind::ClockNotSet | Kind::CertificateRefused => false,
+        #[cfg(feature = "proxy")]
         Kind::ProxyRefused => !is_about_credentials(error),
         _ => true,
     }

@@ -10,6 +10,7 @@ use tungstenite::http::{Request, header};
 use tungstenite::{Error, HandshakeError};
 use zeroize::Zeroizing;
 
+use crate::crypto::provider;
 use crate::encoding::base64_encode;
 use crate::error::{TransportError, TransportErrorKind as Kind, sanitize};
 use crate::identity::HostName;
@@ -38,7 +39,8 @@ pub(super) struct WebSocket {
 impl WebSocket {
     /// Opens a WebSocket on this stream.
     pub(super) fn open(stream: TlsStream, host: &HostName, port: u16) -> Result<Self, TransportError> {
-        let random = rustls::crypto::ring::default_provider().secure_random;
+        let provider = provider().map_err(|error| TransportError::new(Kind::NoCryptoProvider).with_source(error))?;
+        let random = provider.secure_random;
         let mut key = [0; 16];
         random.fill(&mut key).map_err(|_| explain_io(no_random_numbers()))?;
         let request = request(host, port, &base64_encode(&key));

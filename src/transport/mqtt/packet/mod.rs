@@ -3,13 +3,15 @@
 //! Both are encoded and decoded. Every length is checked before memory is allocated for it. Decoded
 //! packets borrow from the bytes that were read. Source: OASIS, "MQTT Version 3.1.1"; section
 //! numbers below refer to it.
+#![cfg_attr(
+    test,
+    allow(dead_code, unused_imports, reason = "`tests/mqtt_codec.rs` includes this module and tests all of it")
+)]
 
 mod client;
 mod fields;
 mod publish;
 mod server;
-#[cfg(test)]
-mod tests;
 
 pub(crate) use client::{Connect, FromClient, LEVEL};
 use fields::Fields;

@@ -5,11 +5,10 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use std::io::{self, Read, Write};
 
-use super::failure::explain_io;
-use super::proxy::Proxy;
+use super::Proxy;
 use crate::error::{TransportError, TransportErrorKind as Kind};
-
-const MAX_HEAD: usize = 16 * 1024;
+use crate::transport::net::failure::explain_io;
+use crate::transport::net::head::read_head;
 
 /// Asks the proxy to connect to the service. The stream then leads to the service.
 pub(super) fn open(
@@ -81,20 +80,6 @@ fn takes_basic(head: &[u8]) -> bool {
     let mut asked = head.lines().filter_map(|line| line.strip_prefix("proxy-authenticate:")).peekable();
     let is_basic = |scheme: &str| scheme.split_ascii_whitespace().next() == Some("basic");
     asked.peek().is_none() || asked.any(|schemes| schemes.split(',').any(is_basic))
-}
-
-/// Reads a head up to its empty line. The next byte belongs to the protocol that follows.
-pub(in crate::transport) fn read_head(stream: &mut impl Read) -> io::Result<Vec<u8>> {
-    let mut head = Vec::new();
-    let mut byte = [0];
-    while !head.ends_with(b"\r\n\r\n") && !head.ends_with(b"\n\n") {
-        if head.len() == MAX_HEAD {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "the head of the answer is too large"));
-        }
-        stream.read_exact(&mut byte)?;
-        head.extend(byte);
-    }
-    Ok(head)
 }
 
 /// Returns the status of a head that begins like `HTTP/1.1 200 Connection established`.

@@ -1,15 +1,26 @@
 //! HTTP proxies.
 
+mod no_proxy;
+mod tunnel;
+
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
 use core::fmt;
+use std::time::Instant;
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use rustls::StreamOwned;
 use url::Url;
 
-use super::no_proxy::NoProxy;
+use self::no_proxy::NoProxy;
+#[cfg(feature = "mqtt-websocket")]
+pub(in crate::transport) use self::tunnel::is_about_credentials;
+use super::connector::Connector;
+use super::failure::explain_io;
+use super::stream::Lower;
 use crate::encoding::{base64_encode, percent_decode};
+use crate::error::{TransportError, TransportErrorKind as Kind};
 
 /// An HTTP proxy that opens a tunnel (`CONNECT`) for the TLS connection to the service.
 ///
@@ -127,20 +138,8 @@ impl Proxy {
         format!("{scheme}://{credentials}{}:{}", self.host, self.port)
     }
 
-    pub(super) fn is_https(&self) -> bool {
-        self.is_https
-    }
-
-    pub(super) fn host(&self) -> &str {
-        &self.host
-    }
-
-    pub(super) fn port(&self) -> u16 {
-        self.port
-    }
-
     /// Returns the user name and the password in the form of the scheme `Basic` (RFC 7617).
-    pub(super) fn basic_credentials(&self) -> Option<String> {
+    fn basic_credentials(&self) -> Option<String> {
         let credentials = self.credentials.as_ref()?;
         Some(base64_encode([&*credentials.name, ":", &*credentials.password].concat().as_bytes()))
     }
@@ -162,6 +161,32 @@ impl Credentials {
         let (name, password) = (decode(name)?, decode(password)?);
         if name.contains(':') { Err(ProxyError::Credentials) } else { Ok(Some(Self { name, password })) }
     }
+}
+
+/// Opens a tunnel. Failures to reach the proxy get the kind `Proxy`.
+pub(super) fn connect(
+    connector: &Connector,
+    proxy: &Proxy,
+    host: &str,
+    port: u16,
+    until: Instant,
+) -> Result<Lower, TransportError> {
+    // A timeout may happen behind the proxy, and a wrong clock is a problem of the device.
+    let blame = |error: TransportError| match error.kind() {
+        Kind::TimedOut | Kind::ClockNotSet | Kind::NoCryptoProvider => error,
+        _ if connector.control.is_ended() => error,
+        _ => error.with_kind(Kind::Proxy),
+    };
+    let mut socket = connector.open(&proxy.host, proxy.port, until).map_err(blame)?;
+    let mut lower = if proxy.is_https {
+        let mut tls = connector.tls(&proxy.host).map_err(blame)?;
+        tls.complete_io(&mut socket).map_err(|error| blame(explain_io(error)))?;
+        Lower::Proxy(Box::new(StreamOwned::new(tls, socket)))
+    } else {
+        Lower::Direct(socket)
+    };
+    tunnel::open(&mut lower, proxy, host, port)?;
+    Ok(lower)
 }
 
 impl fmt::Debug for Proxy {
@@ -237,7 +262,7 @@ mod tests {
         ] {
             let proxy = Proxy::new(&format!("http://{credentials}@proxy.example:3128")).expect(credentials);
             assert_eq!(proxy.basic_credentials(), Some(base64_encode(expected.as_bytes())), "{credentials}");
-            assert_eq!((proxy.host(), proxy.port()), ("proxy.example", 3128));
+            assert_eq!((&*proxy.host, proxy.port), ("proxy.example", 3128));
         }
         // Every printable character, unencoded and encoded.
         for character in ' '..='~' {
@@ -245,7 +270,7 @@ mod tests {
                 let proxy = Proxy::new(&format!("http://u:x{written}.x@proxy.example")).expect(&written);
                 assert_eq!(proxy.basic_credentials(), Some(base64_encode(format!("u:x{character}.x").as_bytes())));
                 let again = Proxy::new(&proxy.to_url()).expect(&written);
-                assert_eq!((again.basic_credentials(), again.port()), (proxy.basic_credentials(), 80));
+                assert_eq!((again.basic_credentials(), again.port), (proxy.basic_credentials(), 80));
             }
         }
         assert_eq!(Proxy::new("http://@proxy.example").expect("valid").basic_credentials(), None);
@@ -253,9 +278,9 @@ mod tests {
 
     #[test]
     fn a_proxys_port_defaults_to_that_of_its_scheme() {
-        assert_eq!(Proxy::new("http://proxy.example").expect("valid").port(), 80);
-        assert_eq!(Proxy::new("https://proxy.example/").expect("valid").port(), 443);
-        assert_eq!(Proxy::new("http://[::1]:8080").expect("valid").host(), "[::1]");
+        assert_eq!(Proxy::new("http://proxy.example").expect("valid").port, 80);
+        assert_eq!(Proxy::new("https://proxy.example/").expect("valid").port, 443);
+        assert_eq!(Proxy::new("http://[::1]:8080").expect("valid").host.as_ref(), "[::1]");
     }
 
     #[test]

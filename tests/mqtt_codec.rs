@@ -1,15 +1,18 @@
-//! Compares the codec with an independent one, and feeds it bytes that are no packets.
+//! Compares the MQTT codec with an independent one, and feeds it bytes that are not packets.
 #![allow(clippy::expect_used, clippy::panic, reason = "a test may panic")]
+#![allow(unreachable_pub, reason = "a private module of the library")]
 
-use alloc::string::String;
-use alloc::vec::Vec;
+extern crate alloc;
+
+#[path = "../src/transport/mqtt/packet/mod.rs"]
+mod packet;
 
 use bytes::BytesMut;
 use proptest::prelude::*;
 use rumqttc::mqttbytes::v4 as theirs;
 use rumqttc::mqttbytes::{Protocol, QoS};
 
-use super::{Connect, Frame, FrameError, FromClient, FromServer, LEVEL, Publish};
+use packet::{Connect, Frame, FrameError, FromClient, FromServer, LEVEL, Publish};
 
 const LIMIT: usize = 256 * 1024;
 
