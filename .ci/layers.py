@@ -1,16 +1,16 @@
-"""Checks the map of `.github/CONTRIBUTING.md`: who may use whom, no circle within a room, no file and no function that has outgrown
-its idea."""
+"""Checks the map of `.github/CONTRIBUTING.md`: which room may use which, no circle within a room, and the lengths of files and
+functions."""
 
 import re
 import sys
 from pathlib import Path
 
-# From the bottom up: each may use those before it.
+# From the bottom up. Each room may use the rooms before it.
 ROOMS = [
-    "encoding", "zeroizing", "time", "identity", "key", "sas", "attestation", "protocol", "assignment", "error",
+    "encoding", "zeroizing", "crypto", "time", "identity", "key", "sas", "attestation", "protocol", "assignment", "error",
     "registration", "transport", "hub", "client", "simulator", "guide",
 ]
-# Side by side: neither knows the other.
+# Neither of the two may use the other.
 APART = [("registration", "transport"), ("hub", "transport")]
 MAX_LINES, MAX_FUNCTION = 400, 60
 
@@ -53,14 +53,14 @@ for path, lines in files.items():
             if ROOMS.index(room) > ROOMS.index(own[0]) or (own[0], room) in APART or (room, own[0]) in APART:
                 problems.append(f"{path}: uses `crate::{target}`, which is above or beside it")
             continue
-        # Within the room: the file that the longest part of the path names.
+        # Within the room, find the file that the longest prefix of the path names.
         target_module = next((tuple(names[:n]) for n in range(len(names), 0, -1) if tuple(names[:n]) in modules), own)
         if target_module != own:
             uses.setdefault(own, set()).add(target_module)
 
 
 def circle(start):
-    """A way from a module back to itself."""
+    """Returns a path from a module back to itself, or `None`."""
     stack = [(start, (start,))]
     seen = set()
     while stack:
@@ -82,5 +82,5 @@ for start in sorted(uses):
 for problem in problems:
     print(problem)
 print(f"{len(files)} files, {arrows} arrows, {len(problems)} problems")
-# Something was read at all.
+# Few arrows mean that the script no longer understands the source.
 sys.exit(1 if problems or arrows < 100 else 0)

@@ -1,7 +1,7 @@
-"""Holds the table of `NO_PROXY` cases against curl, whose rules it tells.
+"""Compares the table of `NO_PROXY` cases with curl, whose rules it describes.
 
-    .ci/no_proxy.py          compares, and ends with 1 where a line differs, with 77 where there is no curl
-    .ci/no_proxy.py --write  writes the last column anew
+    .ci/no_proxy.py          compares; exits with 1 if a line differs, with 77 if there is no curl
+    .ci/no_proxy.py --write  rewrites the last column
 """
 
 import os
@@ -18,7 +18,7 @@ SKIPPED = 77
 
 
 class Proxy:
-    """Takes connections, says no, and remembers the hosts that it was asked for, by the number in the user agent."""
+    """Refuses all requests, and records the case number in the user agent of each."""
 
     def __init__(self):
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=128)

@@ -1,9 +1,9 @@
-"""Checks that no type of a dependency stands in the public interface, but for those whose traits users implement."""
+"""Checks that the public interface contains no types of dependencies, except those of `serde`."""
 
 import json
 import sys
 
-# `serde`: its traits are how the ecosystem reads and writes values.
+# The traits of `serde` are the ecosystem's standard to read and write values.
 ALLOWED = {"azure_iot_dps", "core", "alloc", "std", "serde", "serde_core"}
 
 with open(sys.argv[1], encoding="utf-8") as file:
@@ -25,7 +25,7 @@ seen = set()
 
 
 def walk(node, where):
-    """Finds every type and trait that is named below: both have an `id` beside a `path`."""
+    """Finds every type and trait that is named in the node: both have an `id` and a `path`."""
     if isinstance(node, dict):
         if "id" in node and "path" in node:
             crate = crate_of(node["id"])
@@ -40,7 +40,7 @@ def walk(node, where):
 
 
 def synthetic(item):
-    """Blanket and automatic implementations: nobody wrote them, and they hold for every type there is."""
+    """Returns whether an item is an automatic or a blanket implementation, which the crate does not write."""
     implementation = item["inner"].get("impl")
     return implementation is not None and (implementation["is_synthetic"] or implementation["blanket_impl"] is not None)
 
@@ -58,5 +58,5 @@ for item in index.values():
 for crate, path, where in sorted(found):
     print(f"{crate}: {path} at {where}")
 print(f"{checked} public items, {len(found)} foreign types")
-# What is known to be there was found, so the form of the documentation is still the one that is read here.
+# If a crate that is known to be used was not found, the script no longer understands the form of the documentation.
 sys.exit(1 if found or not {"azure_iot_dps", "core", "serde_core"} <= seen else 0)

@@ -1,7 +1,7 @@
-"""Builds the core of the crate for boards without an operating system, runs it in QEMU with counted instructions, and measures: flash by
-part, heap, allocations, stack, instructions. All of it is the same at each run, so a ceiling that is passed fails the build.
+"""Builds the core of the crate for boards without an operating system, and measures it in QEMU.
 
-Ends with 77 where QEMU cannot be had.
+It measures flash by part, heap, allocations, stack and instructions. Each run gives the same numbers, so a limit that is exceeded
+fails the build. Exits with 77 if QEMU is not available.
 """
 
 import os
@@ -22,9 +22,9 @@ BOARDS = {
     "riscv32imc-unknown-none-elf": ["qemu-system-riscv32", "-bios", "none", "-machine", "virt"],
 }
 PARTS = ("", "token", "registration", "client", "exchange")
-# Of the Cortex-M4, in bytes.
+# The limits of the Cortex-M4, in bytes.
 FLASH = {"token": 27_200, "registration": 62_500, "client": 82_500, "exchange": 90_500}
-# The Cortex-M0 needs more stack than the M4, which stays below 2,048.
+# The limits of all boards, in bytes. The Cortex-M0 needs more stack than the M4, which needs less than 2,048.
 HEAP, STACK = 800, 2_150
 LINE = re.compile(r"(.+): (\d+) instructions, heap (\d+) in (\d+), stack (\d+)")
 
@@ -49,14 +49,14 @@ def run(target, image):
 def main():
     if not shutil.which("rustup") or subprocess.run(["rustup", "target", "add", *BOARDS], check=False).returncode:
         skip("the standard library's core for boards cannot be had")
-    # The check can fail: a board has no standard library.
+    # Prove that the check can fail: a board has no standard library.
     message = build("thumbv6m-none-eabi", "exchange,azure-iot-dps/std", check=False)
     problems = [] if "can't find crate for `std`" in message else ["a core with the standard library is taken"]
     images = {}
     for target in BOARDS:
         sizes = {}
         for part in PARTS:
-            # Each takes the place of the one before; the last one has all of it.
+            # Each image replaces the one before. The last one contains all parts.
             images[target] = build(target, part)
             sizes[part] = flash(images[target])
         added = {part: sizes[part] - sizes[""] for part in PARTS[1:]}

@@ -1,6 +1,7 @@
-"""Builds the example `minimal` with the defaults for the processors of embedded Linux, and runs each against the simulator, by QEMU.
+"""Builds the example `minimal` with default features for the processors of embedded Linux, and runs each program against the simulator,
+in QEMU.
 
-Ends with 0 where every one is assigned, with 1 where one is not, and with 77 where compilers or emulators cannot be had.
+Exits with 0 if every device is assigned, with 1 if one is not, and with 77 if compilers or emulators are not available.
 """
 
 import os
@@ -14,8 +15,8 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "interop"))
 from support import TARGET, Simulator, find, install, skip  # noqa: E402
 
-# Of each target: the C compiler and its package, the C library's package, the emulator, and where the C library lies; a static program
-# needs neither of the two.
+# For each target: the C compiler and its package, the package of the C library, the emulator, and the path of the C library. A static
+# program needs no C library.
 TARGETS = {
     "aarch64-unknown-linux-gnu":
         ("aarch64-linux-gnu-gcc", "gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross", "qemu-aarch64", "/usr/aarch64-linux-gnu"),

@@ -1,9 +1,9 @@
-// The tutorial's last steps with the official Node client, over MQTT, WebSocket or HTTP: register, then one message to the hub.
+// Registers with the official Node client over MQTT, WebSocket or HTTP, then sends one message to the hub, as its tutorial does.
 //
-// Arguments: `mqtt`, `websocket` or `http`, registration ID, key, a payload as JSON or nothing, and in the place of the key, files with
-// a certificate chain and its private key. Prints one line of JSON. The certificate authority comes from the variable
-// NODE_EXTRA_CA_CERTS. The client has no setting for its ports: MQTT's is 8883, and what goes to port 443 of localhost is led to the
-// port of the variable HTTPS_PORT here.
+// Arguments: `mqtt`, `websocket` or `http`, registration ID, key, a payload as JSON or an empty string, and optionally files with a
+// certificate chain and its private key, which replace the key. Prints one line of JSON. The certificate authority comes from the
+// variable NODE_EXTRA_CA_CERTS. The client has no setting for its ports: MQTT uses 8883, and this script redirects port 443 of
+// localhost to the port of the variable HTTPS_PORT.
 'use strict';
 
 const https = require('https');
@@ -48,7 +48,7 @@ async function main() {
     const proof = certificate ? 'x509=true' : `SharedAccessKey=${key}`;
     const hub = Client.fromConnectionString(`HostName=${result.assignedHub};DeviceId=${result.deviceId};${proof}`, Hub);
     if (certificate) {
-        // Over HTTP it takes effect, but never says so; the samples do not wait for it either.
+        // Over HTTP this takes effect, but never reports it. The samples do not wait for it either.
         hub.setOptions(certificate, () => {});
     }
     await hub.open();

@@ -1,8 +1,9 @@
-"""The tutorial's last steps with the official Python client, over MQTT: register, then ten messages to the hub.
+"""Registers with the official Python client over MQTT, then sends ten messages to the hub, as its tutorial does.
 
-Arguments: `mqtt` or `websocket`, registration ID, key, a payload as JSON or nothing, and in the place of the key, files with a certificate
-chain and its private key. Prints one line of JSON. The certificate authority comes from the variable SSL_CERT_FILE, which Python's TLS
-reads. The client has no setting for its ports: MQTT's is 8883, and what goes to port 443 is led to that of the variable HTTPS_PORT here.
+Arguments: `mqtt` or `websocket`, registration ID, key, a payload as JSON or an empty string, and optionally files with a certificate
+chain and its private key, which replace the key. Prints one line of JSON. Python's TLS reads the certificate authority from the
+variable SSL_CERT_FILE. The client has no setting for its ports: MQTT uses 8883, and this script redirects port 443 to the port of the
+variable HTTPS_PORT.
 """
 
 import json
@@ -34,7 +35,7 @@ if payload:
     client.provisioning_payload = json.loads(payload)
 try:
     result = client.register()
-except Exception as error:  # Its classes are the client's own business: the words are what is compared.
+except Exception as error:  # The caller compares the text, not the client's error classes.
     print(json.dumps({"error": f"{error!r} {error.__cause__!r}"}))
     sys.exit()
 

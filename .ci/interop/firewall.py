@@ -1,7 +1,7 @@
-"""Puts the client behind a firewall that drops what goes to port 8883, in a network namespace: `mqtt` does not get through, `mqtt-ws` and
-`mqtt-auto` do, in one call.
+"""Runs the client in a network namespace whose firewall drops packets to port 8883: `mqtt` must fail, `mqtt-ws` and `mqtt-auto` must
+succeed in one call.
 
-Ends with 0 where every case is right, with 1 where one is not, and with 77 where there can be no such namespace or firewall.
+Exits with 0 if every case is right, with 1 if one is not, and with 77 if such a namespace or firewall is not available.
 """
 
 import json
@@ -21,7 +21,7 @@ INSIDE = "--inside"
 
 
 def enter(unshare, ip, nft):
-    """Runs this script again in a namespace of its own, where port 8883 is closed."""
+    """Runs this script again in a new namespace, where port 8883 is closed."""
     script = f'{ip} link set lo up && {nft} -f - <<<"{RULES}"'
     alone = [unshare, "--net", "bash", "-c"]
     if subprocess.run([*alone, script], capture_output=True, check=False).returncode:
@@ -32,16 +32,16 @@ def enter(unshare, ip, nft):
 def inside():
     problems = []
     with tempfile.TemporaryDirectory() as name:
-        # Without a wait between polls: the only waits are the firewall's.
+        # Without waits between polls, the firewall causes the only waits.
         simulator = Simulator(Path(name), "127.0.0.1:443", "127.0.0.1:8883", ["--retry-after", "0"])
         try:
             for transport, gets_through in (("mqtt", False), ("mqtt-ws", True), ("mqtt-auto", True)):
                 ran = simulator.register(transport, deadline=15)
                 if gets_through:
-                    # In one call, whose first request got through: nothing was tried again.
+                    # The first request of the call succeeded, without a retry.
                     right = ran.returncode == 0 and json.loads(ran.stdout)["status"] == "assigned" and "next try" not in ran.stderr
                 else:
-                    # Dropped, and not refused.
+                    # The packets are dropped, not refused.
                     right = ran.returncode == 1 and "timed out" in ran.stderr
                 print(f"8883 is closed, {transport}: {'right' if right else 'wrong'}", flush=True)
                 problems += [] if right else [ran.stdout + ran.stderr]

@@ -1,7 +1,7 @@
-"""Holds the client against nginx, which demands client certificates in TLS 1.2 and in TLS 1.3: ECDSA and RSA, with no, one and two
+"""Tests the client against nginx, which requires client certificates, in TLS 1.2 and in TLS 1.3: ECDSA and RSA, with no, one and two
 intermediates.
 
-Ends with 0 where every case is right, with 1 where one is not, and with 77 where nginx or openssl cannot be had.
+Exits with 0 if every case is right, with 1 if one is not, and with 77 if nginx or openssl is not available.
 """
 
 import json
@@ -45,7 +45,7 @@ def make_key(file, kind):
 
 
 def make_chain(folder, kind, intermediates):
-    """A root, so many intermediates, and a device of this kind; its chain lacks the root."""
+    """Creates a root, this number of intermediates, and a device with keys of this kind. The chain does not contain the root."""
     folder.mkdir()
     authority = "keyUsage=critical,keyCertSign\nbasicConstraints=critical,CA:TRUE\n"
     (folder / "authority").write_text(authority)

@@ -1,7 +1,7 @@
-"""Leads the client through squid and tinyproxy: over every transport, with and without credentials, to an HTTPS proxy, and to one that
-lets nothing but one port through.
+"""Tests the client with the proxies squid and tinyproxy: over every transport, with and without credentials, over TLS to the proxy, and
+with a proxy that allows only one port.
 
-Ends with 0 where every case is right, with 1 where one is not, and with 77 where the proxies cannot be had.
+Exits with 0 if every case is right, with 1 if one is not, and with 77 if the proxies are not available.
 """
 
 import json
@@ -17,10 +17,10 @@ from support import Simulator, find, openssl, server_certificate, skip
 
 TRANSPORTS = ("https", "mqtt", "mqtt-ws", "mqtt-auto")
 NAME = "ada"
-# A password as it is, and as a URL has it. Tinyproxy's configuration takes no other characters.
+# Each password, plain and percent-encoded for a URL. Tinyproxy's configuration accepts only a few special characters.
 PASSWORDS = {"squid": ("p@ss:w/rd%+", "p%40ss%3Aw%2Frd%25+"), "tinyproxy": ("pa-ss.w_rd", "pa%2Dss%2Ew%5Frd")}
 WANTED = "the proxy requires a user name and password (407)"
-# Tinyproxy says 401 then.
+# Squid answers 407, tinyproxy 401.
 WRONG = "the proxy refuses the user name and password (40"
 
 SQUID = """
@@ -57,7 +57,7 @@ def free_port():
 
 
 class Proxy:
-    """One of the two, in the background."""
+    """A proxy that runs in the background."""
 
     def __init__(self, program, folder, protected, ports):
         self.port, self.tls_port, self.log = free_port(), free_port(), folder / f"{Path(program).name}.log"
@@ -94,7 +94,7 @@ class Proxy:
         self.process.wait()
 
     def asked(self):
-        """How often it was asked for a tunnel. Squid writes that down when the tunnel is closed."""
+        """Returns how often the proxy was asked for a tunnel. Squid logs a tunnel when it is closed."""
         return sum("CONNECT localhost:" in line for line in self.log.read_text().splitlines())
 
     def has_been_asked(self, times):
@@ -110,7 +110,7 @@ class Cases:
         self.simulator, self.ca_cert, self.problems = simulator, ca_cert, []
 
     def run(self, case, proxy, url, transport, wanted="assigned", tunnels=1):
-        """Registers through the proxy. `wanted` is the outcome, or a part of what the error says."""
+        """Registers through the proxy. `wanted` is "assigned", or a part of the expected error."""
         before = proxy.asked()
         ran = self.simulator.register(transport, self.ca_cert, {"HTTPS_PROXY": url})
         if wanted == "assigned":
@@ -144,7 +144,7 @@ def main():
 
 
 def prepare(folder, simulator):
-    """What the proxies need, readable for the users that they change to."""
+    """Creates the files that the proxies need, readable for the users that they switch to."""
     server_certificate(folder, "proxy")
     (folder / "passwords").write_text(f"{NAME}:{openssl('passwd', '-apr1', PASSWORDS['squid'][0])}")
     both = folder / "both.pem"

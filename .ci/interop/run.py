@@ -1,6 +1,6 @@
-"""Holds the simulator against official clients, unmodified: installs them, has each go through every case, and prints a table.
+"""Tests the simulator with unmodified official clients: installs them, runs every case with each, and prints a table.
 
-Ends with 0 where every cell is right, with 1 where one is not, and with 77 where the packages cannot be had.
+Exits with 0 if every cell is right, with 1 if one is not, and with 77 if the packages are not available.
 """
 
 import json
@@ -16,8 +16,7 @@ ROOM = TARGET / "interop"
 MODULES = ROOM / "node_modules"
 PYTHON = ROOM / "venv/bin/python"
 
-# Of each case: the device's payload, what goes wrong with its requests, one after the other (`slow:0` is nothing), and the error that
-# must come of it, if any.
+# For each case: the device's payload, the faults of its requests in order (`slow:0` is no fault), and the expected error, if any.
 CASES = {
     "plain": {},
     "payload": {"payload": {"model": "A7", "floors": [1, 2]}},
@@ -28,14 +27,14 @@ CASES = {
     "certificate": {"certificate": "chain"},
     "no intermediate": {"certificate": "leaf", "error": "401"},
 }
-# It does not tell the error code of a registration that failed.
+# This client does not report the error code of a failed registration.
 IN_PYTHON = {"messages": 10, "errors": {"failed": "a failed registration status"}}
 CLIENTS = {
     "Python, MQTT": {"command": [PYTHON, HERE / "client.py", "mqtt"], **IN_PYTHON},
     "Python, WebSocket": {"command": [PYTHON, HERE / "client.py", "websocket"], **IN_PYTHON},
     "Node, MQTT": {"command": ["node", HERE / "client.js", "mqtt"], "messages": 1},
     "Node, WebSocket": {"command": ["node", HERE / "client.js", "websocket"], "messages": 1},
-    # It leaves what is throttled to its caller.
+    # This client does not retry a throttled request.
     "Node, HTTP": {"command": ["node", HERE / "client.js", "http"], "messages": 1, "errors": {"429": "ThrottlingError"}},
 }
 
@@ -63,7 +62,7 @@ def device(client, case):
 
 
 def certificate(folder, name, what):
-    """The file with a device's chain, or with its leaf alone."""
+    """Returns the file with a device's chain, or a file with only the leaf."""
     chain = folder / f"{name}-chain.pem"
     if what == "chain":
         return chain
@@ -74,7 +73,7 @@ def certificate(folder, name, what):
 
 
 def start(folder, mqtt_listen, clients):
-    """A simulator, with all that the cases of these clients need."""
+    """Starts a simulator with the devices and the faults of these clients' cases."""
     folder.mkdir(exist_ok=True)
     more = ["--assigning-polls", "2", "--retry-after", "1", "--echo-payload", "--demo-certificates", folder / "certificates"]
     for client in clients:
@@ -91,7 +90,7 @@ def messages(simulator, name):
 
 
 def run(simulator, client, case):
-    """What is wrong with this cell, or nothing."""
+    """Runs one cell. Returns the problem, or an empty string."""
     what, name = CASES[case], device(client, case)
     key = simulator.key(what.get("key", name))
     payload = json.dumps(what["payload"]) if "payload" in what else ""
@@ -131,7 +130,7 @@ def run(simulator, client, case):
 def main():
     if problem := install():
         skip(f"the official clients cannot be installed: {problem}")
-    # What comes through WebSocket has a simulator of its own, whose port for MQTT nobody knows.
+    # The clients over WebSocket use a separate simulator with a random MQTT port, so that they cannot use plain MQTT.
     through_websocket = [client for client in CLIENTS if "WebSocket" in client]
     others = [client for client in CLIENTS if client not in through_websocket]
     websocket = start(ROOM / "websocket", "127.0.0.1:0", through_websocket)

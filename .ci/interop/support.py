@@ -1,4 +1,4 @@
-"""What the scripts here share: finding programs, the simulator in the background, and the example `register`."""
+"""Code that the scripts share: finds programs, and runs the simulator and the example `register`."""
 
 import base64
 import hashlib
@@ -16,7 +16,7 @@ SKIPPED = 77
 
 
 def find(program, package):
-    """The path of a program, from the system's package where root may install it; `None` where it cannot be had."""
+    """Returns the path of a program, or `None`. Installs the system's package first if it is missing and this runs as root."""
     path = f"{os.environ['PATH']}:/usr/sbin"
     if not shutil.which(program, path=path):
         install(package)
@@ -24,7 +24,7 @@ def find(program, package):
 
 
 def install(package):
-    """Installs a package of the system where root may; whoever needs it looks whether it is there."""
+    """Tries to install a package of the system if this runs as root. The caller must check the result."""
     if os.geteuid() != 0:
         return
     for command in (["apt-get", "update"], ["apt-get", "install", "-y", "--no-install-recommends", package]):
@@ -35,7 +35,7 @@ def install(package):
 
 
 def flash(image):
-    """What an image takes of a board's flash: text and data."""
+    """Returns the flash that an image needs, in bytes: text and data."""
     columns = subprocess.run(["size", image], check=True, capture_output=True, text=True).stdout.splitlines()[1].split()
     return int(columns[0]) + int(columns[1])
 
@@ -51,7 +51,7 @@ def openssl(*arguments):
 
 
 def server_certificate(folder, name):
-    """Makes `NAME.pem` and `NAME.key` for localhost, and the authority's `NAME-ca.pem`."""
+    """Creates `NAME.pem` and `NAME.key` for localhost, and the authority's `NAME-ca.pem`."""
     openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", f"/CN={name} CA", "-keyout",
             folder / f"{name}-ca.key", "-out", folder / f"{name}-ca.pem")
     openssl("req", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost", "-keyout", folder / f"{name}.key", "-out",
@@ -62,7 +62,7 @@ def server_certificate(folder, name):
 
 
 class Simulator:
-    """The program, in the background, with one group."""
+    """The example `dps_simulator`, which runs in the background with one enrollment group."""
 
     group_key = base64.b64encode(bytes(range(64))).decode()
 
@@ -89,7 +89,7 @@ class Simulator:
         return base64.b64encode(mac.digest()).decode()
 
     def register(self, transport, ca_cert=None, variables=(), deadline=60):
-        """Runs the example against this, with these variables and none of a proxy beside them."""
+        """Runs the example `register` with this simulator, these variables, and no other proxy variables."""
         environment = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
         environment |= {
             "PROVISIONING_HOST": f"localhost:{self.port('mqtts' if transport in ('mqtt', 'mqtt-auto') else 'https')}",
