@@ -1,5 +1,5 @@
 """Checks the documentation that is rendered, from its JSON form: every public type has an example, the first line of every item stands
-alone, and no line is too long to read.
+alone, and no line is too long to read. Checks the lines of all Markdown files as well.
 
     .ci/doc_pages.py FILE           the check
     .ci/doc_pages.py FILE --count   how many pages there are, and how many have no example
@@ -7,12 +7,17 @@ alone, and no line is too long to read.
 
 import json
 import re
+import subprocess
 import sys
+from pathlib import Path
 
 MAX_COLUMNS = 100
 PAGES = {"struct", "enum", "trait", "union"}
 # First lines that mean nothing without what stands around them.
-ALONE = re.compile(r"(The same|From|For|With|As|That|This|These|Those|Whoever|Whose|What|It|Like)\b(?! is\b)")
+ALONE = re.compile(r"(The same|From|For|With|As|That|This|These|Those|Whoever|Whose|What|It|Like|After|Before)\b")
+# A table row, a link definition, a line that is one link.
+EXEMPT = re.compile(r"\||\[[^\]]+\]: |\S*\[[^\]]*\]\(\S+\)\S*$")
+RUST = re.compile(r"(rust)?(,?(no_run|should_panic|compile_fail|ignore|test_harness|E\d+))*$")
 
 documentation = json.load(open(sys.argv[1], encoding="utf-8"))
 index, paths = documentation["index"], documentation["paths"]
@@ -26,7 +31,13 @@ def kind_of(item):
 
 def has_example(docs):
     fences = re.findall(r"^```(.*)$", docs, re.MULTILINE)
-    return any(not fence.startswith("text") for fence in fences[::2])
+    return any(RUST.match(fence) for fence in fences[::2])
+
+
+def check_lines(text, name):
+    for line in text.split("\n"):
+        if len(line) > MAX_COLUMNS and not EXEMPT.match(line):
+            problems.append(f"{name}: a line of {len(line)} columns: {line[:60]}...")
 
 
 for item_id, item in index.items():
@@ -35,19 +46,17 @@ for item_id, item in index.items():
     docs = item["docs"] or ""
     path = paths.get(item_id)
     name = "::".join(path["path"]) if path else item["name"]
-    in_code = False
-    for line in docs.split("\n"):
-        in_code ^= line.startswith("```")
-        is_exempt = line.startswith("|") or re.match(r"\[[^\]]+\]: ", line) or "](" in line and not in_code
-        if len(line) > MAX_COLUMNS and not is_exempt:
-            problems.append(f"{name}: a line of {len(line)} columns: {line[:60]}...")
+    check_lines(docs, name)
     first = docs.split("\n\n")[0].replace("\n", " ").strip()
-    if first and ALONE.match(first) and kind_of(item) != "module":
+    if first and ALONE.match(first):
         problems.append(f"{name}: the first line does not stand alone: {first[:80]}")
     if path and kind_of(item) in PAGES:
         pages += 1
         if not has_example(docs):
             without_example.append(name)
+
+for file in subprocess.run(["git", "ls-files", "*.md"], check=True, capture_output=True, text=True).stdout.splitlines():
+    check_lines(Path(file).read_text(encoding="utf-8"), file)
 
 if "--count" in sys.argv:
     print(f"{pages} pages of types, {len(without_example)} without an example")

@@ -91,6 +91,8 @@ def run_once(launcher, program, environment):
     return done.stdout, wall, int(done.stderr.split()[-1]) * 1024
 
 
+build("--profile", "firmware", "--example", "minimal", "--no-default-features", "--features", "https,bundled-roots,ring")
+without_proxy = (TARGET / "firmware/examples/minimal").stat().st_size
 build("--profile", "firmware", "--example", "minimal")
 build("--release", "--example", "minimal")
 build("--example", "dps_simulator", "--features", "simulator-server")
@@ -148,7 +150,8 @@ wall = statistics.median(wall for _, wall, _ in runs)
 each = [connections / RUNS, requests / RUNS]
 more = sizes[0] - by_hand.stat().st_size
 
-print(f"size, firmware profile:    {sizes[0] / 1e6:.2f} MB")
+print(f"size, firmware profile:    {sizes[0] / 1e6:.3f} MB")
+print(f"the same without `proxy`:  {without_proxy / 1e6:.3f} MB")
 print(f"more than by hand on ureq: {more / 1e3:.0f} KB")
 print(f"size, release, stripped:   {sizes[1] / 1e6:.2f} MB")
 print(f"peak memory:               {memory / 1e6:.1f} MB")

@@ -46,6 +46,8 @@ struct Arguments {
 ///
 /// Gives up only if neither waiting nor a repair in the cloud can help.
 fn boot(device: &Device, arguments: &Arguments) -> Result<()> {
+    // A device with a certificate needs another hand-over: say so before it registers.
+    let key = device.key()?;
     let watchdog = Arc::new(Watchdog::open(arguments)?);
     let feeder = Arc::clone(&watchdog);
     let gateway = arguments.hub_endpoint.as_ref().or(device.hub_endpoint.as_ref());
@@ -83,7 +85,7 @@ fn boot(device: &Device, arguments: &Arguments) -> Result<()> {
         eprintln!("{} connects to {}", assignment.device_id(), assignment.hub());
         // Without a clock the hub answers 401. The service, which is asked then, tells the time.
         let time = assignment.time_at(clock.now()).unwrap_or(UnixTime::EPOCH);
-        let mut credentials = HubCredentials::new(&assignment, device.key()?)?;
+        let mut credentials = HubCredentials::new(&assignment, key)?;
         // Firmware would pass `credentials.mqtt(time)?` to its MQTT client. This example sends one message over HTTPS.
         let hub = Hub::new(&credentials, gateway, &device.roots, device.proxy.as_ref())?;
         watchdog.feed();

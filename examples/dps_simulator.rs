@@ -122,10 +122,10 @@ fn run(arguments: &Arguments) -> Result<()> {
     }
 }
 
-fn pair(text: &str) -> Result<(String, String)> {
+fn pair(flag: &str, text: &str) -> Result<(String, String)> {
     match text.split_once('=') {
         Some((name, value)) => Ok((name.to_owned(), value.to_owned())),
-        None => Err(format!("{text}: not a name, \"=\" and a value").into()),
+        None => Err(format!("{flag} {text}: not a name, \"=\" and a value").into()),
     }
 }
 
@@ -134,11 +134,11 @@ fn pair(text: &str) -> Result<(String, String)> {
 fn x509(arguments: &Arguments, mut builder: SimulatorBuilder) -> Result<SimulatorBuilder> {
     let read = |file: &str| fs::read(file).map_err(|error| format!("{file}: {error}"));
     for text in &arguments.x509_group {
-        let (name, file) = pair(text)?;
+        let (name, file) = pair("--x509-group", text)?;
         builder = builder.group(EnrollmentGroup::x509(&name, &read(&file)?)?);
     }
     for text in &arguments.x509_individual {
-        let (name, file) = pair(text)?;
+        let (name, file) = pair("--x509-individual", text)?;
         builder = builder.individual(IndividualEnrollment::x509(RegistrationId::new(name)?, &read(&file)?)?);
     }
     if let Some(folder) = &arguments.demo_certificates {
@@ -248,11 +248,11 @@ fn simulator(arguments: &Arguments) -> Result<Simulator> {
         builder = builder.allocation(echo_payload);
     }
     for text in &arguments.group {
-        let (name, key) = pair(text)?;
+        let (name, key) = pair("--group", text)?;
         builder = builder.group(EnrollmentGroup::new(&name, &GroupKey::from_base64(&key)?));
     }
     for text in &arguments.individual {
-        let (name, key) = pair(text)?;
+        let (name, key) = pair("--individual", text)?;
         let individual = IndividualEnrollment::new(RegistrationId::new(name)?, DeviceKey::from_base64(&key)?);
         builder = builder.individual(individual);
     }

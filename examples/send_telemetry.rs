@@ -73,6 +73,8 @@ fn run(arguments: &Arguments) -> Result<()> {
     serde_json::from_str::<&serde_json::value::RawValue>(&arguments.message)
         .map_err(|error| format!("--message: not JSON: {error}"))?;
     let device = arguments.device.device()?;
+    // A device with a certificate needs another hand-over: say so before it registers.
+    device.key()?;
     let clock = SystemClock::new();
     let mut client = device
         .client()?

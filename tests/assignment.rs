@@ -45,6 +45,24 @@ fn an_assignment_survives_json() {
 }
 
 #[test]
+fn a_payload_survives_json_however_it_is_written() {
+    let assignment = assigned(&WHOLE.replace(r#"{"interval":30,"tags":["a",null,1.5]}"#, r#"{"b": 1e2, "a": [ 1 ]}"#));
+    assert_eq!(assignment.payload_json(), Some(r#"{"b": 1e2, "a": [ 1 ]}"#));
+    assert_eq!(again(&assignment), assignment);
+    assert_ne!(assignment, assigned(WHOLE));
+}
+
+#[test]
+fn a_payload_that_json_values_cannot_hold_is_an_error_and_does_not_show_it() {
+    for payload in ["1e999", &format!("{}\"s3cret\"{}", "[".repeat(200), "]".repeat(200))] {
+        let assignment = assigned(&WHOLE.replace(r#"{"interval":30,"tags":["a",null,1.5]}"#, payload));
+        let error = serde_json::to_string(&assignment).expect_err(payload).to_string();
+        assert!(error.contains("payload") && !error.contains("s3cret"), "{error}");
+        assert_eq!(assignment, assignment.clone());
+    }
+}
+
+#[test]
 fn the_absence_of_a_key_survives_json() {
     let mut json = serde_json::to_value(assigned(WHOLE)).expect("writes");
     json.as_object_mut().expect("an object").remove("keyUsed");
@@ -65,6 +83,7 @@ fn json_that_is_not_an_assignment_is_an_error_that_names_the_field() {
         ("assignedHub", Value::Null),
         ("deviceId", json!("a/b")),
         ("keyUsed", json!("s3cret")),
+        ("keyUsed", json!(5)),
         ("issuedCertificateChain", json!(["s3cret!"])),
     ] {
         let error = change(field, value);

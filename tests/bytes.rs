@@ -74,7 +74,7 @@ fn answer(status: &str, more: &str, body: &str) -> String {
     )
 }
 
-/// The README states these numbers. Change them there too. A real service has longer certificates
+/// The chapter `guide::performance` states these numbers. Change them there too. A real service has longer certificates
 /// and names.
 #[test]
 fn a_registration_sends_no_more_than_it_must() {
@@ -108,7 +108,7 @@ fn a_registration_sends_no_more_than_it_must() {
     assert!(received <= answered + 1_000, "{received} bytes for {answered}");
 }
 
-/// The README states these numbers. Change them there too.
+/// The chapter `guide::performance` states these numbers. Change them there too.
 #[test]
 fn a_registration_over_mqtt_sends_about_half_of_that() {
     let answered = Arc::new(AtomicUsize::new("CONN".len() + "SUBAC".len()));

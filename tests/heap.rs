@@ -456,7 +456,7 @@ fn cost_of_a_registration(
     (PEAK.load(Ordering::Relaxed) - before, count)
 }
 
-/// The README states these numbers. Change them there too.
+/// The chapter `guide::performance` states these numbers. Change them there too.
 #[test]
 fn a_whole_registration_stays_within_2_kib_of_heap_and_25_allocations() {
     use std::fmt::Write;
@@ -474,7 +474,7 @@ fn a_whole_registration_stays_within_2_kib_of_heap_and_25_allocations() {
     assert!(count <= 25, "{count} allocations");
 }
 
-/// The README states these numbers. Change them there too.
+/// The chapter `guide::performance` states these numbers. Change them there too.
 #[test]
 fn a_whole_registration_over_mqtt_stays_within_3_kib_of_heap() {
     let _owner = Owner::new();

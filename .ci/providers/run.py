@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "interop"))
-from support import TARGET, Simulator, openssl
+from support import TARGET, Simulator, find, openssl, skip
 
 HERE = Path(__file__).parent
 HUB = "localhost"
@@ -33,6 +33,7 @@ def run(program, *more):
     return dict(line.split(": ", 1) for line in done.stdout.splitlines())
 
 
+find("openssl", "openssl") or skip("there is no openssl")
 with tempfile.TemporaryDirectory() as name:
     folder = Path(name)
     openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=dev-01", "-keyout", folder / "dev.key",

@@ -161,12 +161,12 @@ impl Device {
         transport.websocket_port.or(self.websocket_port).unwrap_or(443)
     }
 
-    /// A client for it, over HTTPS.
+    /// Creates a client over HTTPS.
     pub fn client(&self) -> Result<ProvisioningClientBuilder> {
         self.client_over(&TransportArguments::default())
     }
 
-    /// A client for it, over this transport.
+    /// Creates a client over this transport.
     pub fn client_over(&self, transport: &TransportArguments) -> Result<ProvisioningClientBuilder> {
         let (id_scope, registration_id) = (self.id_scope.clone(), self.registration_id.clone());
         let client = match &self.identity {
@@ -179,7 +179,7 @@ impl Device {
         };
         let client = client.endpoint(self.endpoint_over(transport).clone());
         if let Some(feature) = transport.kind.missing_feature() {
-            return Err(format!("this transport: the program was built without `--features {feature}`").into());
+            return Err(format!("--transport: the program was built without `--features {feature}`").into());
         }
         #[cfg(feature = "mqtt")]
         if transport.kind != TransportKind::Https {

@@ -29,6 +29,12 @@ impl Given {
             let found = variables.collect::<Result<Vec<_>>>()?.into_iter().flatten().next();
             Ok::<_, Box<dyn Error>>(argument.clone().or(found.map(PathBuf::from)))
         };
+        // A flag counts before a variable.
+        let by_key = arguments.key_file.is_some();
+        if by_key && arguments.certificate.is_some() {
+            return Err("--key-file and --certificate: a device has a key or a certificate, not both".into());
+        }
+        let certificate_variables: &[&str] = if by_key { &[] } else { &["CERTIFICATE_FILE", "X509_CERT_FILE"] };
         Ok(Self {
             host: Named::given(arguments.host.as_ref(), "--host", "PROVISIONING_HOST")?,
             id_scope: Named::given(arguments.id_scope.as_ref(), "--id-scope", "PROVISIONING_IDSCOPE")?,
@@ -38,7 +44,7 @@ impl Given {
                 "PROVISIONING_REGISTRATION_ID",
             )?,
             key: Named::key(arguments.key_file.as_deref(), "PROVISIONING_SYMMETRIC_KEY")?,
-            certificate: file(&arguments.certificate, &["CERTIFICATE_FILE", "X509_CERT_FILE"])?,
+            certificate: file(&arguments.certificate, certificate_variables)?,
             private_key: file(&arguments.private_key, &["KEY_FILE", "X509_KEY_FILE"])?,
             ca_cert: file(&arguments.ca_cert, &["PROVISIONING_CA_CERT"])?,
         })

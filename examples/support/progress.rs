@@ -35,16 +35,19 @@ pub fn show_events() -> impl FnMut(Event) {
 /// Reports every 5 seconds that a request has no answer yet, until the observer is dropped.
 fn show_slow_requests(sent: Weak<Mutex<Option<Instant>>>) {
     std::thread::spawn(move || {
-        let mut reported = PATIENCE;
+        let mut reported = (None, Duration::ZERO);
         while let Some(sent) = sent.upgrade() {
-            let waited = sent.lock().unwrap_or_else(PoisonError::into_inner).map(|sent| sent.elapsed());
-            match waited {
-                Some(waited) if waited >= reported => {
-                    eprintln!("no answer yet after {} s", waited.as_secs());
-                    reported = reported.saturating_add(PATIENCE);
-                }
-                Some(_) => {}
-                None => reported = PATIENCE,
+            let sent_at = *sent.lock().unwrap_or_else(PoisonError::into_inner);
+            if reported.0 != sent_at {
+                reported = (sent_at, Duration::ZERO);
+            }
+            let waited = sent_at.map(|sent_at| sent_at.elapsed()).unwrap_or_default();
+            if waited >= reported.1.saturating_add(PATIENCE) {
+                reported.1 = waited;
+                eprintln!(
+                    "no answer for {} s: the service or the network is slow, or a firewall drops packets",
+                    waited.as_secs()
+                );
             }
             drop(sent);
             std::thread::sleep(Duration::from_millis(200));

@@ -14,6 +14,7 @@ use core::fmt;
 
 pub use certificate_info::CertificateInfo;
 pub use kinds::{ConnectionProfile, Substatus};
+use payload::PayloadText;
 pub use payload::{JsonError, PayloadError};
 use serde::Deserialize;
 
@@ -48,7 +49,7 @@ struct Facts {
     etag: Option<Box<str>>,
     enrollment_group_id: Option<Box<str>>,
     certificate_info: Option<Box<CertificateInfo>>,
-    payload: Option<Box<str>>,
+    payload: Option<PayloadText>,
     connection_profile: ConnectionProfile,
     certificates: Vec<Box<[u8]>>,
     run: Run,
@@ -114,7 +115,7 @@ impl Assignment {
                 .and_then(|x509| x509.certificate_info.as_ref())
                 .map(CertificateInfo::from_json)
                 .map(Box::new),
-            payload: state.payload.map(Box::from),
+            payload: state.payload.map(PayloadText::from),
             connection_profile: profile
                 .map_or(ConnectionProfile::Classic, |text| ConnectionProfile::from_json(&text.0)),
             certificates: certificates.ok_or(unusable("issuedCertificateChain", "a certificate is not base64"))?,
@@ -133,7 +134,7 @@ impl Assignment {
         state.text("lastUpdatedDateTimeUtc", self.updated_at());
         state.text("etag", self.etag());
         // The payload was valid JSON when it was received.
-        state.json("payload", payload.as_deref());
+        state.json("payload", payload.as_ref().map(PayloadText::as_str));
         let group = |of: &mut ObjectWriter| of.text("enrollmentGroupId", self.enrollment_group_id());
         match self.certificate_info() {
             Some(info) => state.object("x509", |x509| {
@@ -211,9 +212,7 @@ impl Assignment {
     ///
     /// Returns [`PayloadError::Type`] if the payload does not have the type `T`.
     pub fn payload<'de, T: Deserialize<'de>>(&'de self) -> Result<Option<T>, PayloadError> {
-        self.0
-            .payload
-            .as_deref()
+        self.payload_json()
             .map(serde_json::from_str)
             .transpose()
             .map_err(|error| PayloadError::Type(JsonError::new(&error)))
@@ -287,7 +286,7 @@ impl Assignment {
     /// Returns the payload of a custom allocation policy as JSON text.
     #[must_use]
     pub fn payload_json(&self) -> Option<&str> {
-        self.0.payload.as_deref()
+        self.0.payload.as_ref().map(PayloadText::as_str)
     }
 }
 

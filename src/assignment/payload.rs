@@ -1,8 +1,35 @@
-//! Errors of payloads.
+//! Payloads and their errors.
 
+use alloc::boxed::Box;
 use core::fmt;
 
+use serde_json::Value;
 use serde_json::error::Category;
+
+/// A payload as the service wrote it. Two are equal if they are the same JSON.
+#[derive(Clone, Debug)]
+pub(super) struct PayloadText(Box<str>);
+
+impl PayloadText {
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&str> for PayloadText {
+    fn from(json: &str) -> Self {
+        Self(json.into())
+    }
+}
+
+impl PartialEq for PayloadText {
+    fn eq(&self, other: &Self) -> bool {
+        let value = |text: &Self| serde_json::from_str::<Value>(&text.0).ok();
+        self.0 == other.0 || value(self).zip(value(other)).is_some_and(|(one, other)| one == other)
+    }
+}
+
+impl Eq for PayloadText {}
 
 /// An error of a payload: it could not be sent, or does not have the requested type.
 ///

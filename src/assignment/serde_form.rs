@@ -7,7 +7,7 @@ use serde::ser::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
-use super::{Assignment, Run};
+use super::{Assignment, JsonError, Run};
 use crate::attestation::KeySlot;
 use crate::identity::RegistrationId;
 use crate::protocol::json::{ObjectWriter, RegistrationState};
@@ -18,7 +18,8 @@ const KEY_USED: &str = "keyUsed";
 /// Writes the fields under the names of the device API, such as `assignedHub` and `deviceId`, and
 /// in addition `keyUsed`: `primary`, `secondary`, or absent for a certificate.
 ///
-/// What belongs to one run is not written: [`requests`](Assignment::requests),
+/// A payload that `serde_json::Value` cannot hold, nested deeper than 128 levels or with a number out
+/// of range, is an error. What belongs to one run is not written: [`requests`](Assignment::requests),
 /// [`request_id`](Assignment::request_id) and [`clock_correction`](Assignment::clock_correction).
 impl Serialize for Assignment {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -31,7 +32,8 @@ impl Serialize for Assignment {
             self.write(state);
             state.text(KEY_USED, key_used);
         });
-        let value: Value = serde_json::from_str(&json).map_err(S::Error::custom)?;
+        let value: Value = serde_json::from_str(&json)
+            .map_err(|error| S::Error::custom(format_args!("the payload: {}", JsonError::new(&error))))?;
         value.serialize(serializer)
     }
 }
@@ -43,10 +45,10 @@ impl<'de> Deserialize<'de> for Assignment {
         let text = |field| value.get(field).and_then(Value::as_str);
         let registration_id = text(REGISTRATION_ID).ok_or_else(|| D::Error::missing_field(REGISTRATION_ID))?;
         let registration_id = RegistrationId::new(registration_id).map_err(D::Error::custom)?;
-        let key_used = match text(KEY_USED) {
-            None => None,
-            Some("primary") => Some(KeySlot::Primary),
-            Some("secondary") => Some(KeySlot::Secondary),
+        let key_used = match value.get(KEY_USED) {
+            None | Some(Value::Null) => None,
+            Some(Value::String(key)) if key == "primary" => Some(KeySlot::Primary),
+            Some(Value::String(key)) if key == "secondary" => Some(KeySlot::Secondary),
             Some(_) => return Err(D::Error::custom("keyUsed is neither primary nor secondary")),
         };
         let json = value.to_string();

@@ -38,7 +38,9 @@ pub enum StoreError {
     /// Another process has been writing the record for seconds.
     #[error("another process is writing the stored assignment")]
     Busy,
-    /// The memory could not be read or written. The `source()` is the reason.
+    /// The file, the flash or the EEPROM of the store could not be read or written.
+    ///
+    /// The `source()` is the reason.
     #[error("the stored assignment could not be read or written")]
     Memory(#[source] Box<dyn core::error::Error + Send + Sync>),
 }

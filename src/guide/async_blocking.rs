@@ -12,7 +12,9 @@ pub async fn register(
     Ok(tokio::task::spawn_blocking(move || client.register()).await??)
 }
 
-/// Registers the device for `limit` at most, and leaves no thread behind.
+/// Registers the device, and cancels after `limit`.
+///
+/// Returns when the request under way has ended: at once, or within 30 s while it connects.
 pub async fn register_within(
     limit: Duration,
     client: ProvisioningClientBuilder,

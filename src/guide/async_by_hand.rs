@@ -14,7 +14,6 @@ pub async fn register(
     let mut clock = SystemClock::new();
     let mut registration = Registration::new(settings, AttestationKind::SymmetricKey);
     loop {
-        registration.advance(clock.now())?;
         match registration.step(clock.now())? {
             Step::Sign(request) => {
                 let signature = key.sign(request.message());

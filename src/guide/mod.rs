@@ -4,7 +4,7 @@
 //!
 //! - [`provisioning`]: the service, enrollments, IDs, keys, and the state machine.
 //! - [`hub`]: after the provisioning: credentials, the stored assignment, reconnection.
-//! - [`rumqttc`]: the same as a program, with the MQTT client rumqttc.
+//! - [`rumqttc`]: a complete device with the MQTT client rumqttc.
 //! - [`errors`]: which errors there are, when to call again, and what to keep across a reboot.
 //! - [`features`]: the Cargo features and what each of them brings.
 //! - [`examples`]: the example programs and the variables that they take.
@@ -73,6 +73,7 @@ pub mod security {}
 #[doc = include_str!("testing.md")]
 pub mod testing {}
 #[doc = include_str!("tls.md")]
+#[allow(clippy::needless_doctest_main, reason = "the chapter shows what `main` does first")]
 pub mod tls {}
 #[doc = include_str!("x509.md")]
 pub mod x509 {}

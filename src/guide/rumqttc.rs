@@ -4,8 +4,8 @@ use azure_iot_dps::hub::{Advice, AssignmentStore, HubFailure, Reconnection};
 use azure_iot_dps::time::UnixTime;
 use azure_iot_dps::{Assignment, Clock, DeviceKey, Endpoint, HubCredentials, ProvisioningClient};
 use rumqttc::{
-    Client, Connection, ConnectionError, Event, Packet, QoS, RecvTimeoutError, StateError,
-    TlsConfiguration, TlsError,
+    Client, Connection, ConnectionError, Event, MqttOptions, Packet, QoS, RecvTimeoutError,
+    StateError, TlsConfiguration, TlsError,
 };
 use rustls::AlertDescription as Alert;
 
@@ -85,12 +85,12 @@ impl<C: Clock, S: AssignmentStore> Device<C, S> {
         let mut credentials = HubCredentials::new(assignment, self.key.clone())?;
         let login = credentials.mqtt(self.time(assignment))?;
         let options = super::options(&login, self.gateway.as_ref(), &self.tls);
-        let (hub, mut connection) = Client::new(options, 10);
+        let (hub, mut connection) = client(options);
         let device = format!("devices/{}/messages", assignment.device_id());
 
         // Do not poll with a short timeout before the CONNACK: a timeout aborts the connecting.
         loop {
-            match connection.recv_timeout(Duration::from_secs(30)) {
+            match connection.recv_timeout(Duration::from_secs(35)) {
                 Ok(Ok(Event::Incoming(Packet::ConnAck(_)))) => break,
                 Ok(Ok(_)) => {}
                 Ok(Err(error)) => return Ok(End::Failed(failure(&error))),
@@ -99,22 +99,30 @@ impl<C: Clock, S: AssignmentStore> Device<C, S> {
         }
         application.progress("connected");
         reconnection.connected(self.clock.now());
-        hub.subscribe(format!("{device}/devicebound/#"), QoS::AtLeastOnce)?;
+        hub.try_subscribe(format!("{device}/devicebound/#"), QoS::AtLeastOnce)?;
 
         let mut next = Instant::now();
         loop {
             if credentials.needs_renewal(self.time(assignment)) {
                 application.progress("the token expires soon");
-                return disconnect(&hub, &mut connection, End::Renewal);
+                disconnect(&hub, &mut connection, application);
+                return Ok(End::Renewal);
             }
             if Instant::now() >= next {
                 next += Duration::from_secs(1);
                 match application.message() {
                     Ok(None) => {}
                     Ok(Some(message)) => {
-                        hub.publish(format!("{device}/events/"), QoS::AtLeastOnce, false, message)?;
+                        // `publish` would wait for this thread, which serves the connection.
+                        let topic = format!("{device}/events/");
+                        if hub.try_publish(topic, QoS::AtLeastOnce, false, message).is_err() {
+                            return Ok(End::Lost);
+                        }
                     }
-                    Err(Finished) => return disconnect(&hub, &mut connection, End::Finished),
+                    Err(Finished) => {
+                        disconnect(&hub, &mut connection, application);
+                        return Ok(End::Finished);
+                    }
                 }
             }
             match connection.recv_timeout(Duration::from_millis(200)) {
@@ -133,11 +141,28 @@ impl<C: Clock, S: AssignmentStore> Device<C, S> {
     }
 }
 
-/// Sends what is pending, and disconnects.
-fn disconnect(hub: &Client, connection: &mut Connection, end: End) -> Result<End> {
-    hub.disconnect()?;
-    while let Ok(Ok(_)) = connection.recv_timeout(Duration::from_secs(5)) {}
-    Ok(end)
+/// Creates a client that may take 30 s to connect. rumqttc's 5 s are short on a mobile network.
+fn client(options: MqttOptions) -> (Client, Connection) {
+    let (client, mut connection) = Client::new(options, 10);
+    let mut network = connection.eventloop.network_options();
+    network.set_connection_timeout(30);
+    connection.eventloop.set_network_options(network);
+    (client, connection)
+}
+
+/// Sends what is pending, and disconnects, within 5 seconds.
+fn disconnect(hub: &Client, connection: &mut Connection, application: &mut impl Application) {
+    let until = Instant::now() + Duration::from_secs(5);
+    if hub.try_disconnect().is_err() {
+        return;
+    }
+    let left = || until.saturating_duration_since(Instant::now());
+    while let Ok(Ok(event)) = connection.recv_timeout(left()) {
+        // rumqttc has acknowledged what arrives now.
+        if let Event::Incoming(Packet::Publish(message)) = event {
+            application.received(&message.payload);
+        }
+    }
 }
 
 /// Translates an error of rumqttc for `Reconnection`.

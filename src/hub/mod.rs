@@ -1,4 +1,4 @@
-//! After the provisioning: credentials for the hub, the stored assignment, reconnection.
+//! Credentials for the hub, the stored assignment, and reconnection.
 //!
 //! - [`HubCredentials`] are the credentials of a device with a symmetric key, for an MQTT or HTTPS
 //!   client. [`X509Credentials`] are those of a device with a certificate.

@@ -24,10 +24,15 @@ pub fn options(
 }
 
 /// TLS to the hub. It names its crypto provider, so it does not depend on the process's default.
+///
+/// `Roots::platform` has no certificates to pass on.
 pub fn tls(roots: &Roots) -> Result<TlsConfiguration, rustls::Error> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut trusted = RootCertStore::empty();
     trusted.add_parsable_certificates(roots.certificates().map(CertificateDer::from));
+    if trusted.is_empty() {
+        return Err(rustls::Error::General("there are no root certificates".into()));
+    }
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
         .with_root_certificates(trusted)

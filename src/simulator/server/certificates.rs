@@ -55,7 +55,9 @@ impl Credentials {
 
         let own = ["localhost", "127.0.0.1", "::1"].into_iter();
         let mut leaf = CertificateParams::new(
-            own.chain(names.iter().map(HostName::as_str)).map(String::from).collect::<Vec<_>>(),
+            own.chain(names.iter().map(|name| name.as_str().trim_matches(['[', ']'])))
+                .map(String::from)
+                .collect::<Vec<_>>(),
         )?;
         (leaf.not_before, leaf.not_after) = (not_before, not_after);
         leaf.distinguished_name.push(DnType::CommonName, "azure-iot-dps simulator");

@@ -179,6 +179,8 @@ impl Connector {
         port: u16,
         until: Instant,
     ) -> Result<TlsStream, TransportError> {
+        // Without a crypto provider, a connection is of no use.
+        self.config()?;
         #[cfg(feature = "proxy")]
         if let Some(proxy) = self.proxy.as_deref().filter(|proxy| proxy.is_for(host, port)) {
             let lower = proxy::connect(self, proxy, host, port, until)?;

@@ -120,7 +120,11 @@ fn tls_limit(left: Duration) -> Duration {
 /// the device or its credentials at a proxy.
 fn another_port_may_help(error: &TransportError) -> bool {
     match error.kind() {
-        Kind::NameNotResolved | Kind::CertificateNotTrusted | Kind::ClockNotSet | Kind::CertificateRefused => false,
+        Kind::NameNotResolved
+        | Kind::CertificateNotTrusted
+        | Kind::ClockNotSet
+        | Kind::CertificateRefused
+        | Kind::NoCryptoProvider => false,
         #[cfg(feature = "proxy")]
         Kind::ProxyRefused => !is_about_credentials(error),
         _ => true,

@@ -102,12 +102,18 @@ impl Proxy {
     ///
     /// Returns [`ProxyError`] if the variable in use is not the URL of such a proxy.
     pub fn from_environment() -> Result<Option<Self>, ProxyError> {
-        let variable =
-            |names: &[&str]| names.iter().find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
-        let Some(text) = variable(&["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"]) else { return Ok(None) };
+        let variable = |names: &[&'static str]| {
+            let set = names.iter().filter_map(|name| std::env::var_os(name).map(|value| (*name, value)));
+            set.into_iter().find(|(_, value)| !value.is_empty())
+        };
+        let Some((name, text)) = variable(&["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"]) else {
+            return Ok(None);
+        };
+        let of_variable = |source| ProxyError::Variable { name, source: Box::new(source) };
+        let text = text.into_string().map_err(|_| of_variable(ProxyError::Url("it is not UTF-8".into())))?;
         let url = if text.contains("://") { text } else { format!("http://{text}") };
-        let exempt = variable(&["no_proxy", "NO_PROXY"]).as_deref().map(NoProxy::parse).unwrap_or_default();
-        Self::parse(&url, exempt).map(Some)
+        let exempt = variable(&["no_proxy", "NO_PROXY"]).map(|(_, list)| NoProxy::parse(&list.to_string_lossy()));
+        Self::parse(&url, exempt.unwrap_or_default()).map(Some).map_err(of_variable)
     }
 
     /// Sets the hosts that are reached without the proxy. Default: none.
@@ -232,6 +238,14 @@ pub enum ProxyError {
     /// The user name or the password is not UTF-8 when decoded, or the name has a colon.
     #[error("the proxy's user name and password are not valid")]
     Credentials,
+    /// A variable of the environment is not the URL of a proxy.
+    #[error("{name}")]
+    Variable {
+        /// The name of the variable.
+        name: &'static str,
+        /// The error of its value.
+        source: Box<Self>,
+    },
 }
 
 #[cfg(test)]
