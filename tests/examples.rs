@@ -151,6 +151,80 @@ fn a_token_is_good_for_a_second_at_least_and_for_365_days_at_most() {
     }
 }
 
+/// What a device is set to, for a service that is not there.
+const DEVICE: [(&str, &str); 4] = [
+    ("PROVISIONING_HOST", "localhost:1"),
+    ("PROVISIONING_IDSCOPE", "0ne00002193"),
+    ("PROVISIONING_REGISTRATION_ID", "dev-01"),
+    ("PROVISIONING_SYMMETRIC_KEY", common::KEY),
+];
+
+fn with(name: &'static str, value: &'static str) -> Vec<(&'static str, &'static str)> {
+    DEVICE.into_iter().filter(|(set, _)| *set != name).chain([(name, value)]).collect()
+}
+
+#[test]
+fn bad_input_is_named_with_its_source_before_anything_is_sent() {
+    let folder = folder("bad_input");
+    for (name, content) in [("empty.pem", ""), ("text.pem", "no certificate")] {
+        fs::write(folder.join(name), content).expect("writes");
+        let path = folder.join(name).to_str().expect("UTF-8").to_owned();
+        let ran = run_with("register", &["--ca-cert", &path], &DEVICE, "");
+        assert!(ran.code == Some(1) && ran.err.contains(&path) && ran.err.contains("no root certificate"), "{ran:?}");
+    }
+    for (name, value, said) in [
+        (
+            "PROVISIONING_HOST",
+            "::1",
+            "PROVISIONING_HOST: an endpoint must have an IPv6 address in brackets, such as [::1]",
+        ),
+        ("PROVISIONING_HOST", "https://localhost:18443", "write localhost:18443"),
+        ("PROVISIONING_IDSCOPE", "0ne 1", "PROVISIONING_IDSCOPE: an ID scope must"),
+        ("PROVISIONING_REGISTRATION_ID", "a b", "PROVISIONING_REGISTRATION_ID: a registration ID must"),
+        ("PROVISIONING_SYMMETRIC_KEY", "abc", "PROVISIONING_SYMMETRIC_KEY: a key must have 16 to 64 bytes"),
+        ("PROVISIONING_SYMMETRIC_KEY", "HostName=h;DeviceId=d;SharedAccessKey=k", "this is a connection string"),
+        ("PROVISIONING_IDSCOPE", "", "not set: PROVISIONING_IDSCOPE"),
+        ("https_proxy", "socks5://proxy.example", "https_proxy: the proxy's URL must begin with"),
+    ] {
+        let ran = run_with("register", &[], &with(name, value), "");
+        assert!(ran.code == Some(1) && ran.err.contains(said) && !ran.err.contains("registers at"), "{name}: {ran:?}");
+    }
+    let ran = run_with("register", &["--payload", "{'a'"], &DEVICE, "");
+    assert!(ran.code == Some(1) && ran.err.contains("--payload: ") && !ran.err.contains("registers at"), "{ran:?}");
+}
+
+#[test]
+fn a_key_file_may_begin_with_a_byte_order_mark() {
+    let file = folder("byte_order_mark").join("device.key");
+    fs::write(&file, format!("\u{feff}{}\r\n", common::KEY)).expect("writes");
+    let arguments = ["--key-file", file.to_str().expect("UTF-8"), "--deadline", "1"];
+    let ran = run_with("register", &arguments, &with("PROVISIONING_SYMMETRIC_KEY", ""), "");
+    assert!(ran.code == Some(75) && ran.err.contains("registers at localhost:1"), "{ran:?}");
+}
+
+#[test]
+fn a_failure_that_may_pass_has_its_own_exit_code_and_is_told_in_json_too() {
+    let ran = run_with("register", &["--json", "--deadline", "1"], &DEVICE, "");
+    let json: serde_json::Value = serde_json::from_str(&ran.out).expect("JSON alone");
+    assert_eq!(
+        (ran.code, &json["status"], &json["isTransient"]),
+        (Some(75), &"failed".into(), &true.into()),
+        "{ran:?}"
+    );
+    assert!(json["error"].as_str().is_some_and(|error| ran.err.contains(error)), "{ran:?}");
+    let ran = run_with("register", &["--json"], &with("PROVISIONING_SYMMETRIC_KEY", "abc"), "");
+    let json: serde_json::Value = serde_json::from_str(&ran.out).expect("JSON alone");
+    assert_eq!((ran.code, &json["isTransient"]), (Some(1), &false.into()), "{ran:?}");
+}
+
+#[test]
+fn an_empty_variable_is_as_good_as_none_for_the_shortest_program_too() {
+    let ran = run_with("minimal", &[], &[("PROVISIONING_IDSCOPE", ""), ("PROVISIONING_HOST", "")], "");
+    assert_eq!((ran.code, ran.err.as_str()), (Some(1), "the variable PROVISIONING_IDSCOPE is not set\n"));
+    let ran = run_with("minimal", &[], &with("PROVISIONING_HOST", "::1"), "");
+    assert!(ran.code == Some(1) && ran.err.starts_with("PROVISIONING_HOST: "), "{ran:?}");
+}
+
 #[cfg(feature = "simulator-server")]
 #[test]
 fn register_with_nothing_set_provisions_a_device_against_a_simulated_service() {
