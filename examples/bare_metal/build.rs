@@ -1,9 +1,9 @@
-//! Where the board has its memory.
+//! Writes the linker's description of the board's memory.
 
 use std::path::PathBuf;
 use std::{env, fs};
 
-/// An MPS2 has more of both: this is what a board of the middle class has.
+/// The flash and RAM of a mid-range board. An MPS2 has more of both.
 const MEMORY: &str = "MEMORY { FLASH : ORIGIN = 0, LENGTH = 1M  RAM : ORIGIN = 0x20000000, LENGTH = 96K }\n";
 
 fn main() {

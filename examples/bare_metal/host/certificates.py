@@ -1,4 +1,4 @@
-"""Certificate chains, of the service's shape and of shapes that a board must refuse."""
+"""Makes certificate chains: some like the service's, some that a board must refuse."""
 
 from support import openssl
 
@@ -26,8 +26,9 @@ def chain(folder, name, *issuers):
 
 
 def make(folder):
-    """Makes `rsa-chain.pem` of `rsa-root.pem`, `ecdsa-chain.pem` of `ecdsa-root.pem`, `weak-chain.pem`, whose issuer has a short key, and
-    `evil-chain.pem`, whose issuer is a leaf."""
+    """Makes these chains: `rsa-chain.pem` from `rsa-root.pem`; `ecdsa-chain.pem` from
+    `ecdsa-root.pem`; `weak-chain.pem`, whose issuer has a short key; and `evil-chain.pem`, whose
+    issuer is a leaf."""
     root(folder, "rsa-root", RSA_2048)
     issue(folder, "rsa-issuer", "rsa-root", RSA_4096, AUTHORITY, "-sha384")
     issue(folder, "rsa", "rsa-issuer", RSA_2048, SERVER, "-sha384")

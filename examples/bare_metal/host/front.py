@@ -1,4 +1,5 @@
-"""A server in front of the simulator: TLS with another chain or version, and answers that arrive otherwise than the simulator sends them."""
+"""A TLS server in front of the simulator, with another certificate chain or TLS version. It can
+also change the form of the answers."""
 
 import asyncio
 import ssl
@@ -9,14 +10,14 @@ HTTP_END = b"\r\n\r\n"
 
 
 async def relay(reader, writer):
-    """Passes on what comes as it is."""
+    """Passes on answers unchanged."""
     while data := await reader.read(65536):
         writer.write(data)
         await writer.drain()
 
 
 async def chunked(reader, writer):
-    """Passes answers on in chunks of seven bytes, one by one."""
+    """Passes on answers in chunks of seven bytes, one at a time."""
     while head := await until(reader, HTTP_END):
         lines = head.decode().split("\r\n")
         length = int(next(line.split(":")[1] for line in lines if line.lower().startswith("content-length:")))
@@ -31,7 +32,8 @@ async def chunked(reader, writer):
 
 
 async def truncated(reader, writer):
-    """Passes on the head of an answer without its length, and ends the connection without TLS's close."""
+    """Passes on the head of an answer with a length that is too large, and ends the connection
+    without a close_notify."""
     head = await until(reader, HTTP_END)
     lines = [line for line in head.decode().split("\r\n") if not line.lower().startswith("content-length:")]
     writer.write("\r\n".join(["HTTP/1.1 200 OK", *lines[1:]]).replace("\r\n\r\n", "\r\nContent-Length: 9999\r\n\r\n").encode())
@@ -48,12 +50,12 @@ async def until(reader, end):
 
 
 class Front:
-    """Listens in a thread of its own."""
+    """A server that listens in its own thread."""
 
     def __init__(self, upstream, chain, key, tls, answers=relay):
         self.upstream, self.answers, self.asked = upstream, answers, 0
         self.near = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        # It is for the board to refuse a short key.
+        # The board, not this server, must refuse a short key.
         self.near.set_ciphers("DEFAULT:@SECLEVEL=0")
         self.near.load_cert_chain(chain, key)
         self.near.minimum_version = self.near.maximum_version = VERSIONS[tls]
@@ -71,7 +73,7 @@ class Front:
         await server.serve_forever()
 
     async def ask(self, reader, writer):
-        """Passes on what the board sends, and counts it."""
+        """Passes on the bytes that the board sends, and counts them."""
         while data := await reader.read(65536):
             self.asked += len(data)
             writer.write(data)

@@ -1,11 +1,12 @@
-"""Boots the board in QEMU and sees it through: it provisions itself against the simulator, keeps its assignment, boots again, sends its hub
-a message, survives what goes wrong, and refuses whom it must not trust. Needs the example `dps_simulator`, built with all features.
+"""Tests the board in QEMU against the simulator: it provisions itself, stores its assignment, boots
+again, sends a message to its hub, recovers from faults, and refuses servers that it must not trust.
+Needs the example `dps_simulator`, built with all features.
 
-    python3 examples/bare_metal/host/run.py            all scenarios, measured
-    python3 examples/bare_metal/host/run.py NAME...    these
-    python3 examples/bare_metal/host/run.py --list     their names
+    python3 examples/bare_metal/host/run.py            runs and measures all scenarios
+    python3 examples/bare_metal/host/run.py NAME...    runs these scenarios
+    python3 examples/bare_metal/host/run.py --list     lists their names
 
-Ends with 77 where QEMU cannot be had.
+Exits with 77 if QEMU is not available.
 """
 
 import json
@@ -30,15 +31,17 @@ MACHINE = "thumbv7em-none-eabi"
 DEVICE = "my-device"
 HUB, OTHER_HUB = "hub-1.example", "hub-2.example"
 QEMU = ["-machine", "mps2-an386", "-nographic", "-semihosting-config", "enable=on,target=native", "-nic", "user,model=lan9118",
-        # An instruction takes 8 ns, so the board's time does not depend on how busy the host is; and a reset ends the run.
+        # An instruction takes 8 ns, so the board's time does not depend on the host's load. A reset
+        # ends the run.
         "-icount", "shift=3", "-no-reboot"]
 FIGURES = re.compile(r"heap: (\d+) bytes in (\d+) allocations, stack: (\d+) bytes")
 YEAR = 365 * 24 * 60 * 60
-# Of the image that registers over HTTPS, in bytes; heap and stack by the server's chain.
+# The limits of the image that registers over HTTPS, in bytes. Heap and stack depend on the server's
+# chain.
 FLASH = 396_000
 HEAP = {"rsa": 37_500, "ecdsa": 14_500}
 STACK = {"rsa": 16_384, "ecdsa": 17_400}
-# The simulators of the scenario that a thread runs.
+# Holds the simulators of the scenario that the thread runs.
 THREAD = threading.local()
 
 
@@ -52,9 +55,10 @@ def check(condition, what):
 
 
 def build(features):
-    """Builds the image, and returns where it is kept."""
+    """Builds the image, and returns the path of a copy."""
     environment = {**os.environ, "CARGO_TARGET_DIR": str(TARGET / "bare_metal")}
-    # The variable would take the place of the flags in `.cargo/config.toml`. And panic messages hold paths, which are of no use on a board.
+    # `RUSTFLAGS` would replace the flags of `.cargo/config.toml`, so `--config` passes both.
+    # Panic messages contain paths, which a board does not need.
     sources = Path(os.environ.get("CARGO_HOME", Path.home() / ".cargo")) / "registry/src"
     flags = [*environment.pop("RUSTFLAGS", "").split(), f"--remap-path-prefix={sources}="]
     command = ["cargo", "build", "--locked", "--quiet", "--release", "--no-default-features", "--features", features]
@@ -67,7 +71,7 @@ def build(features):
 
 
 class Board:
-    """A board: what the factory wrote into it, and its page of flash."""
+    """A board with its factory data and its page of flash."""
 
     def __init__(self, image, sim, *, port=None, roots=None, certificate=None, **settings):
         self.image, self.folder = image, Path(tempfile.mkdtemp(dir=WORK))
@@ -84,7 +88,7 @@ class Board:
         shutil.copy(roots or sim.ca, self.folder / "roots.pem")
 
     def boot(self, good=True):
-        """Switches it on, and returns what it says until it is done."""
+        """Powers the board on, and returns what it prints until it exits."""
         (self.folder / "factory.txt").write_text("".join(f"{name} {value}\n" for name, value in self.settings.items()))
         with subprocess.Popen([BOARD_EMULATOR, *QEMU, "-kernel", self.image], cwd=self.folder, stdin=subprocess.DEVNULL, text=True,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as qemu:
@@ -111,7 +115,8 @@ def simulator(*more, hub=HUB, ports=(0, 0)):
 
 
 def saw(sim, what, times):
-    """Checks how often a line of the simulator has this. It may write the last one when the board is done already."""
+    """Checks how many lines of the simulator contain a text. The simulator may print the last one
+    after the board has exited."""
     count = lambda: sum(what in line for line in sim.lines())  # noqa: E731
     until = time.monotonic() + 5
     while count() < times and time.monotonic() < until:
@@ -123,7 +128,8 @@ SENT, ASSIGNED = f"{DEVICE} sent ", "is assigned to"
 
 
 def first_and_second_boot(sim, board, name, has_hub=True):
-    """Registers once, and never again; each boot sends a message. Returns heap and stack of the first one."""
+    """Boots twice: only the first boot registers, and each boot sends a message. Returns the heap
+    and stack of the first boot."""
     said = board.provisioned()
     board.provisioned()
     saw(sim, SENT, 2 if has_hub else 0)
@@ -148,7 +154,7 @@ def x509(transport):
     folder = Path(tempfile.mkdtemp(dir=WORK))
     sim = simulator("--demo-certificates", str(folder), "--demo-device", DEVICE)
     first_and_second_boot(sim, Board(FULL, sim, certificate=folder, transport=transport), f"with a certificate, over {transport.upper()}")
-    # Without its certificate the board is refused.
+    # The service refuses a board without its certificate.
     board = Board(FULL, sim, transport=transport, deadline=30)
     board.settings.pop("key")
     said = board.boot(good=False)
@@ -173,7 +179,7 @@ def throttled():
 
 
 def moved():
-    """The hub does not know the device any more, and the service has another one for it."""
+    """The hub no longer knows the device, and the service assigns it to another hub."""
     for transport in ("https", "mqtt"):
         sim = simulator()
         board = Board(FULL, sim, transport=transport)
@@ -188,7 +194,7 @@ def moved():
 
 
 def chain(name, tls, answers=relay):
-    """With the small image: what is measured."""
+    """Boots the small image, and checks its heap and stack."""
     sim = simulator()
     front = Front(int(sim.port("https")), WORK / f"{name}-chain.pem", WORK / f"{name}.key", tls, answers)
     board = Board(SMALL, sim, port=front.port, roots=WORK / f"{name}-root.pem")
@@ -197,7 +203,7 @@ def chain(name, tls, answers=relay):
 
 
 def refused(why, *, name="ecdsa", root="ecdsa", answers=relay, **settings):
-    """The board refuses the server, says why, and has asked it nothing."""
+    """The board refuses the server, prints why, and has sent no request."""
     for tls in ("1.2", "1.3"):
         sim = simulator()
         front = Front(int(sim.port("https")), WORK / f"{name}-chain.pem", WORK / f"{name}.key", tls, answers)
@@ -216,10 +222,10 @@ def wrong_name():
 
 
 def watchdog():
-    """A board that hangs is reset, which ends QEMU: the board itself ends with an exit code."""
+    """The watchdog resets a board that hangs. The reset ends QEMU with exit code 0."""
     sim = simulator()
     said = Board(SMALL, sim, hangs="yes").boot()
-    check("the board hangs\nthe watchdog barks\n" in said and "provisioned" not in said, said)
+    check("the board hangs\nwatchdog timed out\n" in said and "provisioned" not in said, said)
     saw(sim, ASSIGNED, 1)
 
 
@@ -242,19 +248,19 @@ SCENARIOS = {
     "unknown-root": lambda: refused("no root is known for it", root="rsa"),
     "unknown-root-rsa": lambda: refused("no root is known for it", name="rsa"),
     "weak-issuer": lambda: refused("a signature is wrong", name="weak", root="rsa"),
-    "leaf-as-authority": lambda: refused("its chain is not one of authorities down to a server", name="evil"),
+    "leaf-as-authority": lambda: refused("its chain is not valid", name="evil"),
     "clock-in-1970": lambda: refused("the device's clock is wrong", clock=0),
-    "truncated": lambda: refused("the connection ended without TLS's close", answers=truncated, deadline=12),
+    "truncated": lambda: refused("the connection ended without close_notify", answers=truncated, deadline=12),
     "watchdog": watchdog,
 }
 
 
 def run(name):
-    """Whether the board came through."""
+    """Runs a scenario, and returns whether it passed."""
     start, THREAD.running = time.monotonic(), []
     try:
         SCENARIOS[name]()
-        print(f"{name}: as it must be ({time.monotonic() - start:.0f} s)", flush=True)
+        print(f"{name}: passed ({time.monotonic() - start:.0f} s)", flush=True)
         return True
     except Failed as problem:
         print(f"{name}: {problem}", flush=True)
@@ -269,7 +275,7 @@ if __name__ == "__main__":
         print("\n".join(SCENARIOS))
         sys.exit()
     if not shutil.which("rustup") or subprocess.run(["rustup", "target", "add", MACHINE], check=False).returncode:
-        skip("the standard library's core for boards cannot be had")
+        skip("the Rust target of the board is not available")
     SMALL, FULL = build(""), build("mqtt,x509")
     print(f"flash: {flash(SMALL):,} bytes over HTTPS, {flash(FULL):,} with MQTT, the hub and certificates")
     BOARD_EMULATOR = find("qemu-system-arm", "qemu-system-arm") or skip("QEMU cannot be had")

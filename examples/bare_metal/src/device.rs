@@ -1,6 +1,6 @@
-//! What the device is for: it registers, keeps its assignment, and sends its hub a message.
+//! The device's job: it registers, stores its assignment, and sends a message to its hub.
 //!
-//! These are the lines that any user would write. They are the same on Linux.
+//! A user of the crate writes the same code on Linux.
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -17,7 +17,7 @@ use crate::flash::Page;
 use crate::http::Https;
 use crate::tls;
 
-/// Why a device gives up; a watchdog or a supervisor would start it again.
+/// The reason why the device gives up. In the field, a watchdog or a supervisor restarts it.
 pub type Failure = Box<dyn Error>;
 
 pub fn run(mut factory: Factory) -> Result<(), Failure> {
@@ -72,7 +72,7 @@ mod telemetry {
 
     const MESSAGE: &[u8] = br#"{"temperature":21.5}"#;
 
-    /// Sends a message to the hub, wherever that is. Returns the assignment that was right in the end.
+    /// Sends a message to the hub. Returns the assignment, a new one if the hub has changed.
     pub fn send(
         factory: &Factory,
         mut client: ProvisioningClient,
@@ -89,7 +89,7 @@ mod telemetry {
                     match hub.publish(assignment.device_id().as_str(), MESSAGE) {
                         Ok(()) => {
                             say!("the hub has the message");
-                            // The message is there: a hub that is gone by now has nothing to be told.
+                            // The message has arrived, so a failure to disconnect does not matter.
                             let _ = hub.disconnect();
                             return Ok(assignment);
                         }

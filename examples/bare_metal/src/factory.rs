@@ -1,4 +1,4 @@
-//! What the factory wrote into the board's flash.
+//! The data that the factory writes into the board's flash.
 
 use alloc::format;
 use alloc::string::String;
@@ -19,7 +19,7 @@ const DEADLINE: Duration = Duration::from_secs(120);
 #[cfg(feature = "mqtt")]
 const FLEET_SPREAD: Duration = Duration::from_secs(120);
 
-/// A line for each: a name, a space and the value.
+/// The file of settings, one per line: a name, a space and the value.
 const SETTINGS: &str = "factory.txt";
 const ROOTS: &str = "roots.pem";
 #[cfg(feature = "x509")]
@@ -27,34 +27,34 @@ const CHAIN: &str = "chain.pem";
 #[cfg(feature = "x509")]
 const PRIVATE_KEY: &str = "private-key.pem";
 
-/// Wiped when dropped, for it may hold a key.
+/// A PEM file, wiped when dropped because it may hold a key.
 pub type Pem = Zeroizing<Vec<u8>>;
 
 pub struct Factory {
     pub endpoint: Endpoint,
     pub id_scope: IdScope,
     pub registration_id: RegistrationId,
-    /// Derived from the group's key in the factory; a board with a certificate has none.
+    /// The device key, which the factory derives from the group key. Not with a certificate.
     pub key: Option<DeviceKey>,
-    /// The certificate authorities to trust, in PEM; taken when TLS is set up.
+    /// The root certificates, in PEM. `tls::config` takes them.
     pub roots: Pem,
-    /// The board's own certificate with its chain, and the private key, in PEM; taken, too.
+    /// The board's certificate chain and private key, in PEM. `tls::config` takes them.
     #[cfg(feature = "x509")]
     pub certificate: Option<(Pem, Pem)>,
-    /// Whether to register over MQTT, and not over HTTPS.
+    /// Whether the board registers over MQTT instead of HTTPS.
     #[cfg(feature = "mqtt")]
     pub over_mqtt: bool,
-    /// The hub's port, where it is not the usual one, as behind a gateway.
+    /// The hub's port, if it is not the default, for example behind a gateway.
     #[cfg(feature = "mqtt")]
     pub hub_port: Option<u16>,
-    /// Over how long a fleet spreads out that its hub refuses all at once.
+    /// The time over which a fleet spreads out when its hub refuses all devices at once.
     #[cfg(feature = "mqtt")]
     pub fleet_spread: Duration,
-    /// What a board without a battery believes at power-on, in place of the time.
+    /// The time at power-on of a board without a battery-backed clock.
     pub clock: Option<UnixTime>,
-    /// How long a registration may take.
+    /// The deadline of a registration. Default: 2 minutes.
     pub deadline: Duration,
-    /// For a test of the watchdog: the board does nothing, for ever.
+    /// Whether the board hangs after its registration, to test the watchdog.
     pub hangs: bool,
 }
 
@@ -62,7 +62,7 @@ impl Factory {
     #[inline(never)] // Keeps its frame off the stack of the handshakes.
     pub fn load() -> Result<Self, Failure> {
         let bytes = board::load(SETTINGS).ok_or("the board has no settings")?;
-        let text = core::str::from_utf8(&bytes).map_err(|_| "the settings are no text")?;
+        let text = core::str::from_utf8(&bytes).map_err(|_| "the settings are not text")?;
         let optional = |name| {
             text.lines().filter_map(|line| line.split_once(' ')).find(|(its, _)| *its == name).map(|(_, value)| value)
         };

@@ -1,4 +1,4 @@
-//! The page of flash that keeps the assignment from boot to boot.
+//! The page of flash that stores the assignment across boots.
 
 use alloc::borrow::Cow;
 use core::mem;
@@ -10,13 +10,14 @@ use crate::board;
 
 const NAME: &str = "assignment.flash";
 const SIZE: usize = 1024;
-/// As flash is after it was erased.
+/// The value of each byte after flash is erased.
 const ERASED: u8 = 0xFF;
 
-/// One page: erased and written as a whole.
+/// One page of flash, erased and written as a whole.
 ///
-/// Replace the board's two functions by those of your flash driver. Where a power failure within a write must lose nothing, write two
-/// pages in turn: a record tells by itself whether it is whole.
+/// Replace the board's two functions with those of your flash driver. If a power failure during a
+/// write must not lose the assignment, write to two pages in turn: each record shows whether it is
+/// complete.
 pub struct Page;
 
 impl AssignmentStore for Page {

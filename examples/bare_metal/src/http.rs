@@ -1,4 +1,4 @@
-//! As much of HTTP/1.1 as the service needs, over TLS: the transport.
+//! The HTTPS transport: the part of HTTP/1.1 that the service needs, over TLS.
 
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
@@ -18,17 +18,17 @@ use zeroize::Zeroizing;
 use crate::board::uptime;
 use crate::tls::Tls;
 
-/// More than any answer of the service has.
+/// The maximum length of an answer, in bytes. All answers of the service are shorter.
 const MAX_ANSWER: usize = 8 * 1024;
 const MAX_HEADERS: usize = 24;
-/// What a request's head has beside its headers, at most.
+/// The maximum length of a request's head without its headers, in bytes.
 const OVERHEAD: usize = 768;
 
-/// HTTPS over one connection that is kept.
+/// HTTPS over one persistent connection.
 pub struct Https {
     config: Arc<ClientConfig>,
     connection: Option<Box<Tls>>,
-    /// Whether it can carry another request.
+    /// Whether the connection can carry another request.
     is_reusable: bool,
 }
 
@@ -46,30 +46,30 @@ impl Https {
 impl Transport for Https {
     fn send<'b>(&'b mut self, request: &Request<'_>) -> Result<Response<'b>, TransportError> {
         let until = uptime() + request.time_limit();
-        // A connection that is dead without a word must leave time for another one.
+        // If the connection is silently dead, this leaves half of the time for a new one.
         let half = uptime() + request.time_limit() / 2;
         let kept = self.connection.take().filter(|_| self.is_reusable);
         let kept = kept.and_then(|kept| exchange(kept, request, half).ok());
         let connection = match kept {
             Some(connection) => connection,
-            // None, or one that has died meanwhile: the requests of a registration can be sent once more.
+            // There is no connection, or it is dead. A registration's requests can be sent twice.
             None => exchange(self.connect(request, until)?, request, until)?,
         };
         let connection = self.connection.insert(connection);
-        // It is whole.
+        // `exchange` returns after a complete answer.
         let answer = Answer::read(&connection.received)?.ok_or(Kind::AnswerBroken)?;
         self.is_reusable = answer.keeps_alive && answer.length == connection.received.len();
         Ok(answer.head.with_body(answer.body))
     }
 }
 
-/// The head of a request, which holds the token.
+/// Returns the head of a request, which contains the token.
 fn write(request: &Request<'_>) -> Zeroizing<String> {
     let length = request.body().map_or(0, <[u8]>::len);
     let (http, endpoint) = (request.http(), request.endpoint());
     let (method, target) = (http.method(), http.target());
     let headers = http.headers().map(|(name, value)| name.len() + value.len() + 4).sum::<usize>();
-    // With room for all of it, so that no copy of the token is left behind.
+    // The capacity suffices, so the string is not moved and no copy of the token is left behind.
     let mut text = Zeroizing::new(String::with_capacity(OVERHEAD + headers));
     // Writing to a string cannot fail.
     let _ = write!(text, "{method} {target} HTTP/1.1\r\nHost: {endpoint}\r\nContent-Length: {length}\r\n");
@@ -78,7 +78,7 @@ fn write(request: &Request<'_>) -> Zeroizing<String> {
     text
 }
 
-/// Sends a request and reads the answer, which is whole then.
+/// Sends a request, and reads until the answer is complete.
 fn exchange(mut tls: Box<Tls>, request: &Request<'_>, until: Duration) -> Result<Box<Tls>, TransportError> {
     tls.received.clear();
     tls.write_all(write(request).as_bytes(), until)?;
@@ -99,14 +99,14 @@ fn exchange(mut tls: Box<Tls>, request: &Request<'_>, until: Duration) -> Result
 struct Answer<'a> {
     head: Response<'static>,
     body: Cow<'a, [u8]>,
-    /// How many bytes it has in all.
+    /// The length of the head and the encoded body, in bytes.
     length: usize,
     /// Whether the connection can carry another request.
     keeps_alive: bool,
 }
 
 impl<'a> Answer<'a> {
-    /// `None` where more must come first.
+    /// Parses an answer. Returns `None` if it is not complete yet.
     fn read(bytes: &'a [u8]) -> Result<Option<Self>, TransportError> {
         let broken = |error| TransportError::from(Kind::AnswerBroken).with_source_text(error);
         let mut headers = [EMPTY_HEADER; MAX_HEADERS];
@@ -124,7 +124,7 @@ impl<'a> Answer<'a> {
         } else {
             let length = match value("Content-Length") {
                 Some(digits) if digits.bytes().all(|digit| digit.is_ascii_digit()) => digits.parse().ok(),
-                // These have no body.
+                // Answers with these statuses have no body.
                 None if matches!(status, 204 | 304) => Some(0),
                 _ => None,
             };
@@ -138,7 +138,8 @@ impl<'a> Answer<'a> {
     }
 }
 
-/// Puts chunks together, and returns their length with their frames; `None` where more must come first.
+/// Joins the chunks of a body. Returns the body and its encoded length, or `None` if it is not
+/// complete yet.
 fn unchunk(bytes: &[u8]) -> Result<Option<(Vec<u8>, usize)>, TransportError> {
     const END: &[u8] = b"\r\n";
     let mut body = Vec::new();

@@ -1,6 +1,7 @@
 //! A device's connection to its hub, over MQTT 3.1.1.
 //!
-//! This connects, sends one message and says goodbye. Replace it by the MQTT client of your choice, which wants the same login.
+//! It connects, sends one message and disconnects. Replace it with the MQTT client of your choice,
+//! which needs the same login.
 
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -19,13 +20,13 @@ use crate::tls::Tls;
 
 const TIME_LIMIT: Duration = Duration::from_secs(30);
 const KEEP_ALIVE: u16 = 240;
-/// What a packet has beside its texts, at most.
+/// The maximum length of a packet without its strings and payload, in bytes.
 const OVERHEAD: usize = 32;
 
 pub struct Hub(Box<Tls>);
 
 impl Hub {
-    /// Connects. `port` is another than the usual one, as behind a gateway.
+    /// Connects to the hub. `port` replaces the default port, for example behind a gateway.
     pub fn connect(config: &Arc<ClientConfig>, login: &MqttLogin<'_>, port: Option<u16>) -> Result<Self, HubFailure> {
         let until = uptime() + TIME_LIMIT;
         let tls = Tls::connect(config, login.host(), port.unwrap_or(login.port()), until);
@@ -50,7 +51,7 @@ impl Hub {
         }
     }
 
-    /// Sends a message, and waits until the hub has it.
+    /// Sends a message, and waits until the hub acknowledges it.
     pub fn publish(&mut self, device_id: &str, payload: &[u8]) -> Result<(), TransportError> {
         let until = uptime() + TIME_LIMIT;
         let topic = String::from("devices/") + device_id + "/messages/events/";
@@ -68,14 +69,14 @@ impl Hub {
         self.send(&Packet::Disconnect, 0, uptime() + TIME_LIMIT)
     }
 
-    /// Sends a packet whose texts have this length.
+    /// Sends a packet. `length` is the length of its strings and payload.
     fn send(&mut self, packet: &Packet<'_>, length: usize, until: Duration) -> Result<(), TransportError> {
         let mut buffer = Zeroizing::new(vec![0; length + OVERHEAD]);
         let encoded = encode_slice(packet, &mut buffer).map_err(|_| Kind::Other)?;
         self.0.write_all(buffer.get(..encoded).unwrap_or_default(), until)
     }
 
-    /// Both answers that are awaited have four bytes.
+    /// Reads a CONNACK or a PUBACK. Both have four bytes.
     fn read(&mut self, until: Duration) -> Result<[u8; 4], TransportError> {
         loop {
             if let Some(answer) = self.0.received.first_chunk().copied() {
@@ -89,7 +90,7 @@ impl Hub {
     }
 }
 
-/// What a failure to connect means.
+/// Prints why a connection failed, and classifies the failure.
 fn judge(error: TransportError) -> HubFailure {
     say!("the hub: {error}");
     match error.kind() {

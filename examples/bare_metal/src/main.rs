@@ -1,4 +1,5 @@
-//! A board without an operating system that provisions itself over Ethernet and TLS, and sends its hub a message. See `README.md`.
+//! A board without an operating system that provisions itself over Ethernet and TLS, and sends a
+//! message to its hub. See `README.md`.
 #![no_std]
 #![no_main]
 

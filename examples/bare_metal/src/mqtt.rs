@@ -1,4 +1,4 @@
-//! The exchange of MQTT, over TLS: the other transport.
+//! The MQTT transport: the crate's exchange of packets, over TLS.
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -12,7 +12,7 @@ use rustls::ClientConfig;
 use crate::board::uptime;
 use crate::tls::Tls;
 
-/// MQTT over one connection that is kept.
+/// MQTT over one persistent connection.
 pub struct Mqtt {
     config: Arc<ClientConfig>,
     connection: Option<(Box<Tls>, Exchange)>,
@@ -47,7 +47,7 @@ impl Transport for Mqtt {
                 self.connection = Some((tls, exchange));
                 return Ok(answer);
             }
-            // A write may have found something already.
+            // A write may already have received data.
             if tls.received.is_empty() && !tls.read(until)? {
                 return Err(TransportError::from(Kind::AnswerBroken).with_source("the service closed the connection"));
             }

@@ -1,6 +1,7 @@
-//! TCP over smoltcp, blocking, with a time at which it gives up.
+//! Blocking TCP over smoltcp, with deadlines.
 //!
-//! Replace it by your stack's sockets: embassy-net's, lwIP's, a modem's. [`Stream`] is all that the rest of this program knows of it.
+//! Replace it with your stack's sockets: embassy-net's, lwIP's, a modem's. The module `tls` uses
+//! only [`Stream`].
 
 use alloc::vec;
 use core::cell::RefCell;
@@ -15,16 +16,16 @@ use smoltcp::wire::{IpCidr, Ipv4Address};
 
 use crate::board::{Lan9118, feed_watchdog, random, uptime};
 
-/// Where QEMU's user network puts the board. On a real one DHCP tells (smoltcp's `socket-dhcpv4`).
+/// The board's address in QEMU's user network. A real board uses DHCP (smoltcp's `socket-dhcpv4`).
 const OWN_ADDRESS: Ipv4Address = Ipv4Address::new(10, 0, 2, 15);
-/// The host, which is the router, too.
+/// The address of the host, which is also the router.
 const HOST: Ipv4Address = Ipv4Address::new(10, 0, 2, 2);
 
 const RECEIVE_BUFFER: usize = 2 * 1460;
 const SEND_BUFFER: usize = 1460;
-/// The longest that closing a connection may last.
+/// The time limit for closing a connection.
 const CLOSE_LIMIT: Duration = Duration::from_millis(500);
-/// The first of the ports that a client may take.
+/// The first of the ephemeral ports.
 const FIRST_PORT: u16 = 49_152;
 
 struct Net {
@@ -33,27 +34,27 @@ struct Net {
     sockets: SocketSet<'static>,
 }
 
-/// Connections need it, and the clock, which keeps it alive in waits.
+/// The network stack. The connections use it, and the clock polls it while it waits.
 static NET: Mutex<RefCell<Option<Net>>> = Mutex::new(RefCell::new(None));
 
-/// Starts the stack, with an address.
+/// Starts the network stack with a fixed address.
 #[inline(never)] // Keeps its frame off the stack of the handshakes.
 pub fn start(mut device: Lan9118) -> Result<(), &'static str> {
     let mut config = Config::new(device.address().into());
     config.random_seed = u64::from_le_bytes(random_bytes().ok_or(NO_RANDOM)?);
     let mut interface = Interface::new(config, &mut device, now());
     interface.update_ip_addrs(|addresses| {
-        // There is room for one.
+        // There is room for one address.
         let _ = addresses.push(IpCidr::new(OWN_ADDRESS.into(), 24));
     });
-    // For one, too.
+    // There is room for one route.
     let _ = interface.routes_mut().add_default_ipv4_route(HOST);
     let net = Net { device, interface, sockets: SocketSet::new(vec![]) };
     critical_section::with(|token| NET.borrow_ref_mut(token).replace(net));
     Ok(())
 }
 
-/// Lets the stack send and take what has come. To be called all the time, in waits too.
+/// Sends and receives pending packets, and feeds the watchdog. Call it continuously, even in waits.
 pub fn poll() {
     feed_watchdog();
     with(Net::poll);
@@ -74,8 +75,10 @@ fn with<T>(work: impl FnOnce(&mut Net) -> T) -> Option<T> {
     critical_section::with(|token| NET.borrow_ref_mut(token).as_mut().map(work))
 }
 
-/// The address of a host. In QEMU it is the machine that QEMU runs on, whatever its name. A real board asks a name server (smoltcp's
-/// `socket-dns`); TLS checks the name in any case.
+/// Returns the address of a host.
+///
+/// In QEMU every name leads to the machine that runs QEMU. A real board uses DNS (smoltcp's
+/// `socket-dns`). TLS checks the name in both cases.
 fn resolve(_: &str) -> Ipv4Address {
     HOST
 }
@@ -90,7 +93,7 @@ impl Net {
         let own_port = FIRST_PORT | u16::from_le_bytes(random);
         let buffer = |size| SocketBuffer::new(vec![0; size]);
         let mut socket = Socket::new(buffer(RECEIVE_BUFFER), buffer(SEND_BUFFER));
-        // A request is one write, and an answer is awaited.
+        // The board waits for an answer to what it writes, so a delay gains nothing.
         socket.set_nagle_enabled(false);
         let connected = socket.connect(self.interface.context(), (address, port), own_port);
         connected.map_err(|error| TransportError::from(Kind::CannotConnect).with_source_text(error))?;
@@ -105,7 +108,7 @@ impl Stream {
     pub fn connect(host: &str, port: u16, until: Duration) -> Result<Self, TransportError> {
         let address = resolve(host);
         let socket = with(|net| net.connect(address, port)).unwrap_or_else(|| Err(Kind::CannotConnect.into()))?;
-        // From here on its drop removes the socket.
+        // From here on, dropping the stream removes the socket.
         let mut stream = Self(socket);
         stream.wait(until, |socket| match socket.state() {
             State::Established => Some(Ok(())),
@@ -127,7 +130,7 @@ impl Stream {
         Ok(())
     }
 
-    /// Reads at least one byte; none where the peer has closed the connection.
+    /// Reads at least one byte. Returns 0 if the peer has closed the connection.
     pub fn read(&mut self, buffer: &mut [u8], until: Duration) -> Result<usize, TransportError> {
         self.wait(until, |socket| match socket.recv_slice(buffer) {
             Ok(0) => None,
@@ -137,7 +140,7 @@ impl Stream {
         })
     }
 
-    /// Polls until there is something, the time is up, or the peer is gone.
+    /// Polls until `work` returns a result or the time is up.
     fn wait<T>(
         &mut self,
         until: Duration,
@@ -164,7 +167,7 @@ impl Drop for Stream {
         with(|net| {
             net.sockets.get_mut::<Socket<'_>>(self.0).close();
         });
-        // What was written last may have to be sent again.
+        // The last bytes may have to be retransmitted.
         let until = uptime() + CLOSE_LIMIT;
         let is_open = |net: &mut Net| net.sockets.get::<Socket<'_>>(self.0).is_active();
         while with(is_open) == Some(true) && uptime() < until {

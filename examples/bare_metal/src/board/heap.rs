@@ -1,4 +1,4 @@
-//! An allocator that counts what is asked of it.
+//! An allocator that counts bytes and allocations.
 
 use core::alloc::{GlobalAlloc, Layout};
 use core::cell::Cell;
@@ -47,7 +47,7 @@ pub(super) fn start() {
     unsafe { HEAP.heap.init(&raw mut MEMORY as usize, SIZE) }
 }
 
-/// How many bytes were asked for at most, and in how many allocations in all.
+/// Returns the peak of allocated bytes, and the number of all allocations.
 pub(super) fn peak() -> (usize, usize) {
     (HEAP.peak.get(), HEAP.count.get())
 }

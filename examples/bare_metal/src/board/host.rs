@@ -1,4 +1,4 @@
-//! What QEMU's semihosting lends in the place of flash, a real-time clock and a random generator.
+//! Flash, a real-time clock and random numbers, all from the host by QEMU's semihosting.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -22,7 +22,7 @@ pub fn exit(good: bool) -> ! {
     }
 }
 
-/// Does nothing any more, for ever: only the watchdog helps.
+/// Loops forever, until the watchdog resets the board.
 pub fn hang() -> ! {
     say!("the board hangs");
     loop {
@@ -31,16 +31,18 @@ pub fn hang() -> ! {
 }
 
 pub(super) fn unix_time() -> UnixTime {
-    // SAFETY: the call takes nothing.
+    // SAFETY: the call has no arguments.
     UnixTime::from_secs(u64::from(unsafe { syscall!(TIME) } as u32))
 }
 
-/// Fills these bytes with random ones; `false` where there are none.
+/// Fills a buffer with random bytes. Returns `false` if that fails.
 pub fn random(bytes: &mut [u8]) -> bool {
     with_file("/dev/urandom", nr::open::R_BINARY, |file| fill(file, bytes)) == Some(Some(bytes.len()))
 }
 
-/// What a page of flash holds; `None` where nobody ever wrote to it. Some hold keys, so it is wiped when dropped.
+/// Returns the content of a page of flash, or `None` if there is none.
+///
+/// Some pages hold keys, so the content is wiped when dropped.
 pub fn load(name: &str) -> Option<Zeroizing<Vec<u8>>> {
     with_file(name, nr::open::R_BINARY, |file| {
         // SAFETY: the file is open.
@@ -52,25 +54,25 @@ pub fn load(name: &str) -> Option<Zeroizing<Vec<u8>>> {
     })?
 }
 
-/// Erases a page of flash and writes it; `false` where that failed.
+/// Erases a page of flash and writes it. Returns `false` if that fails.
 pub fn save(name: &str, bytes: &[u8]) -> bool {
     let write = |file| {
-        // SAFETY: the call reads the bytes, and returns how many it did not take.
+        // SAFETY: the call reads the bytes, and returns how many it did not write.
         unsafe { syscall!(WRITE, file, bytes.as_ptr(), bytes.len()) == 0 }
     };
     with_file(name, nr::open::W_TRUNC_BINARY, write) == Some(true)
 }
 
-/// Reads from a file, and returns how much that was.
+/// Reads from a file, and returns the number of bytes.
 fn fill(file: usize, bytes: &mut [u8]) -> Option<usize> {
-    // SAFETY: the call fills the bytes, and returns how many it did not.
+    // SAFETY: the call fills the bytes, and returns how many it did not fill.
     let left = unsafe { syscall!(READ, file, bytes.as_mut_ptr(), bytes.len()) };
     bytes.len().checked_sub(left)
 }
 
 fn with_file<T>(name: &str, mode: usize, work: impl FnOnce(usize) -> T) -> Option<T> {
     let name = String::from(name) + "\0";
-    // SAFETY: the name ends with a zero, which does not count.
+    // SAFETY: the name ends with a zero, which the length excludes.
     let file = unsafe { syscall!(OPEN, name.as_ptr(), mode, name.len() - 1) };
     if file == usize::MAX {
         return None;

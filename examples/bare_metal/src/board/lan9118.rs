@@ -1,6 +1,6 @@
-//! The driver of the Ethernet controller of the MPS2 boards, without interrupts: LAN9118, after Microchip's data sheet.
+//! A driver for the LAN9118, the Ethernet controller of the MPS2 boards. It uses no interrupts.
 //!
-//! Replace it by your chip's driver for smoltcp.
+//! Source: Microchip's data sheet. Replace it with your chip's driver for smoltcp.
 
 use smoltcp::phy::{Device, DeviceCapabilities, Medium, RxToken, TxToken};
 use smoltcp::time::Instant;
@@ -28,9 +28,9 @@ const MAC_READ: u32 = 1 << 30;
 /// The longest frame, without its checksum.
 const FRAME: usize = 1514;
 const CHECKSUM: usize = 4;
-/// In whole words.
+/// The length of a frame's buffer, in bytes. The controller transfers whole words.
 const BUFFER: usize = FRAME.next_multiple_of(4);
-/// How often a register is asked before the controller counts as dead.
+/// The number of reads after which a controller that does not respond counts as dead.
 const PATIENCE: usize = 100_000;
 
 fn read(register: usize) -> u32 {
@@ -43,7 +43,7 @@ fn write(register: usize, value: u32) {
     unsafe { ((BASE + register) as *mut u32).write_volatile(value) }
 }
 
-/// Whether it came true before the patience ended.
+/// Checks a condition up to `PATIENCE` times, and returns whether it became true.
 fn comes_true(condition: impl Fn() -> bool) -> bool {
     (0..PATIENCE).any(|_| condition())
 }
@@ -65,7 +65,7 @@ pub struct Lan9118 {
 }
 
 impl Lan9118 {
-    /// Resets the controller and switches it on. There is one, so this can be done once.
+    /// Resets and enables the controller. A second call fails, because there is one controller.
     #[inline(never)] // Keeps its frame off the stack of the handshakes.
     pub fn new() -> Result<Self, &'static str> {
         let buffers = cortex_m::singleton!(: [[u8; BUFFER]; 2] = [[0; BUFFER]; 2]);
@@ -77,7 +77,7 @@ impl Lan9118 {
         (read(BYTE_TEST) == 0x8765_4321).then_some(())?;
         write(HW_CFG, 1); // Reset.
         comes_true(|| read(HW_CFG) & 1 == 0).then_some(())?;
-        write(HW_CFG, 1 << 20 | 5 << 16); // The first must be one; 5 KB for what is sent.
+        write(HW_CFG, 1 << 20 | 5 << 16); // Bit 20 must be one; 5 KB to send.
         write(TX_CFG, 1 << 1); // On.
         let control = mac_read(MAC_CR)?;
         write(MAC_DATA, control | 1 << 3 | 1 << 2); // Send, receive.
@@ -91,7 +91,7 @@ impl Lan9118 {
         self.address
     }
 
-    /// Takes a frame out of the controller, if there is one that is whole.
+    /// Reads the next intact frame from the controller. Returns `false` if there is none.
     fn fetch(&mut self) -> bool {
         while read(RX_FIFO_INF) >> 16 & 0xFF != 0 {
             let status = read(RX_STATUS);
@@ -145,11 +145,11 @@ pub struct ToSend<'a>(&'a mut [u8; BUFFER]);
 
 impl TxToken for ToSend<'_> {
     fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, length: usize, f: F) -> R {
-        // The stack asks for no more than the device has said that it takes.
+        // smoltcp asks for at most `max_transmission_unit`.
         let result = f(&mut self.0[..length]);
-        // A frame that finds no room is lost, as on any network.
+        // A frame that does not fit is lost, as on any network.
         if comes_true(|| read(TX_FIFO_INF) & 0xFFFF >= length as u32 + 16) {
-            write(TX_DATA, 1 << 13 | 1 << 12 | length as u32); // The first and the last part of a frame.
+            write(TX_DATA, 1 << 13 | 1 << 12 | length as u32); // First and last segment.
             write(TX_DATA, length as u32);
             for word in self.0.as_chunks::<4>().0.iter().take(length.div_ceil(4)) {
                 write(TX_DATA, u32::from_le_bytes(*word));

@@ -1,7 +1,7 @@
-//! The board: an MPS2 with a Cortex-M4, as QEMU has it. All that is unsafe is in this folder.
+//! The board: an MPS2 with a Cortex-M4 in QEMU. Only this folder contains `unsafe` code.
 //!
-//! Replace it by your chip's HAL: a timer, a watchdog, a page of flash, an Ethernet or Wi-Fi driver, and a
-//! cryptographically secure random generator.
+//! Replace it with your chip's HAL: a timer, a watchdog, a page of flash, an Ethernet or Wi-Fi
+//! driver, and a cryptographically secure random generator.
 #![allow(unsafe_code, reason = "registers and the allocator")]
 
 macro_rules! say { ($($it:tt)*) => { $crate::board::print(format_args!($($it)*)) } }
@@ -23,7 +23,7 @@ pub use watchdog::feed_watchdog;
 
 pub(crate) use say;
 
-/// Call it first, and once.
+/// Starts the heap, the timer and the watchdog. Call it first, and only once.
 pub fn start() {
     heap::start();
     timer::start();
@@ -31,7 +31,7 @@ pub fn start() {
     stack::paint();
 }
 
-/// What all of it took of memory.
+/// Prints the peaks of heap and stack, and the time since power-on.
 pub fn say_figures() {
     let (heap, count) = heap::peak();
     say!("heap: {heap} bytes in {count} allocations, stack: {} bytes", stack::used());
@@ -41,12 +41,12 @@ pub fn say_figures() {
 /// The board's clocks.
 #[derive(Clone, Copy, Debug)]
 pub struct BoardClock {
-    /// The wall clock when the board was powered on.
+    /// The wall-clock time at power-on.
     powered_on: UnixTime,
 }
 
 impl BoardClock {
-    /// A board whose wall clock is right, as that of the host, or one that begins at `powered_on`.
+    /// Creates a wall clock that starts at `powered_on`, or with the host's time.
     pub fn new(powered_on: Option<UnixTime>) -> Self {
         let powered_on = powered_on.unwrap_or_else(|| host::unix_time().saturating_sub(uptime()));
         Self { powered_on }
@@ -62,7 +62,7 @@ impl Clock for BoardClock {
         Now { unix: Some(self.unix()), uptime: uptime() }
     }
 
-    /// Keeps the network alive meanwhile, and the watchdog calm.
+    /// Waits. Polls the network meanwhile, which also feeds the watchdog.
     fn sleep(&mut self, pause: Duration) {
         let until = uptime() + pause;
         while uptime() < until {

@@ -1,7 +1,7 @@
-//! The stack, measured by painting.
+//! Measures the stack: fills it with a pattern, and finds out later how much was overwritten.
 
 const PAINT: u32 = 0xC5C5_C5C5;
-/// The frame of the function that paints stays as it is.
+/// The bytes left out for the frame of the function that paints.
 const OWN: usize = 64;
 
 unsafe extern "C" {
@@ -9,7 +9,7 @@ unsafe extern "C" {
     static _stack_start: u32;
 }
 
-/// Paints what is free.
+/// Fills the free stack with the pattern.
 #[inline(never)]
 pub(super) fn paint() {
     let here = cortex_m::register::msp::read() as usize;
@@ -21,11 +21,11 @@ pub(super) fn paint() {
     }
 }
 
-/// How much was used at most.
+/// Returns the peak of the stack, in bytes.
 pub(super) fn used() -> usize {
     let mut at = &raw const __sheap;
     let top = &raw const _stack_start as usize;
-    // SAFETY: it is memory of this program.
+    // SAFETY: the memory belongs to this program.
     while (at as usize) < top && unsafe { at.read_volatile() } == PAINT {
         at = at.wrapping_add(1);
     }

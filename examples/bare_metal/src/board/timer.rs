@@ -1,4 +1,4 @@
-//! CMSDK timer 0, which counts down at 25 MHz and goes around after 171 s.
+//! CMSDK timer 0, which counts down at 25 MHz and wraps around after 171 s.
 
 use core::cell::Cell;
 use core::time::Duration;
@@ -7,11 +7,11 @@ use critical_section::Mutex;
 
 const TIMER: *mut u32 = 0x4000_0000 as *mut u32;
 
-/// The last reading, and all ticks until then.
+/// The last reading, and the total of ticks at that time.
 static TICKS: Mutex<Cell<(u32, u64)>> = Mutex::new(Cell::new((u32::MAX, 0)));
 
 pub(super) fn start() {
-    // SAFETY: the board has these registers: what to begin anew with, the counter, and the switch.
+    // SAFETY: the board has these registers: reload value, counter and control.
     unsafe {
         TIMER.add(2).write_volatile(u32::MAX);
         TIMER.add(1).write_volatile(u32::MAX);
@@ -19,7 +19,7 @@ pub(super) fn start() {
     }
 }
 
-/// The time since the board was powered on. To be asked for at least every 171 s.
+/// Returns the time since power-on. Call it at least every 171 s, or it loses time.
 pub fn uptime() -> Duration {
     critical_section::with(|token| {
         let ticks = TICKS.borrow(token);

@@ -1,29 +1,32 @@
-//! CMSDK watchdog, which counts down at 25 MHz. A board that does not feed it for 10 s is interrupted and says so, and 10 s later it is
-//! reset.
+//! CMSDK watchdog, which counts down at 25 MHz.
+//!
+//! After 10 s without being fed it raises an interrupt, which prints a message. After 10 s more it
+//! resets the board.
 
 const WATCHDOG: *mut u32 = 0x4000_8000 as *mut u32;
-/// A handshake with an RSA-4096 issuer computes for a second or so, and nothing is fed meanwhile.
+/// The period. A handshake with an RSA-4096 issuer computes for about a second, and nothing feeds
+/// the watchdog meanwhile.
 const TICKS: u32 = 10 * 25_000_000;
 const ASK_AND_RESET: u32 = 0b11;
 
 pub(super) fn start() {
-    // SAFETY: the board has these registers: what to begin with, and the switches.
+    // SAFETY: the board has these registers: reload value and control.
     unsafe {
         WATCHDOG.write_volatile(TICKS);
         WATCHDOG.add(2).write_volatile(ASK_AND_RESET);
     }
 }
 
-/// Begins anew.
+/// Restarts the countdown.
 pub fn feed_watchdog() {
-    // SAFETY: the board has this register, which takes back the question, too.
+    // SAFETY: the board has this register, which also clears the interrupt.
     unsafe { WATCHDOG.add(3).write_volatile(1) };
 }
 
-/// The reset comes when the time has run out once more.
+/// Prints a message. The reset follows when the second countdown ends.
 #[cortex_m_rt::exception]
 unsafe fn NonMaskableInt() {
-    super::say!("the watchdog barks");
+    super::say!("watchdog timed out");
     loop {
         cortex_m::asm::nop();
     }

@@ -1,4 +1,4 @@
-//! TLS's configuration: the authorities that the board trusts, and its own certificate.
+//! The configuration of TLS: the root certificates and the board's certificate.
 
 use alloc::sync::Arc;
 use core::mem;
@@ -29,7 +29,7 @@ pub fn config(factory: &mut Factory, clock: BoardClock) -> Result<Arc<ClientConf
     let mut roots = RootCertStore::empty();
     for root in CertificateDer::pem_slice_iter(&mem::take(&mut factory.roots)) {
         roots
-            .add(root.map_err(|_| "the certificate authorities are no PEM")?)
+            .add(root.map_err(|_| "the certificate authorities are not PEM")?)
             .map_err(|_| "no certificate authority")?;
     }
     let provider = Arc::new(provider::provider());
@@ -41,7 +41,7 @@ pub fn config(factory: &mut Factory, clock: BoardClock) -> Result<Arc<ClientConf
         Some(certificate) => config.with_client_cert_resolver(certificate),
         None => config.with_no_client_auth(),
     };
-    // A board connects once in a long while, and a ticket takes heap meanwhile.
+    // A board connects rarely, and a session ticket takes heap in between.
     config.resumption = Resumption::disabled();
     Ok(Arc::new(config))
 }
@@ -50,7 +50,7 @@ pub fn config(factory: &mut Factory, clock: BoardClock) -> Result<Arc<ClientConf
 fn certificate(factory: &mut Factory) -> Result<Option<Arc<SingleCertAndKey>>, Failure> {
     let Some((chain, private_key)) = factory.certificate.take() else { return Ok(None) };
     let chain = CertificateDer::pem_slice_iter(&chain).collect::<Result<_, _>>();
-    let chain = chain.map_err(|_| "the board's certificate is no PEM")?;
+    let chain = chain.map_err(|_| "the board's certificate is not PEM")?;
     let key = CertifiedKey::new(chain, Arc::new(provider::PrivateKey::from_pem(&private_key)?));
     Ok(Some(Arc::new(SingleCertAndKey::from(key))))
 }

@@ -1,7 +1,8 @@
-//! TLS 1.2 and 1.3 by rustls, which does no I/O in this form.
+//! TLS 1.2 and 1.3 with the API of rustls that does no I/O.
 //!
-//! Replace it by your vendor's TLS (esp-mbedtls, a modem's own, a secure element's) where there is one. What it must do: check the chain,
-//! the name and the time, tell a close from a cut, and have a cryptographically secure random generator.
+//! Replace it with your vendor's TLS if there is one: esp-mbedtls, a modem's, a secure element's.
+//! It must check the chain, the name and the time, distinguish a close from a broken connection,
+//! and use a cryptographically secure random generator.
 
 mod config;
 mod provider;
@@ -27,49 +28,51 @@ use rustls::{AlertDescription, CertificateError, ClientConfig};
 use crate::board::{say, uptime};
 use crate::net::Stream;
 
-/// The longest that taking leave may last.
+/// The time limit for sending a close_notify.
 const FAREWELL_LIMIT: Duration = Duration::from_secs(1);
-/// More than an alert takes, encrypted.
+/// The buffer for an encrypted alert, in bytes. An alert takes less.
 const ALERT: usize = 64;
-/// How much is read at once.
+/// The maximum number of bytes in one read.
 const READ: usize = 1460;
-/// How much may wait to be decrypted: TLS allows records of 16 KB, but the service's certificates and answers have less than 6, and the
-/// heap is small.
+/// The maximum number of bytes that wait for decryption.
+///
+/// TLS allows records of 16 KB, but the service's certificates and answers take less than 6 KB, and
+/// the heap is small.
 const MAX_INCOMING: usize = 8 * 1024;
 
 /// A TLS connection.
 pub struct Tls {
     stream: Stream,
     session: UnbufferedClientConnection,
-    /// What came and is not decrypted yet.
+    /// Received bytes that are not decrypted yet.
     incoming: Vec<u8>,
-    /// What came, decrypted: to be taken out by whoever reads. A write may find something, too.
+    /// Decrypted bytes. The caller takes them out. A write may receive some, too.
     pub received: Vec<u8>,
-    /// The peer has said that nothing more comes.
+    /// Whether the peer has sent a close_notify.
     is_closed: bool,
 }
 
-/// What a call is for.
+/// The purpose of a call.
 enum Goal<'a> {
     Handshake,
     Write(&'a [u8]),
     Read,
-    /// Says goodbye, or tells the peer what was wrong with it.
+    /// Sends a close_notify, or the alert that explains an error.
     Close,
 }
 
-/// How a call went on.
+/// The result of a step.
 enum Next {
     Again,
-    /// More must come first.
+    /// More input is needed.
     Read,
     Done,
-    /// The peer has said that nothing more comes.
+    /// The peer has sent a close_notify.
     Closed,
 }
 
 impl Tls {
-    /// Connects and shakes hands.
+    /// Connects, and completes the TLS handshake.
     pub fn connect(
         config: &Arc<ClientConfig>,
         host: &str,
@@ -81,7 +84,7 @@ impl Tls {
         Ok(tls)
     }
 
-    /// Connects. The stack that this takes is free again when the handshake begins, which takes the most.
+    /// Connects. As a separate function it frees its stack before the handshake, which needs most.
     #[inline(never)]
     fn start(config: &Arc<ClientConfig>, host: &str, port: u16, until: Duration) -> Result<Box<Self>, TransportError> {
         let name = ServerName::try_from(String::from(host)).map_err(|_| Kind::NameNotResolved)?;
@@ -94,13 +97,15 @@ impl Tls {
         self.run(&Goal::Write(bytes), until).map(|_| ())
     }
 
-    /// Waits until more is [`received`](Self::received). Returns `false` where the peer has closed the connection, as TLS has it; a
-    /// connection that just ends is an error.
+    /// Waits until more is [`received`](Self::received).
+    ///
+    /// Returns `false` if the peer has sent a close_notify. A connection that ends without one is
+    /// an error.
     pub fn read(&mut self, until: Duration) -> Result<bool, TransportError> {
         self.run(&Goal::Read, until)
     }
 
-    /// Does it, or tells the technician at the serial console why not: an event tells the kind alone.
+    /// Runs until the goal is reached. Prints the source of an error: an event shows only the kind.
     fn run(&mut self, goal: &Goal<'_>, until: Duration) -> Result<bool, TransportError> {
         let result = self.drive(goal, until);
         if let Some(why) = result.as_ref().err().and_then(Error::source) {
@@ -174,16 +179,16 @@ impl Tls {
         self.incoming.try_reserve_exact(READ).map_err(|_| Kind::AnswerTooLarge)?;
         self.incoming.resize(held + READ, 0);
         let read = self.stream.read(self.incoming.get_mut(held..).unwrap_or_default(), until);
-        // Nothing of the room is left behind where that failed.
+        // Removes the bytes that were not filled, also after an error.
         self.incoming.truncate(held + read.as_ref().map_or(0, |length| *length));
         match read? {
-            0 => Err(TransportError::from(Kind::AnswerBroken).with_source("the connection ended without TLS's close")),
+            0 => Err(TransportError::from(Kind::AnswerBroken).with_source("the connection ended without close_notify")),
             _ => Ok(()),
         }
     }
 }
 
-/// Ends the connection as TLS has it, so that the peer can tell a close from a cut.
+/// Sends a close_notify, so that the peer can distinguish a close from a broken connection.
 impl Drop for Tls {
     fn drop(&mut self) {
         // The peer may be gone already.
@@ -193,7 +198,7 @@ impl Drop for Tls {
 
 fn encode<Data>(mut data: EncodeTlsData<'_, Data>, outgoing: &mut Vec<u8>) -> Result<Next, TransportError> {
     let start = outgoing.len();
-    // It tells how much room it needs.
+    // An empty buffer makes it return the size that it needs.
     let Err(EncodeError::InsufficientSize(InsufficientSizeError { required_size })) = data.encode(&mut []) else {
         return Err(Kind::Tls.into());
     };
@@ -235,16 +240,16 @@ fn explain(error: &rustls::Error) -> TransportError {
         ) => (Kind::CertificateRefused, "the server's alert says so"),
         rustls::Error::AlertReceived(_) => (Kind::Tls, "the server sent an alert"),
         rustls::Error::PeerIncompatible(_) => {
-            (Kind::Tls, "the server speaks no version or cipher suite that the board has")
+            (Kind::Tls, "the server supports no version or cipher suite of the board")
         }
         rustls::Error::PeerMisbehaved(_) => (Kind::Tls, "the server does not follow the protocol"),
-        rustls::Error::DecryptError => (Kind::Tls, "what came cannot be decrypted"),
+        rustls::Error::DecryptError => (Kind::Tls, "a record cannot be decrypted"),
         _ => (Kind::Tls, "an error of the TLS stack"),
     };
     TransportError::from(kind).with_source(why)
 }
 
-/// Short texts, which spare the flash that those of rustls take.
+/// Explains the error in short texts. Those of rustls would take more flash.
 fn explain_certificate(error: &CertificateError) -> TransportError {
     let why = match error {
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => return Kind::ClockNotSet.into(),
@@ -255,7 +260,7 @@ fn explain_certificate(error: &CertificateError) -> TransportError {
         CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
             "it is for another purpose"
         }
-        _ => "its chain is not one of authorities down to a server",
+        _ => "its chain is not valid",
     };
     TransportError::from(Kind::CertificateNotTrusted).with_source(why)
 }

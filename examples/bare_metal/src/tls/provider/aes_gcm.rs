@@ -14,8 +14,9 @@ use rustls::{ConnectionTrafficSecrets, ContentType, Error, ProtocolVersion};
 
 const KEY: usize = 16;
 const TAG: usize = 16;
-/// The part of a nonce that a TLS 1.2 handshake agrees on, and the part that travels with each record.
+/// The length of the part of a TLS 1.2 nonce that the handshake agrees on.
 const SALT: usize = 4;
+/// The length of the part that each record carries.
 const EXPLICIT: usize = NONCE_LEN - SALT;
 const MAX_PLAIN: usize = 16 * 1024;
 
@@ -53,7 +54,7 @@ impl Direction {
     }
 }
 
-/// The bytes of a nonce, in two parts.
+/// Joins the two parts of a nonce.
 fn joined(salt: &[u8], explicit: &[u8]) -> [u8; NONCE_LEN] {
     let mut nonce = [0; NONCE_LEN];
     nonce.iter_mut().zip(salt.iter().chain(explicit)).for_each(|(to, from)| *to = *from);
@@ -62,7 +63,7 @@ fn joined(salt: &[u8], explicit: &[u8]) -> [u8; NONCE_LEN] {
 
 impl Tls12AeadAlgorithm for Aes128Gcm {
     fn encrypter(&self, key: AeadKey, iv: &[u8], extra: &[u8]) -> Box<dyn MessageEncrypter> {
-        // The explicit parts begin with what the handshake gave, and count from there.
+        // rustls combines the explicit part from the handshake with the sequence number.
         Box::new(Tls12(Direction::new(&key, Iv::new(joined(iv, extra)))))
     }
 
@@ -152,7 +153,7 @@ impl MessageEncrypter for Tls13 {
         payload.extend_from_slice(&message.typ.to_array());
         let tag = self.0.seal(Nonce::new(&self.0.iv, seq), &make_tls13_aad(total), payload.as_mut())?;
         payload.extend_from_slice(&tag);
-        // All encrypted records of TLS 1.3 say so.
+        // All encrypted records of TLS 1.3 have this type and this version.
         Ok(OutboundOpaqueMessage::new(ContentType::ApplicationData, ProtocolVersion::TLSv1_2, payload))
     }
 

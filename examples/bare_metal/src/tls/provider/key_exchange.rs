@@ -32,7 +32,7 @@ struct Exchange {
 
 impl ActiveKeyExchange for Exchange {
     fn complete(self: Box<Self>, peer: &[u8]) -> Result<SharedSecret, Error> {
-        // TLS knows the uncompressed form alone (RFC 8446, section 4.2.8.2).
+        // TLS allows only the uncompressed form (RFC 8446, section 4.2.8.2).
         let point = Some(peer).filter(|peer| peer.first() == Some(&4));
         let peer = point.and_then(|point| PublicKey::from_sec1_bytes(point).ok());
         let peer = peer.ok_or(PeerMisbehaved::InvalidKeyShare)?;

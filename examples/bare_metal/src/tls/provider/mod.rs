@@ -1,7 +1,8 @@
-//! Cryptography for rustls, by RustCrypto: as much of it as the service needs, so that the linker leaves out the rest.
+//! A crypto provider for rustls, based on RustCrypto.
 //!
-//! ECDHE on P-256 with AES-128-GCM, in TLS 1.2 and 1.3; certificates with RSA, as the service has them, or with ECDSA on P-256. Replace it by
-//! your chip's hardware where that is faster.
+//! It contains only what the service needs, so that the linker leaves out the rest: ECDHE on P-256
+//! with AES-128-GCM, in TLS 1.2 and 1.3, and certificates with RSA, like the service's, or with
+//! ECDSA on P-256. Replace it with your chip's hardware if that is faster.
 
 mod aes_gcm;
 mod hash;
@@ -32,7 +33,7 @@ pub fn provider() -> CryptoProvider {
     }
 }
 
-/// The board's own key does not come by this way: see `PrivateKey`.
+/// A key provider without keys. The board loads its key with `PrivateKey`.
 #[derive(Debug)]
 struct NoKeys;
 

@@ -1,6 +1,6 @@
 //! The key of the board's certificate.
 //!
-//! Replace [`Signer::sign`] by your secure element's where the key never leaves that.
+//! Replace [`Signer::sign`] with a call of your secure element if the key must not leave it.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -18,9 +18,9 @@ use rustls::{Error, SignatureAlgorithm, SignatureScheme};
 pub struct PrivateKey(SigningKey);
 
 impl PrivateKey {
-    /// Takes a key in PKCS #8, as PEM.
+    /// Parses a PKCS #8 key in PEM.
     pub fn from_pem(pem: &[u8]) -> Result<Self, &'static str> {
-        let der = PrivatePkcs8KeyDer::from_pem_slice(pem).map_err(|_| "the private key is no PEM")?;
+        let der = PrivatePkcs8KeyDer::from_pem_slice(pem).map_err(|_| "the private key is not PEM")?;
         let key =
             SigningKey::from_pkcs8_der(der.secret_pkcs8_der()).map_err(|_| "the private key is not one of P-256")?;
         Ok(Self(key))

@@ -30,7 +30,7 @@ static TLS12_RSA: Tls12CipherSuite = tls12(
 );
 
 const fn common(suite: CipherSuite) -> CipherSuiteCommon {
-    // The limit is that of RFC 8446, section 5.5, rounded down.
+    // Source of the limit: RFC 8446, section 5.5, rounded down.
     CipherSuiteCommon { suite, hash_provider: &Sha256, confidentiality_limit: 1 << 24 }
 }
 

@@ -1,4 +1,4 @@
-//! Signatures: of certificates, and of the server in a handshake.
+//! Verifies the signatures of certificates and of the server in a handshake.
 
 use p256::ecdsa::signature::Verifier as _;
 use p256::ecdsa::{self, DerSignature};
@@ -21,7 +21,7 @@ pub(super) static ALGORITHMS: WebPkiSupportedAlgorithms = WebPkiSupportedAlgorit
     ],
 };
 
-/// The fewest bytes that a modulus may have: shorter keys can be broken.
+/// The minimum length of a modulus, in bytes. Shorter keys can be broken.
 const MIN_RSA: usize = 256;
 
 fn rsa_key(der: &[u8]) -> Result<RsaPublicKey, InvalidSignature> {
