@@ -1,4 +1,4 @@
-//! Where each board has its memory.
+//! Writes the linker's description of each board's memory.
 
 use std::path::PathBuf;
 use std::{env, fs};

@@ -1,7 +1,7 @@
 """Builds the core of the crate for boards without an operating system, and measures it in QEMU.
 
-It measures flash by part, heap, allocations, stack and instructions. Each run gives the same numbers, so a limit that is exceeded
-fails the build. Exits with 77 if QEMU is not available.
+It measures the flash of each part, heap, allocations, stack and instructions. Each run gives the
+same numbers, so exceeding a limit fails the build. Exits with 77 if QEMU is not available.
 """
 
 import os
@@ -24,7 +24,8 @@ BOARDS = {
 PARTS = ("", "token", "registration", "client", "exchange")
 # The limits of the Cortex-M4, in bytes.
 FLASH = {"token": 27_200, "registration": 62_500, "client": 82_500, "exchange": 90_500}
-# The limits of all boards, in bytes. The Cortex-M0 needs more stack than the M4, which needs less than 2,048.
+# The limits of all boards, in bytes. The Cortex-M0 needs more stack than the M4, which needs less
+# than 2,048 bytes.
 HEAP, STACK = 800, 2_150
 LINE = re.compile(r"(.+): (\d+) instructions, heap (\d+) in (\d+), stack (\d+)")
 
@@ -48,10 +49,10 @@ def run(target, image):
 
 def main():
     if not shutil.which("rustup") or subprocess.run(["rustup", "target", "add", *BOARDS], check=False).returncode:
-        skip("the standard library's core for boards cannot be had")
+        skip("the Rust targets of the boards are not available")
     # Prove that the check can fail: a board has no standard library.
     message = build("thumbv6m-none-eabi", "exchange,azure-iot-dps/std", check=False)
-    problems = [] if "can't find crate for `std`" in message else ["a core with the standard library is taken"]
+    problems = [] if "can't find crate for `std`" in message else ["a core with the standard library builds"]
     images = {}
     for target in BOARDS:
         sizes = {}

@@ -1,4 +1,4 @@
-//! What differs between the boards: how they start, print and end, a counter of instructions, and the stack.
+//! The parts that differ between boards: start, output, exit, instruction counter and stack.
 
 #[cfg(target_arch = "arm")]
 mod arm;
@@ -16,11 +16,11 @@ pub(crate) use say;
 #[cfg(feature = "token")]
 const PAINT: u32 = 0xC5C5_C5C5;
 
-/// Paints the free stack below the caller, and returns where the caller's ends.
+/// Fills the free stack below the caller with a pattern, and returns the stack pointer.
 #[cfg(feature = "token")]
 #[inline(never)]
 pub fn paint_stack() -> usize {
-    // This function's own frame stays as it is.
+    // Leaves out the frame of this function.
     const OWN: usize = 64;
     let here = stack_pointer();
     let mut at = stack_bottom();
@@ -32,12 +32,12 @@ pub fn paint_stack() -> usize {
     here
 }
 
-/// How much of the stack below `from` was used since it was painted.
+/// Returns how much of the stack below `from` was used since it was painted, in bytes.
 #[cfg(feature = "token")]
 #[inline(never)]
 pub fn stack_used(from: usize) -> usize {
     let mut at = stack_bottom();
-    // SAFETY: it is memory of this program.
+    // SAFETY: the memory belongs to this program.
     while (at as usize) < from && unsafe { at.read_volatile() } == PAINT {
         at = at.wrapping_add(1);
     }

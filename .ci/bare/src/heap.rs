@@ -1,4 +1,4 @@
-//! An allocator that counts what is asked of it.
+//! An allocator that counts bytes and allocations.
 
 use core::alloc::{GlobalAlloc, Layout};
 use core::cell::Cell;
@@ -44,7 +44,7 @@ pub fn init() {
     unsafe { HEAP.heap.init(&raw mut MEMORY as usize, SIZE) }
 }
 
-/// What is live, how much was at its peak since the last call, and how many allocations there were since then.
+/// Returns the allocated bytes, and their peak and the number of allocations since the last call.
 #[cfg(feature = "token")]
 pub fn take() -> (usize, usize, usize) {
     let taken = (HEAP.live.get(), HEAP.peak.get(), HEAP.count.get());

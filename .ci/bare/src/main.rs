@@ -1,5 +1,7 @@
-//! Proof that the core of `azure-iot-dps` runs where there is no operating system: on a Cortex-M4, on a Cortex-M0 with 16 KB of memory
-//! and no atomics, and on a RISC-V without atomics, each in QEMU. It says what each step takes of heap, stack and instructions.
+//! Runs the core of `azure-iot-dps` in QEMU on boards without an operating system: a Cortex-M4, a
+//! Cortex-M0 with 16 KB of RAM and no atomics, and a RISC-V without atomics.
+//!
+//! It prints the heap, stack and instructions of each step.
 #![no_std]
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! What is measured: keys, tokens, a registration by hand, a client with a store, and the way to the hub.
+//! The measured steps: keys, tokens, a registration by hand, a client with a store, and the hub.
 
 use core::hint::black_box;
 
@@ -12,8 +12,10 @@ const GROUP_KEY: &str = "8isrFI1sGsIlvvFSSFRiMfCNzv21fjbE/+ah/lSh3lF8e2YG1Te7w1K
 const ID: &str = "sn-007-888-abc-mac-a1-b2-c3-d4-e5-f6";
 const DEVICE_KEY: &str = "Jsm0lyGpjaVYVP2g3FnmnmG9dI/9qU24wNoykUmermc=";
 
-/// What must not fail. Without the error's text, and `assert!` in place of `assert_eq!`: a device that never prints values does not pay
-/// for that.
+/// Returns the value of a step that must not fail.
+///
+/// It omits the error's text, and the checks use `assert!` instead of `assert_eq!`: a device that
+/// never prints values does not link the code for that.
 fn good<T, E>(result: Result<T, E>) -> T {
     match result {
         Ok(value) => value,
@@ -21,7 +23,7 @@ fn good<T, E>(result: Result<T, E>) -> T {
     }
 }
 
-/// Does it, and says what it took.
+/// Runs a step, and prints its heap, stack and instructions.
 #[inline(never)]
 fn measure<T>(what: &str, work: impl FnOnce() -> T) -> T {
     let (before, ..) = heap::take();

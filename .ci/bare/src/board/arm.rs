@@ -17,7 +17,9 @@ fn start() -> ! {
     exit(true)
 }
 
-/// CMSDK timer 0 of the MPS2 boards counts down at 25 MHz. An instruction takes 64 ns (`-icount shift=6`), so 1.6 ticks.
+/// CMSDK timer 0 of the MPS2 boards, which counts down at 25 MHz.
+///
+/// An instruction takes 64 ns (`-icount shift=6`), which is 1.6 ticks.
 #[cfg(all(feature = "token", not(microbit)))]
 mod timer {
     const CONTROL: *mut u32 = 0x4000_0000 as *mut u32;
@@ -38,7 +40,7 @@ mod timer {
     }
 }
 
-/// TIMER0 of the nRF51 counts up at 16 MHz, so an instruction takes 1.024 ticks.
+/// TIMER0 of the nRF51, which counts up at 16 MHz. An instruction takes 1.024 ticks.
 #[cfg(all(feature = "token", microbit))]
 mod timer {
     const TIMER: usize = 0x4000_8000;

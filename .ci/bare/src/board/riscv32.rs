@@ -13,7 +13,9 @@ fn start() -> ! {
     exit(true)
 }
 
-/// Counted instructions are virtual time here, of 64 ns each (`-icount shift=6`).
+/// Returns the number of instructions.
+///
+/// The counter shows virtual time in ns. An instruction takes 64 ns (`-icount shift=6`).
 #[cfg(feature = "token")]
 pub fn instructions() -> u64 {
     riscv::register::minstret::read64() / 64

@@ -25,7 +25,7 @@ const ASSIGNED: &[u8] = br#"{"operationId":"5.316aac5bdc130deb.b1e02da8-6b5f-4c4
 "etag":"IjAwMDAwMDAwLTAwMDAtMDAwMC0wMDAwLTAwMDAwMDAwMDAwMCI="}}"#;
 const HUB: &str = "my-hub.azure-devices.net";
 
-/// The answers to a registration: wait, wait, assigned.
+/// Returns the service's answers to a registration: assigning, assigning, assigned.
 fn answers() -> impl Iterator<Item = (u16, &'static [u8])> {
     [(202, ASSIGNING), (202, ASSIGNING), (200, ASSIGNED)].into_iter()
 }
@@ -39,7 +39,7 @@ pub fn run(scope: &IdScope, id: &RegistrationId, key: &DeviceKey) {
     client::run(scope, id, key);
 }
 
-/// As an RTOS task or an async executor would.
+/// Registers without a client, like an RTOS task or an async executor.
 fn by_hand(settings: &RegistrationSettings, key: &DeviceKey) -> Result<Assignment, Error> {
     let mut registration = Registration::new(settings, AttestationKind::SymmetricKey);
     let mut answers = answers();

@@ -1,4 +1,4 @@
-//! A client with a page of flash, and the way to the hub.
+//! A client with a page of flash, and the hub.
 
 use alloc::borrow::Cow;
 use core::hint::black_box;
@@ -13,7 +13,7 @@ use azure_iot_dps::{Clock, DeviceKey, HubCredentials, IdScope, ProvisioningClien
 
 use super::{good, measure};
 
-/// A clock that passes only while somebody waits.
+/// A clock that advances only in `sleep`.
 struct Ticks(Duration);
 
 impl Clock for Ticks {
@@ -58,7 +58,7 @@ pub fn run(scope: &IdScope, id: &RegistrationId, key: &DeviceKey) {
     with(" over MQTT", scope, id, key, 1, over_mqtt);
 }
 
-/// Registers, boots again, connects to the hub, and asks what to do where that fails.
+/// Registers, boots again, logs in to the hub, and asks for advice when the hub refuses it.
 fn with(
     how: &str,
     scope: &IdScope,
@@ -88,13 +88,14 @@ fn with(
     assert!(matches!(advice, [Advice::LookUp, Advice::Register]));
 }
 
-/// What a service says over MQTT: it takes the connection and the subscription, and answers the first request.
+/// Answers over MQTT like the service: accepts the connection and the subscription, and answers the
+/// first request.
 #[cfg(feature = "exchange")]
 fn over_mqtt(request: &Request<'_>) -> Result<Response<'static>, TransportError> {
     use azure_iot_dps::transport::mqtt::Exchange;
 
     let mut exchange = Exchange::new(request)?;
-    // CONNACK, SUBACK, PUBACK, and a message at QoS 1 that the answer fills.
+    // CONNACK, SUBACK, PUBACK, and the answer as a message at QoS 1.
     let topic = b"$dps/registrations/res/200/?$rid=1";
     let length = 2 + topic.len() + 2 + super::ASSIGNED.len();
     let [low, high] = [length as u8 | 0x80, (length >> 7) as u8];
@@ -105,7 +106,7 @@ fn over_mqtt(request: &Request<'_>) -> Result<Response<'static>, TransportError>
         b"\x00\x07",
         super::ASSIGNED,
     ] {
-        // A stream may take less than everything.
+        // A stream may accept only a part.
         while !exchange.output().is_empty() {
             exchange.written(exchange.output().len().min(64), Duration::ZERO);
         }
