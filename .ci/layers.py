@@ -1,16 +1,16 @@
-"""Checks the map of `.github/CONTRIBUTING.md`: which room may use which, no circle within a room, and the lengths of files and
-functions."""
+"""Checks the rules of `.github/CONTRIBUTING.md`: which module may use which, no dependency cycle
+within a module, and the lengths of files and functions."""
 
 import re
 import sys
 from pathlib import Path
 
-# From the bottom up. Each room may use the rooms before it.
+# The modules of the crate, from the bottom up. Each may use those before it.
 ROOMS = [
     "encoding", "zeroizing", "crypto", "time", "identity", "key", "sas", "attestation", "protocol", "assignment", "error",
     "registration", "transport", "hub", "client", "simulator", "guide",
 ]
-# Neither of the two may use the other.
+# The two modules of a pair may not use each other.
 APART = [("registration", "transport"), ("hub", "transport")]
 MAX_LINES, MAX_FUNCTION = 400, 60
 
@@ -53,7 +53,7 @@ for path, lines in files.items():
             if ROOMS.index(room) > ROOMS.index(own[0]) or (own[0], room) in APART or (room, own[0]) in APART:
                 problems.append(f"{path}: uses `crate::{target}`, which is above or beside it")
             continue
-        # Within the room, find the file that the longest prefix of the path names.
+        # Within the module, find the file that the longest prefix of the path names.
         target_module = next((tuple(names[:n]) for n in range(len(names), 0, -1) if tuple(names[:n]) in modules), own)
         if target_module != own:
             uses.setdefault(own, set()).add(target_module)
@@ -77,10 +77,10 @@ def circle(start):
 for start in sorted(uses):
     way = circle(start)
     if way and start == min(way):
-        problems.append("a circle: " + " -> ".join("::".join(at) for at in way))
+        problems.append("dependency cycle: " + " -> ".join("::".join(at) for at in way))
 
 for problem in problems:
     print(problem)
-print(f"{len(files)} files, {arrows} arrows, {len(problems)} problems")
-# Few arrows mean that the script no longer understands the source.
+print(f"{len(files)} files, {arrows} uses of modules, {len(problems)} problems")
+# A small number of uses means that the script no longer understands the source.
 sys.exit(1 if problems or arrows < 100 else 0)
