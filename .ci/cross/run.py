@@ -1,7 +1,8 @@
-"""Builds the example `minimal` with default features for the processors of embedded Linux, and runs each program against the simulator,
-in QEMU.
+"""Builds the example `minimal` with default features for the processors of embedded Linux, and runs
+each program in QEMU against the simulator.
 
-Exits with 0 if every device is assigned, with 1 if one is not, and with 77 if compilers or emulators are not available.
+Exits with 0 if every device is assigned, with 1 if one is not, and with 77 if compilers or
+emulators are not available.
 """
 
 import os
@@ -15,8 +16,8 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "interop"))
 from support import TARGET, Simulator, find, install, skip  # noqa: E402
 
-# For each target: the C compiler and its package, the package of the C library, the emulator, and the path of the C library. A static
-# program needs no C library.
+# For each target: the C compiler and its package, the package of the C library, the emulator, and
+# the path of the C library. A static program needs no C library.
 TARGETS = {
     "aarch64-unknown-linux-gnu":
         ("aarch64-linux-gnu-gcc", "gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross", "qemu-aarch64", "/usr/aarch64-linux-gnu"),
