@@ -37,43 +37,60 @@
 #[doc = "```rust,ignore"]
 #[doc = include_str!("async_by_hand.rs")]
 #[doc = "```"]
+#[doc = include_str!("links.md")]
 pub mod async_code {}
 #[doc = include_str!("embassy.md")]
 #[doc = "```rust,ignore"]
 #[doc = include_str!("embassy.rs")]
 #[doc = "```"]
+#[doc = include_str!("links.md")]
 pub mod embassy {}
 #[doc = include_str!("errors.md")]
+#[doc = include_str!("links.md")]
 pub mod errors {}
 #[doc = include_str!("examples.md")]
+#[doc = include_str!("links.md")]
 pub mod examples {}
 #[doc = include_str!("factory.md")]
+#[doc = include_str!("links.md")]
 pub mod factory {}
 #[doc = include_str!("features.md")]
+#[doc = include_str!("links.md")]
 pub mod features {}
 #[doc = include_str!("firmware.md")]
+#[doc = include_str!("links.md")]
 pub mod firmware {}
 #[doc = include_str!("hub.md")]
+#[doc = include_str!("links.md")]
 pub mod hub {}
 #[doc = include_str!("mqtt.md")]
+#[doc = include_str!("links.md")]
 pub mod mqtt {}
 #[doc = include_str!("performance.md")]
+#[doc = include_str!("links.md")]
 pub mod performance {}
 #[doc = include_str!("provisioning.md")]
+#[doc = include_str!("links.md")]
 pub mod provisioning {}
 #[doc = include_str!("proxies.md")]
+#[doc = include_str!("links.md")]
 pub mod proxies {}
 #[doc = include_str!("rumqttc.md")]
 #[doc = "```rust,ignore"]
 #[doc = include_str!("rumqttc.rs")]
 #[doc = "```"]
+#[doc = include_str!("links.md")]
 pub mod rumqttc {}
 #[doc = include_str!("security.md")]
+#[doc = include_str!("links.md")]
 pub mod security {}
 #[doc = include_str!("testing.md")]
+#[doc = include_str!("links.md")]
 pub mod testing {}
 #[doc = include_str!("tls.md")]
+#[doc = include_str!("links.md")]
 #[allow(clippy::needless_doctest_main, reason = "the chapter shows what `main` does first")]
 pub mod tls {}
 #[doc = include_str!("x509.md")]
+#[doc = include_str!("links.md")]
 pub mod x509 {}
