@@ -17,7 +17,7 @@ mod proxy;
 
 use std::fs;
 use std::io::Write;
-use std::net::TcpListener;
+use std::net::{Ipv6Addr, TcpListener};
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
@@ -26,10 +26,10 @@ use azure_iot_dps::{DeviceKey, HttpsTransport, ProvisioningClient, Roots};
 use common::{folder, id};
 use peer::{Peer, http, say};
 use program::{
-    Service, closed_port, diagnose, http_date, https_only, of_peer, port_saying, port_serving, run, service,
+    Service, closed_port, diagnose, forward, http_date, https_only, of_peer, port_saying, port_serving, run, service,
     unauthorized,
 };
-use rcgen::{DnType, date_time_ymd};
+use rcgen::{DnType, ExtendedKeyUsagePurpose, SanType, date_time_ymd};
 
 #[test]
 fn with_nothing_set_a_simulated_service_passes_every_check() {
@@ -66,6 +66,26 @@ fn a_device_that_has_all_it_needs_passes_every_check_and_is_not_registered_by_it
     let ran = service.diagnose();
     ran.fails_in(&[]);
     ran.says("pass", "credential", &["dev-01 is assigned to simulated-hub.azure-devices.net as dev-01"]);
+}
+
+#[test]
+fn an_ipv6_address_in_brackets_passes_every_check() {
+    // Not every system has IPv6.
+    let Ok(listener) = TcpListener::bind("[::1]:0") else { return };
+    let host = format!("[::1]:{}", listener.local_addr().expect("an address").port());
+    let now = http_date();
+    let peer = Peer::with_validity(
+        |leaf| leaf.subject_alt_names = vec![SanType::IpAddress(Ipv6Addr::LOCALHOST.into())],
+        move |_, stream| say(stream, unauthorized(&now).as_bytes()),
+    );
+    forward(listener, peer.port);
+    let ran = diagnose(&["--https-only", "--host", &host], &service("ipv6", String::new(), peer.ca_pem()));
+    ran.fails_in(&[]);
+    ran.says("pass", "dns", &["[::1] resolves to ::1"]);
+    ran.says("pass", "tcp", &[&format!("{host} is open")]);
+    ran.says("pass", "tls", &[&format!("{host}: TLS 1.3")]);
+    ran.says("pass", "http", &["status 401"]);
+    assert!(peer.requests()[0].contains(&format!("\r\nHost: {host}\r\n")), "{:?}", peer.requests());
 }
 
 #[test]
@@ -130,12 +150,23 @@ fn an_authority_with_the_name_of_a_trusted_one_and_another_key_fails_tls() {
 #[test]
 fn a_certificate_for_another_name_fails_tls() {
     let name = |leaf: &mut rcgen::CertificateParams| {
-        leaf.subject_alt_names = vec![rcgen::SanType::DnsName("portal.example".try_into().expect("a name"))];
+        leaf.subject_alt_names = vec![SanType::DnsName("portal.example".try_into().expect("a name"))];
     };
     let peer = Peer::with_validity(name, |_, stream| say(stream, b""));
     let ran = diagnose(&["--https-only"], &of_peer("wrong_name", &peer));
     ran.fails_in(&["tls"]);
     ran.says("FAIL", "tls", &["portal.example", "not for localhost"]);
+}
+
+#[test]
+fn a_certificate_that_is_not_for_servers_fails_tls() {
+    let for_clients = |leaf: &mut rcgen::CertificateParams| {
+        leaf.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    };
+    let peer = Peer::with_validity(for_clients, |_, stream| say(stream, b""));
+    let ran = diagnose(&["--https-only"], &of_peer("for_clients", &peer));
+    ran.fails_in(&["tls"]);
+    ran.says("FAIL", "tls", &["the certificate is not accepted: ", "its own certificates do not have this fault"]);
 }
 
 #[test]
@@ -246,6 +277,13 @@ fn a_captive_portal_fails_http_whether_it_shows_a_page_or_redirects() {
     let ran = diagnose(&["--https-only"], &of_peer("redirect", &Peer::saying(http("302 Found", location, ""))));
     ran.fails_in(&["http"]);
     ran.says("FAIL", "http", &["status 302, redirect to portal.example what to do: Sign in"]);
+
+    let peer = Peer::saying(http("302 Found", "", ""));
+    let ran = diagnose(&["--https-only"], &of_peer("no_location", &peer));
+    ran.fails_in(&["http"]);
+    ran.says("FAIL", "http", &["captive portal", "status 302, a redirect without a target what to do: Sign in"]);
+    let requests = peer.requests();
+    assert!(requests[0].contains(&format!("\r\nHost: localhost:{}\r\n", peer.port)), "{requests:?}");
 }
 
 #[test]
@@ -253,6 +291,7 @@ fn an_answer_of_something_else_or_none_fails_http() {
     for (name, answer, words) in [
         ("json", http("200 OK", "Content-Type: application/json\r\n", "{}"), "something else than the service answers"),
         ("ftp", "220 ready\r\n\r\n".to_owned(), "not HTTP"),
+        ("long", format!("HTTP/1.1 200 OK\r\nX-Long: {}", "x".repeat(20_000)), "the answer is too large"),
     ] {
         let ran = diagnose(&["--https-only"], &of_peer(name, &Peer::saying(answer)));
         ran.fails_in(&["http"]);
@@ -284,6 +323,11 @@ fn what_does_not_speak_tls_fails_tls() {
     let ran = https_only(port_saying(&[21, 3, 3, 0, 2, 2, 40]));
     ran.fails_in(&["tls"]);
     ran.says("FAIL", "tls", &["the server refused the handshake: HandshakeFailure"]);
+    // A ServerHello of TLS 1.0.
+    let old = b"\x16\x03\x01\x00\x2a\x02\x00\x00\x26\x03\x01................................\x00\x00\x2f\x00";
+    let ran = https_only(port_saying(old));
+    ran.fails_in(&["tls"]);
+    ran.says("FAIL", "tls", &["the handshake failed: peer is incompatible", "the cause that the error names"]);
     let ran = https_only(port_saying(b""));
     ran.fails_in(&["tls"]);
     ran.says("FAIL", "tls", &["the connection was", "a firewall probably blocks TLS"]);
@@ -395,5 +439,13 @@ fn wrong_arguments_end_with_code_2() {
     ] {
         let ran = diagnose(arguments, &Vec::new());
         assert!(ran.code == Some(2) && ran.out.is_empty() && ran.err.contains("error: "), "{arguments:?}: {ran:?}");
+    }
+    for arguments in [["--json", "--host", "https://x"], ["--json", "--ca-cert", "/nowhere/ca.pem"]] {
+        let ran = diagnose(&arguments, &Vec::new());
+        let json: serde_json::Value = serde_json::from_str(&ran.out).expect("JSON alone");
+        assert_eq!((ran.code, &json["result"]), (Some(2), &"fail".into()), "{ran:?}");
+        assert_eq!(json["checks"].as_array().map(Vec::len), Some(0), "{ran:?}");
+        let error = json["error"].as_str().expect("a text");
+        assert!(ran.err.contains(&format!("error: {error}")), "{ran:?}");
     }
 }

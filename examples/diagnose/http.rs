@@ -46,7 +46,7 @@ pub(crate) fn ask(stream: &mut Stream, setup: &Setup) -> io::Result<Answer> {
          Host: {}\r\nUser-Agent: azure-iot-dps diagnose\r\nAccept: application/json\r\nAccept-Encoding: identity\r\n\
          Content-Type: application/json; charset=utf-8\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
         utf8_percent_encode(registration_id, NON_ALPHANUMERIC),
-        setup.host,
+        authority(setup),
         body.len()
     );
     stream.begin_step();
@@ -69,6 +69,14 @@ pub(crate) fn ask(stream: &mut Stream, setup: &Setup) -> io::Result<Answer> {
         };
         // The head is enough, if the rest does not come.
         return parse(&bytes)?.map(|(answer, _)| answer).ok_or(problem);
+    }
+}
+
+/// Returns the host for the header `Host`, with the port if it is not the default one.
+fn authority(setup: &Setup) -> String {
+    match setup.ports.first() {
+        Some(port) if port.number != 443 => format!("{}:{}", setup.host, port.number),
+        _ => setup.host.clone(),
     }
 }
 
@@ -143,7 +151,8 @@ pub(crate) fn check(answer: &io::Result<Answer>, host: &str) -> Check {
             Check::fail("http", format!("the service has a problem of its own: status {status}"), what_to_do)
         }
         _ if answer.is_html || matches!(status, 300..=399) => {
-            let detail = format!("a captive portal or a gateway answers: status {status}, a web page, no redirect");
+            let what = if answer.is_html { "a web page, no redirect" } else { "a redirect without a target" };
+            let detail = format!("a captive portal or a gateway answers: status {status}, {what}");
             Check::fail("http", detail, portal)
         }
         _ => {

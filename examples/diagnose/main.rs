@@ -58,7 +58,12 @@ fn main() -> ExitCode {
     let setup = match Setup::new(&arguments) {
         Ok(setup) => setup,
         Err(error) => {
-            eprintln!("error: {}", support::sentence(&*error));
+            let error = support::sentence(&*error);
+            eprintln!("error: {error}");
+            if arguments.json {
+                // If the output is closed, the exit code still tells that the arguments are wrong.
+                let _ = report::print_error(&error);
+            }
             return ExitCode::from(2);
         }
     };
@@ -213,6 +218,7 @@ fn check_credential(setup: &Setup, knows_device: Result<bool, &'static str>, rep
         (Credential::Wrong { problem }, _) => {
             Check::fail("credential", problem.as_str(), "Correct the argument or the variable that holds it.")
         }
+        (Credential::WithoutProxy, _) => Check::skip("credential", "because proxy failed"),
         (Credential::Device(_), Err(failed)) => Check::skip("credential", format!("because {failed} failed")),
         (Credential::Device(device), Ok(knows_device)) => {
             watched("looking the assignment up", || credential::check(device, knows_device))

@@ -113,18 +113,34 @@ impl Report {
         let (passed, failed, skipped) = (count(Status::Pass), count(Status::Fail), count(Status::Skip));
         let result = if failed == 0 { Status::Pass } else { Status::Fail };
         if self.as_json {
-            #[derive(Serialize)]
-            struct Output<'a> {
-                result: Status,
-                checks: &'a [Check],
-            }
-            print(&(serde_json::to_string(&Output { result, checks: &self.checks })? + "\n"))?;
+            Output { result, error: None, checks: &self.checks }.print()?;
         } else {
             let word = if failed == 0 { "pass" } else { "FAIL" };
             self.write(&format!("\n{word}: {passed} passed, {failed} failed, {skipped} skipped\n"));
         }
         self.written.map(|()| failed == 0)
     }
+}
+
+/// A report as JSON.
+#[derive(Serialize)]
+struct Output<'a> {
+    result: Status,
+    /// The reason why nothing was checked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a str>,
+    checks: &'a [Check],
+}
+
+impl Output<'_> {
+    fn print(&self) -> crate::support::Result<()> {
+        print(&(serde_json::to_string(self)? + "\n"))
+    }
+}
+
+/// Writes the JSON of a report without checks: this error prevented them.
+pub(crate) fn print_error(error: &str) -> crate::support::Result<()> {
+    Output { result: Status::Fail, error: Some(error), checks: &[] }.print()
 }
 
 /// Breaks a line at its spaces. What follows is indented like the line.

@@ -1,6 +1,6 @@
 //! What is checked: the arguments and the variables of the other examples.
 
-use azure_iot_dps::{Endpoint, Roots};
+use azure_iot_dps::{Endpoint, Proxy, Roots};
 
 use crate::Arguments;
 use crate::support::device::Device;
@@ -32,6 +32,22 @@ pub(crate) enum Credential {
     Wrong {
         problem: String,
     },
+    /// The variable for its proxy is wrong, which the check of the proxy reports.
+    WithoutProxy,
+}
+
+impl Credential {
+    /// Reads a device of which nothing is missing.
+    fn of(given: &Given) -> Self {
+        // The device reads the variable for the proxy too, so its error would repeat the proxy's.
+        if given.identity().is_ok() && Proxy::from_environment().is_err() {
+            return Self::WithoutProxy;
+        }
+        match Device::of(given) {
+            Ok(device) => Self::Device(device.into()),
+            Err(error) => Self::Wrong { problem: sentence(&*error) },
+        }
+    }
 }
 
 /// The service, and the device that asks it.
@@ -52,10 +68,7 @@ impl Setup {
             return Self::simulated(arguments);
         }
         let credential = match given.missing()[..] {
-            [] => match Device::of(&given) {
-                Ok(device) => Credential::Device(device.into()),
-                Err(error) => Credential::Wrong { problem: sentence(&*error) },
-            },
+            [] => Credential::of(&given),
             ref missing => Credential::NotSet { missing: missing.join(", ") },
         };
         let endpoint = given.endpoint()?;

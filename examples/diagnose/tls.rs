@@ -40,11 +40,13 @@ pub(crate) fn handshake(lower: Box<dyn Channel>, host: &str, roots: &Roots, at: 
 }
 
 fn connect(mut lower: Box<dyn Channel>, host: &str, verifier: Arc<Recorder>) -> io::Result<Stream> {
+    // The steps before the handshake, such as the tunnel through a proxy, have their own limits.
+    lower.begin_step();
     let builder = ClientConfig::builder_with_provider(Arc::new(default_provider()));
     let builder = builder.with_safe_default_protocol_versions().map_err(io::Error::other)?;
     // This verifier records the chain, and leaves the verdict to the usual one.
     let config = builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth();
-    let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
+    let name = ServerName::try_from(host.trim_matches(['[', ']']).to_owned()).map_err(io::Error::other)?;
     let mut tls = ClientConnection::new(Arc::new(config), name).map_err(io::Error::other)?;
     while tls.is_handshaking() {
         tls.complete_io(&mut lower)?;

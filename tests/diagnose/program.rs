@@ -183,6 +183,21 @@ pub fn port_serving(serve: impl Fn(TcpStream) + Send + 'static) -> u16 {
     port
 }
 
+/// Forwards the connections of a listener to this port of `127.0.0.1`.
+pub fn forward(listener: TcpListener, port: u16) {
+    std::thread::spawn(move || {
+        for client in listener.incoming().flatten() {
+            let Ok(server) = TcpStream::connect(("127.0.0.1", port)) else { continue };
+            let copy =
+                |mut from: TcpStream, mut to: TcpStream| std::thread::spawn(move || std::io::copy(&mut from, &mut to));
+            let (client_too, server_too) =
+                (client.try_clone().expect("a handle"), server.try_clone().expect("a handle"));
+            copy(client, server);
+            copy(server_too, client_too);
+        }
+    });
+}
+
 pub fn https_only(port: u16) -> Ran {
     let variables = vec![("PROVISIONING_HOST", format!("localhost:{port}"))];
     diagnose(&["--https-only"], &variables)
