@@ -81,7 +81,7 @@ fn check_port(setup: &Setup, port: Port, variable: &'static str, proxy: &Proxy, 
         Ok(_) => Check::pass("proxy", format!("{shown} ({variable}) opens a tunnel to {host}:{number}")),
         Err(failure) => {
             let otherwise = match port.protocol {
-                Protocol::Mqtt if failure.is_refusal => {
+                Protocol::Mqtt if failure.refuses_target => {
                     " Or use HTTPS or MQTT over WebSocket, which need port 443 only."
                 }
                 _ => "",
@@ -97,17 +97,18 @@ fn check_port(setup: &Setup, port: Port, variable: &'static str, proxy: &Proxy, 
 pub(crate) struct Failure {
     pub(crate) detail: String,
     what_to_do: String,
-    /// The proxy answered, and does not want to.
-    is_refusal: bool,
+    /// The proxy refuses this host and port. It may allow another port.
+    refuses_target: bool,
 }
 
 impl Failure {
-    fn unreachable(detail: String, what_to_do: &str) -> Self {
-        Self { detail, what_to_do: what_to_do.into(), is_refusal: false }
+    fn new(detail: impl Into<String>, what_to_do: impl Into<String>) -> Self {
+        Self { detail: detail.into(), what_to_do: what_to_do.into(), refuses_target: false }
     }
 
-    fn refused(detail: String, what_to_do: String) -> Self {
-        Self { detail, what_to_do, is_refusal: true }
+    fn no_http_proxy(why: &str) -> Self {
+        let detail = format!("the proxy does not answer as one: {why}");
+        Self::new(detail, "Check that the proxy's URL names an HTTP proxy.")
     }
 }
 
@@ -115,9 +116,9 @@ impl Failure {
 pub(crate) fn tunnel(proxy: &Proxy, host: &str, port: u16, roots: &Roots) -> Result<Box<dyn Channel>, Failure> {
     const NO_ADDRESS: &str = "Check the proxy's URL and the network's DNS.";
     const NO_CONNECTION: &str = "Check the proxy's URL, that the proxy runs, and that this network reaches it.";
-    let address = Address::of(proxy).ok_or_else(|| Failure::unreachable("not a URL".into(), NO_ADDRESS))?;
+    let address = Address::of(proxy).ok_or_else(|| Failure::new("not a URL", NO_ADDRESS))?;
     let addresses = resolve(&address.host, address.port).map_err(|error| {
-        Failure::unreachable(format!("the proxy's name cannot be resolved: {}", describe(&error)), NO_ADDRESS)
+        Failure::new(format!("the proxy's name cannot be resolved: {}", describe(&error)), NO_ADDRESS)
     })?;
     let mut connected = Err(io::ErrorKind::NotFound.into());
     for address in addresses.iter().take(2) {
@@ -126,37 +127,32 @@ pub(crate) fn tunnel(proxy: &Proxy, host: &str, port: u16, roots: &Roots) -> Res
             break;
         }
     }
-    let failed = |error: io::Error| {
-        Failure::unreachable(format!("the proxy cannot be reached: {}", describe(&error)), NO_CONNECTION)
-    };
+    let failed =
+        |error: io::Error| Failure::new(format!("the proxy cannot be reached: {}", describe(&error)), NO_CONNECTION);
     let mut stream: Box<dyn Channel> = Box::new(connected.map_err(failed)?);
     if address.is_https {
-        let name = address.host.trim_matches(['[', ']']);
-        let tls = tls::handshake(stream, name, roots, None).stream.map_err(|error| {
-            Failure::unreachable(format!("no TLS to the proxy: {error}"), "Check the proxy's URL and its certificate.")
+        let tls = tls::handshake(stream, &address.host, roots, None).stream.map_err(|error| {
+            Failure::new(format!("no TLS to the proxy: {error}"), "Check the proxy's URL and its certificate.")
         })?;
         stream = Box::new(tls);
     }
-    let status = ask(&mut stream, &address, host, port).map_err(|error| {
-        let what_to_do = "Check that the proxy's URL names an HTTP proxy.";
-        Failure::unreachable(format!("the proxy does not answer as one: {}", describe(&error)), what_to_do)
+    stream.begin_step();
+    let head = ask(&mut stream, &address, host, port).map_err(|error| match error.kind() {
+        io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => {
+            let what_to_do = format!(
+                "Check that the proxy's URL names an HTTP proxy. Ask the proxy's operator whether it \
+                 reaches {host}:{port}."
+            );
+            Failure::new("the proxy does not answer in time", what_to_do)
+        }
+        _ => Failure::no_http_proxy(&describe(&error)),
     })?;
-    match status {
-        200..=299 => Ok(stream),
-        401 | 407 => {
-            let what = if address.credentials.is_some() { "refuses the" } else { "requires a" };
-            let what_to_do = "Correct the user name and the password in the proxy's URL.".into();
-            Err(Failure::refused(format!("the proxy {what} user name and password (status {status})"), what_to_do))
-        }
-        _ => {
-            let what_to_do = format!("Ask the proxy's operator to allow CONNECT to {host}:{port}.");
-            Err(Failure::refused(format!("the proxy refuses a tunnel to {host}:{port} (status {status})"), what_to_do))
-        }
-    }
+    judge(&head, &address, host, port).map(|()| stream)
 }
 
-/// Asks for a tunnel, and returns the status of the answer.
-fn ask(stream: &mut (impl Read + Write), address: &Address, host: &str, port: u16) -> io::Result<u16> {
+/// Asks for a tunnel, and returns the head of the final answer, after any interim ones (RFC 9110,
+/// section 15.2).
+fn ask(stream: &mut (impl Read + Write), address: &Address, host: &str, port: u16) -> io::Result<Vec<u8>> {
     let mut request = format!("CONNECT {host}:{port} HTTP/1.1\r\nHost: {host}:{port}\r\n");
     if let Some(credentials) = &address.credentials {
         request.extend(["Proxy-Authorization: Basic ", &STANDARD.encode(credentials), "\r\n"]);
@@ -165,30 +161,79 @@ fn ask(stream: &mut (impl Read + Write), address: &Address, host: &str, port: u1
     stream.write_all(request.as_bytes())?;
     stream.flush()?;
     loop {
-        let status = read_status(stream)?;
-        if !matches!(status, 100..=199) {
-            return Ok(status);
+        let head = read_head(stream)?;
+        if !matches!(status(&head), Some(100..=199)) {
+            return Ok(head);
         }
     }
 }
 
 /// Reads the head of an answer, and nothing of what follows it.
-fn read_status(stream: &mut impl Read) -> io::Result<u16> {
+fn read_head(stream: &mut impl Read) -> io::Result<Vec<u8>> {
     let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        let mut byte = [0];
-        stream.read_exact(&mut byte)?;
-        head.extend(byte);
-        if head.len() > MAX_HEAD {
+    let mut byte = [0];
+    while !head.ends_with(b"\r\n\r\n") && !head.ends_with(b"\n\n") {
+        if head.len() == MAX_HEAD {
             return Err(io::Error::other("its answer is too long"));
         }
+        stream.read_exact(&mut byte)?;
+        head.extend(byte);
     }
-    let mut headers = [httparse::EMPTY_HEADER; 64];
-    let mut answer = httparse::Response::new(&mut headers);
-    match answer.parse(&head) {
-        Ok(httparse::Status::Complete(_)) => answer.code.ok_or_else(|| io::Error::other("no status")),
-        _ => Err(io::Error::other("its answer is not HTTP")),
+    Ok(head)
+}
+
+/// Judges an answer by the library's rules.
+fn judge(head: &[u8], address: &Address, host: &str, port: u16) -> Result<(), Failure> {
+    match status(head) {
+        Some(200..=299) => Ok(()),
+        // Tinyproxy answers with 401, although 407 is the status for proxies.
+        Some(status @ (401 | 407)) => {
+            let (why, what_to_do) = match (takes_basic(head), &address.credentials) {
+                (false, _) => (
+                    "requires an authentication scheme other than Basic, the only supported one",
+                    "Ask the proxy's operator to offer Basic, or to let the device through without a user name.",
+                ),
+                (true, Some(_)) => {
+                    ("refuses the user name and password", "Correct the user name and the password in the proxy's URL.")
+                }
+                (true, None) => (
+                    "requires a user name and password",
+                    "Write them into the proxy's URL: http://name:password@proxy.example:3128.",
+                ),
+            };
+            Err(Failure::new(format!("the proxy {why} (status {status})"), what_to_do))
+        }
+        Some(status @ (300..=407 | 409..=428 | 430..=499)) => {
+            let detail = format!("the proxy refuses a tunnel to {host}:{port} (status {status})");
+            let what_to_do = format!("Ask the proxy's operator to allow CONNECT to {host}:{port}.");
+            Err(Failure { refuses_target: true, ..Failure::new(detail, what_to_do) })
+        }
+        Some(status) => {
+            let what_to_do = format!(
+                "Wait, then try again. If the error persists, ask the proxy's operator whether it \
+                 reaches {host}:{port}."
+            );
+            Err(Failure::new(format!("the proxy answered {status}"), what_to_do))
+        }
+        None => Err(Failure::no_http_proxy("its answer is not HTTP")),
     }
+}
+
+/// Returns whether the proxy offers the scheme `Basic`, or names no scheme.
+fn takes_basic(head: &[u8]) -> bool {
+    let head = String::from_utf8_lossy(head).to_ascii_lowercase();
+    let mut asked = head.lines().filter_map(|line| line.strip_prefix("proxy-authenticate:")).peekable();
+    let is_basic = |scheme: &str| scheme.split_ascii_whitespace().next() == Some("basic");
+    asked.peek().is_none() || asked.any(|schemes| schemes.split(',').any(is_basic))
+}
+
+/// Returns the status of a head that begins like `HTTP/1.1 200 Connection established`.
+fn status(head: &[u8]) -> Option<u16> {
+    let line = str::from_utf8(head.split(|byte| *byte == b'\n').next()?).ok()?;
+    let mut words = line.strip_prefix("HTTP/1.")?.split(' ');
+    words.next()?;
+    let status = words.next()?.trim_ascii_end();
+    if status.len() == 3 { status.parse().ok() } else { None }
 }
 
 /// The parts of a proxy's URL.
