@@ -13,7 +13,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-TABLE = Path(__file__).parent.parent / "tests/data/no_proxy.txt"
+TABLE = Path(__file__).parent.parent / "src/transport/net/proxy/no_proxy.txt"
 SKIPPED = 77
 
 

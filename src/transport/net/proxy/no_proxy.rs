@@ -96,7 +96,7 @@ mod tests {
 
     #[test]
     fn a_host_goes_without_the_proxy_where_it_does_so_with_curl() {
-        let table = include_str!("../../../../tests/data/no_proxy.txt");
+        let table = include_str!("no_proxy.txt");
         let cases: Vec<Vec<&str>> = table
             .lines()
             .filter(|line| !line.starts_with('#'))
