@@ -1,34 +1,30 @@
-//! Connects to a host and a port over TLS, within the time limits.
+//! Connects to the service over TLS, directly or through a proxy.
 
 #[cfg(feature = "x509")]
 use alloc::boxed::Box;
-use alloc::string::ToString;
+#[cfg(feature = "proxy")]
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 use core::net::SocketAddr;
-use core::time::Duration;
 use std::io;
-use std::net::TcpStream;
-use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, ClientConnection};
-
 use super::control::{Control, Trust};
+use super::dialer::Dialer;
 use super::dns_cache::DnsCache;
 #[cfg(feature = "x509")]
 use super::failure::Told;
-use super::failure::{explain_io, explain_tls};
+use super::failure::explain_io;
 #[cfg(feature = "proxy")]
 use super::proxy::{self, Proxy};
 use super::roots::Roots;
-use super::stream::{Lower, Socket, TlsStream};
-use super::{CONNECT_LIMIT, RESOLVE_LIMIT, tls};
+use super::stream::{Lower, TlsStream};
 #[cfg(feature = "x509")]
 use crate::attestation::ClientCertificate;
-use crate::error::{TransportError, TransportErrorKind as Kind};
+use crate::error::TransportError;
+#[cfg(feature = "x509")]
+use crate::error::TransportErrorKind as Kind;
 #[cfg(feature = "x509")]
 use crate::protocol::Request;
 
@@ -36,17 +32,9 @@ use crate::protocol::Request;
 #[derive(Clone)]
 pub(in crate::transport) struct Connector {
     pub(in crate::transport) control: Control,
-    dns: DnsCache,
+    dialer: Dialer,
     #[cfg(feature = "proxy")]
     proxy: Option<Arc<Proxy>>,
-    config: Arc<Mutex<Option<Kept>>>,
-}
-
-/// A TLS configuration, which includes the sessions that can be resumed.
-struct Kept {
-    /// The generation for which it was made.
-    generation: u64,
-    config: Arc<ClientConfig>,
 }
 
 /// The settings that the builders of all transports share.
@@ -83,12 +71,12 @@ impl NetBuilder {
     }
 
     pub(in crate::transport) fn build(self) -> Connector {
+        let control = Control::new(self.trust);
         Connector {
-            control: Control::new(self.trust),
-            dns: self.dns,
+            dialer: Dialer::new(control.clone(), self.dns),
+            control,
             #[cfg(feature = "proxy")]
             proxy: self.proxy.map(Arc::new),
-            config: Arc::default(),
         }
     }
 }
@@ -180,14 +168,14 @@ impl Connector {
         until: Instant,
     ) -> Result<TlsStream, TransportError> {
         // Without a crypto provider, a connection is of no use.
-        self.config()?;
+        self.dialer.config()?;
         #[cfg(feature = "proxy")]
         if let Some(proxy) = self.proxy.as_deref().filter(|proxy| proxy.is_for(host, port)) {
-            let lower = proxy::connect(self, proxy, host, port, until)?;
-            return TlsStream::new(self.tls(host)?, lower).map_err(explain_io);
+            let lower = proxy::connect(&self.dialer, proxy, host, port, until)?;
+            return TlsStream::new(self.dialer.tls(host)?, lower).map_err(explain_io);
         }
-        let lower = Lower::Direct(self.open(host, port, until)?);
-        TlsStream::new(self.tls(host)?, lower).map_err(explain_io)
+        let lower = Lower::Direct(self.dialer.open(host, port, until)?);
+        TlsStream::new(self.dialer.tls(host)?, lower).map_err(explain_io)
     }
 
     /// Checks that the certificate belongs to the device of the request.
@@ -210,35 +198,7 @@ impl Connector {
 
     /// Forgets the addresses, so that the next connection looks its name up again.
     pub(in crate::transport) fn forget_addresses(&self) {
-        self.dns.forget();
-    }
-
-    pub(super) fn open(&self, host: &str, port: u16, until: Instant) -> Result<Socket, TransportError> {
-        let addresses = self.dns.addresses(host, port, until.min(after(RESOLVE_LIMIT)))?;
-        let until = until.min(after(CONNECT_LIMIT));
-        let tcp = Arc::new(connect_to_any(&addresses, until).map_err(explain_connect)?);
-        self.control.opened(&tcp).map_err(explain_io)?;
-        // Requests are small and are written in one piece.
-        let _ = tcp.set_nodelay(true);
-        Ok(Socket::new(tcp, until))
-    }
-
-    pub(super) fn tls(&self, host: &str) -> Result<ClientConnection, TransportError> {
-        let config = self.config()?;
-        let name = ServerName::try_from(host.trim_matches(['[', ']']).to_string());
-        let name = name.map_err(|error| TransportError::new(Kind::NameNotResolved).with_source(error))?;
-        ClientConnection::new(config, name).map_err(explain_tls)
-    }
-
-    fn config(&self) -> Result<Arc<ClientConfig>, TransportError> {
-        let (generation, trust) = self.control.trust();
-        let mut kept = self.config.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(kept) = kept.as_ref().filter(|kept| kept.generation == generation) {
-            return Ok(Arc::clone(&kept.config));
-        }
-        let config = tls::configuration(&trust)?;
-        *kept = Some(Kept { generation, config: Arc::clone(&config) });
-        Ok(config)
+        self.dialer.forget_addresses();
     }
 }
 
@@ -251,41 +211,10 @@ impl fmt::Debug for Connector {
     }
 }
 
-/// Returns the time that is `duration` from now.
-pub(in crate::transport) fn after(duration: Duration) -> Instant {
-    let now = Instant::now();
-    now.checked_add(duration).unwrap_or(now)
-}
-
-/// Connects to the first address that answers.
-///
-/// Each address gets half of the remaining time, and the last one all of it, so that a dead route
-/// leaves time for another.
-fn connect_to_any(addresses: &[SocketAddr], until: Instant) -> io::Result<TcpStream> {
-    let mut problem = io::Error::from(io::ErrorKind::NotFound);
-    for (left_over, address) in (0..addresses.len()).rev().zip(addresses) {
-        let left = until.saturating_duration_since(Instant::now());
-        let limit = if left_over == 0 { left } else { left.mul_f32(0.5) };
-        if limit.is_zero() {
-            return Err(io::ErrorKind::TimedOut.into());
-        }
-        match TcpStream::connect_timeout(address, limit) {
-            Ok(tcp) => return Ok(tcp),
-            Err(error) => problem = error,
-        }
-    }
-    Err(problem)
-}
-
 /// Returns whether the error has a reason that the peer gave, or a violation by the peer.
 #[cfg(feature = "x509")]
 fn is_told(error: &TransportError) -> bool {
     core::error::Error::source(error).is_some_and(<dyn core::error::Error>::is::<Told>)
-}
-
-/// Explains any failure to connect.
-fn explain_connect(error: io::Error) -> TransportError {
-    TransportError::new(Kind::CannotConnect).with_source(error)
 }
 
 /// A connection that ended without a reason. It may be a lost alert of TLS 1.3, or a server that

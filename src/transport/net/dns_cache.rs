@@ -13,7 +13,7 @@ use std::net::ToSocketAddrs;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use super::MAX_IDLE;
+use super::limits::MAX_IDLE;
 use crate::error::{TransportError, TransportErrorKind as Kind};
 
 /// The running lookups, by host name and port.

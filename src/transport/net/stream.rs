@@ -10,9 +10,9 @@ use std::time::Instant;
 
 use rustls::{ClientConnection, StreamOwned};
 
-#[cfg(feature = "https")]
-use super::connector::after;
 use super::failure::is_hang_up;
+#[cfg(feature = "https")]
+use super::limits::after;
 
 /// The time limit for reading the rest of a TLS record that has begun to arrive.
 #[cfg(feature = "https")]

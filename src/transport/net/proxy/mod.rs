@@ -16,7 +16,7 @@ use url::Url;
 use self::no_proxy::NoProxy;
 #[cfg(feature = "mqtt-websocket")]
 pub(in crate::transport) use self::tunnel::is_about_credentials;
-use super::connector::Connector;
+use super::dialer::Dialer;
 use super::failure::explain_io;
 use super::stream::Lower;
 use crate::encoding::{base64_encode, percent_decode};
@@ -171,7 +171,7 @@ impl Credentials {
 
 /// Opens a tunnel. Failures to reach the proxy get the kind `Proxy`.
 pub(super) fn connect(
-    connector: &Connector,
+    dialer: &Dialer,
     proxy: &Proxy,
     host: &str,
     port: u16,
@@ -180,18 +180,18 @@ pub(super) fn connect(
     // A timeout may happen behind the proxy, and a wrong clock is a problem of the device.
     let blame = |error: TransportError| match error.kind() {
         Kind::TimedOut | Kind::ClockNotSet | Kind::NoCryptoProvider => error,
-        _ if connector.control.is_ended() => error,
+        _ if dialer.is_ended() => error,
         _ => error.with_kind(Kind::Proxy),
     };
-    let mut socket = connector.open(&proxy.host, proxy.port, until).map_err(blame)?;
+    let mut socket = dialer.open(&proxy.host, proxy.port, until).map_err(blame)?;
     let mut lower = if proxy.is_https {
-        let mut tls = connector.tls(&proxy.host).map_err(blame)?;
+        let mut tls = dialer.tls(&proxy.host).map_err(blame)?;
         tls.complete_io(&mut socket).map_err(|error| blame(explain_io(error)))?;
         Lower::Proxy(Box::new(StreamOwned::new(tls, socket)))
     } else {
         Lower::Direct(socket)
     };
-    tunnel::open(&mut lower, proxy, host, port)?;
+    tunnel::open(&mut lower, proxy.basic_credentials().as_deref(), host, port)?;
     Ok(lower)
 }
 

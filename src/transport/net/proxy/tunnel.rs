@@ -5,22 +5,23 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use std::io::{self, Read, Write};
 
-use super::Proxy;
 use crate::error::{TransportError, TransportErrorKind as Kind};
 use crate::transport::net::failure::explain_io;
 use crate::transport::net::head::read_head;
 
 /// Asks the proxy to connect to the service. The stream then leads to the service.
+///
+/// `credentials` has the form of the scheme `Basic`.
 pub(super) fn open(
     stream: &mut (impl Read + Write),
-    proxy: &Proxy,
+    credentials: Option<&str>,
     host: &str,
     port: u16,
 ) -> Result<(), TransportError> {
     const USER_AGENT: &str = concat!("azure-iot-dps/", env!("CARGO_PKG_VERSION"));
     let mut request = format!("CONNECT {host}:{port} HTTP/1.1\r\nHost: {host}:{port}\r\nUser-Agent: {USER_AGENT}\r\n");
-    if let Some(credentials) = proxy.basic_credentials() {
-        request.extend(["Proxy-Authorization: Basic ", &credentials, "\r\n"]);
+    if let Some(credentials) = credentials {
+        request.extend(["Proxy-Authorization: Basic ", credentials, "\r\n"]);
     }
     request.push_str("\r\n");
     let head = stream.write_all(request.as_bytes()).and_then(|()| stream.flush()).and_then(|()| final_head(stream));
@@ -28,7 +29,7 @@ pub(super) fn open(
         io::ErrorKind::TimedOut => explain_io(error),
         _ => TransportError::new(Kind::Proxy).with_source(error),
     })?;
-    judge(&head, proxy, host, port)
+    judge(&head, credentials.is_some(), host, port)
 }
 
 /// Returns the head of the final answer, after any interim ones (RFC 9110, section 15.2).
@@ -41,16 +42,16 @@ fn final_head(stream: &mut impl Read) -> io::Result<Vec<u8>> {
     }
 }
 
-fn judge(head: &[u8], proxy: &Proxy, host: &str, port: u16) -> Result<(), TransportError> {
+fn judge(head: &[u8], has_credentials: bool, host: &str, port: u16) -> Result<(), TransportError> {
     let error = |kind, why: String| Err(TransportError::new(kind).with_source(why));
     match status(head) {
         Some(200..=299) => Ok(()),
         // Tinyproxy answers with 401, although 407 is the status for proxies.
         Some(status @ (401 | 407)) => {
-            let why = match (takes_basic(head), proxy.basic_credentials()) {
+            let why = match (takes_basic(head), has_credentials) {
                 (false, _) => "requires an authentication scheme other than Basic, the only supported one",
-                (true, Some(_)) => "refuses the user name and password",
-                (true, None) => "requires a user name and password",
+                (true, true) => "refuses the user name and password",
+                (true, false) => "requires a user name and password",
             };
             let why = format!("the proxy {why} ({status})");
             Err(TransportError::new(Kind::ProxyRefused).with_source(Unauthorized(why)))
