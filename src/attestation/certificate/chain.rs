@@ -9,7 +9,7 @@ use x509_cert::Certificate;
 use x509_cert::der::Decode;
 use x509_cert::name::Name;
 
-use super::CertificateError;
+use super::error::CertificateError;
 use crate::time::UnixTime;
 
 /// The facts about the leaf that the crate reports.
