@@ -2,7 +2,14 @@
 
 use alloc::vec::Vec;
 
-use super::{FrameError, MAX_LENGTH};
+/// The reason why bytes are not a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FrameError {
+    /// The bytes violate the protocol.
+    Malformed(&'static str),
+    /// The packet is longer than the limit.
+    TooLarge,
+}
 
 /// The part of a packet that is not read yet.
 #[derive(Clone, Copy)]
@@ -60,6 +67,27 @@ impl<'a> Fields<'a> {
 
     pub(super) fn end(self) -> Result<(), FrameError> {
         if self.0.is_empty() { Ok(()) } else { Err(FrameError::Malformed("a packet that is too long")) }
+    }
+}
+
+/// The maximum size of a remaining length in bytes, and its maximum value (section 2.2.3).
+const MAX_LENGTH_BYTES: usize = 4;
+const MAX_LENGTH: usize = (1 << (7 * MAX_LENGTH_BYTES)) - 1;
+
+/// Reads a remaining length and returns it with its size, or `None` if it is not complete.
+pub(super) fn read_length(bytes: &[u8]) -> Result<Option<(usize, usize)>, FrameError> {
+    let mut length = 0;
+    // Each byte has seven bits of the length, the lowest bits first.
+    for (byte, (number, shift)) in bytes.iter().zip([(1, 0), (2, 7), (3, 14), (MAX_LENGTH_BYTES, 21)]) {
+        length |= usize::from(byte & 0x7f) << shift;
+        if byte & 0x80 == 0 {
+            return Ok(Some((length, number)));
+        }
+    }
+    if bytes.len() < MAX_LENGTH_BYTES {
+        Ok(None)
+    } else {
+        Err(FrameError::Malformed("a length of more than four bytes"))
     }
 }
 

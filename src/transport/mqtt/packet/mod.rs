@@ -14,8 +14,8 @@ mod publish;
 mod server;
 
 pub(crate) use client::{Connect, FromClient, LEVEL};
-use fields::Fields;
-pub(crate) use fields::TooLong;
+use fields::{Fields, read_length};
+pub(crate) use fields::{FrameError, TooLong};
 pub(crate) use publish::Publish;
 pub(crate) use server::{FromServer, REFUSED};
 
@@ -25,15 +25,6 @@ pub(crate) struct Frame<'a> {
     kind: u8,
     flags: u8,
     body: &'a [u8],
-}
-
-/// The reason why bytes are not a packet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum FrameError {
-    /// The bytes violate the protocol.
-    Malformed(&'static str),
-    /// The packet is longer than the limit.
-    TooLarge,
 }
 
 impl<'a> Frame<'a> {
@@ -59,27 +50,6 @@ impl<'a> Frame<'a> {
         } else {
             Err(FrameError::Malformed("a packet with wrong flags"))
         }
-    }
-}
-
-/// The maximum size of a remaining length in bytes, and its maximum value (section 2.2.3).
-const MAX_LENGTH_BYTES: usize = 4;
-const MAX_LENGTH: usize = (1 << (7 * MAX_LENGTH_BYTES)) - 1;
-
-/// Reads a remaining length and returns it with its size, or `None` if it is not complete.
-fn read_length(bytes: &[u8]) -> Result<Option<(usize, usize)>, FrameError> {
-    let mut length = 0;
-    // Each byte has seven bits of the length, the lowest bits first.
-    for (byte, (number, shift)) in bytes.iter().zip([(1, 0), (2, 7), (3, 14), (MAX_LENGTH_BYTES, 21)]) {
-        length |= usize::from(byte & 0x7f) << shift;
-        if byte & 0x80 == 0 {
-            return Ok(Some((length, number)));
-        }
-    }
-    if bytes.len() < MAX_LENGTH_BYTES {
-        Ok(None)
-    } else {
-        Err(FrameError::Malformed("a length of more than four bytes"))
     }
 }
 

@@ -2,8 +2,8 @@
 
 use alloc::vec::Vec;
 
-use super::fields::{TooLong, begin, put_bytes, sized};
-use super::{Fields, Frame, FrameError, kind};
+use super::fields::{Fields, TooLong, begin, put_bytes, sized};
+use super::{Frame, FrameError, kind};
 
 /// A message with QoS 1 if it has a packet ID, otherwise with QoS 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
