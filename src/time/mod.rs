@@ -91,6 +91,9 @@ impl UnixTime {
     /// Converts a date and a time of day of the proleptic Gregorian calendar in UTC.
     ///
     /// Returns `None` if a field is out of range, or the year is not from 1970 to 9999.
+    ///
+    /// Algorithm: Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", `days_from_civil`.
+    #[expect(clippy::arithmetic_side_effects, reason = "every field is checked first, and the year is after 0")]
     pub(crate) fn from_civil(civil: Civil) -> Option<Self> {
         let Civil { year, month, day, hour, minute, second } = civil;
         // As in POSIX, a leap second (":60") counts as the second after it.
@@ -99,11 +102,11 @@ impl UnixTime {
         if !ranges || !(1..=days_in_month(year, month)).contains(&day) {
             return None;
         }
-        let years = (1970..year).map(|y| if is_leap(y) { 366 } else { 365 }).sum::<u64>();
-        let months = (1..month).map(|m| days_in_month(year, m)).sum::<u64>();
-        let days = years.checked_add(months)?.checked_add(day)?.checked_sub(1)?;
-        let seconds = days.checked_mul(24)?.checked_add(hour)?.checked_mul(60)?.checked_add(minute)?.checked_mul(60)?;
-        Some(Self(seconds.checked_add(second)?))
+        // The year begins in March, so that a leap day is its last day.
+        let (year, from_march) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+        let day_of_year = (153 * from_march + 2) / 5 + day - 1;
+        let days = 365 * year + year / 4 - year / 100 + year / 400 + day_of_year - EPOCH_DAY;
+        Some(Self(days * 86_400 + hour * 3_600 + minute * 60 + second))
     }
 
     /// Converts to a date and a time of day in UTC.
@@ -112,7 +115,7 @@ impl UnixTime {
     #[expect(clippy::arithmetic_side_effects, reason = "every term is bounded by the divisions before it")]
     pub(crate) fn to_civil(self) -> Civil {
         let (days, rest) = (self.0 / 86_400, self.0 % 86_400);
-        let shifted = days + 719_468; // days since 0000-03-01
+        let shifted = days + EPOCH_DAY;
         let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
         let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
         let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
@@ -151,6 +154,9 @@ pub(crate) struct Civil {
     pub(crate) minute: u64,
     pub(crate) second: u64,
 }
+
+/// The days from 0000-03-01 to 1970-01-01.
+const EPOCH_DAY: u64 = 719_468;
 
 fn is_leap(year: u64) -> bool {
     year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400))
@@ -266,24 +272,52 @@ mod tests {
     use alloc::string::ToString;
 
     #[test]
-    fn a_unix_time_prints_as_rfc_3339() {
+    fn a_unix_time_prints_as_rfc_3339_and_is_read_back() {
         for (seconds, text) in [
             (0, "1970-01-01T00:00:00Z"),
+            (68_255_999, "1972-02-29T23:59:59Z"),
+            (68_256_000, "1972-03-01T00:00:00Z"),
             (784_111_777, "1994-11-06T08:49:37Z"),
             (951_782_400, "2000-02-29T00:00:00Z"),
+            (978_307_199, "2000-12-31T23:59:59Z"),
+            (4_107_542_399, "2100-02-28T23:59:59Z"),
             (4_107_542_400, "2100-03-01T00:00:00Z"),
             (253_402_300_799, "9999-12-31T23:59:59Z"),
         ] {
-            assert_eq!(UnixTime::from_secs(seconds).to_string(), text);
+            let time = UnixTime::from_secs(seconds);
+            assert_eq!((time.to_string().as_str(), parse_rfc3339(text)), (text, Some(time)));
         }
         // 292 thousand million years on: still no panic, and a year.
         assert!(UnixTime::from_secs(u64::MAX).to_string().ends_with('Z'));
     }
 
+    /// Returns the next day, by the rule of the Gregorian calendar and no other arithmetic.
+    fn day_after(Civil { year, month, day, .. }: Civil) -> Civil {
+        let february = if year % 400 == 0 || (year % 4 == 0 && year % 100 != 0) { 29 } else { 28 };
+        let (year, month, day) = match (month, day) {
+            (12, 31) => (year + 1, 1, 1),
+            (1 | 3 | 5 | 7 | 8 | 10, 31) | (4 | 6 | 9 | 11, 30) => (year, month + 1, 1),
+            (2, last) if last == february => (year, 3, 1),
+            _ => (year, month, day + 1),
+        };
+        Civil { year, month, day, hour: 0, minute: 0, second: 0 }
+    }
+
     #[test]
-    fn every_day_of_the_calendar_comes_back_from_its_fields() {
-        for day in (0..2_932_896).step_by(7) {
-            let time = UnixTime::from_secs(day * 86_400 + day % 86_400);
+    fn every_day_from_1970_to_9999_has_the_date_to_which_one_counts() {
+        let (mut date, mut days) = (UnixTime::EPOCH.to_civil(), 0);
+        while date.year < 10_000 {
+            let midnight = UnixTime::from_secs(days * 86_400);
+            assert_eq!((UnixTime::from_civil(date), midnight.to_civil()), (Some(midnight), date), "{date:?}");
+            (date, days) = (day_after(date), days + 1);
+        }
+        assert_eq!(days, 2_932_897);
+    }
+
+    #[test]
+    fn every_second_of_a_day_comes_back_from_its_fields() {
+        for second in 0..86_400 {
+            let time = UnixTime::from_secs(1_709_164_800 + second);
             assert_eq!(UnixTime::from_civil(time.to_civil()), Some(time), "{time}");
         }
     }
@@ -301,6 +335,11 @@ mod tests {
             Civil { month: 13, ..good },
             Civil { day: 0, ..good },
             Civil { day: 30, ..good },
+            Civil { month: 4, day: 31, ..good },
+            Civil { month: 12, day: 32, ..good },
+            Civil { year: u64::MAX, ..good },
+            Civil { month: u64::MAX, ..good },
+            Civil { day: u64::MAX, ..good },
             Civil { hour: 24, ..good },
             Civil { minute: 60, ..good },
             Civil { second: 61, ..good },
