@@ -48,8 +48,15 @@ fn now(uptime: Duration) -> Now {
 /// Returns the highest number of these moments within any window of this length.
 fn peak(moments: &mut [Duration], window: Duration) -> usize {
     moments.sort_unstable();
-    let within = |start: usize| moments[start..].partition_point(|at| *at < moments[start] + window);
-    (0..moments.len()).map(within).max().unwrap_or_default()
+    // The window that ends with this moment begins no earlier than the one before it.
+    let mut start = 0;
+    let within = |(end, at): (usize, &Duration)| {
+        while moments[start] + window <= *at {
+            start += 1;
+        }
+        end + 1 - start
+    };
+    moments.iter().enumerate().map(within).max().unwrap_or_default()
 }
 
 /// The hub's reaction to a device that connects at `now` after the storm began. `asked` is whether
