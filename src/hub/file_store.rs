@@ -95,10 +95,11 @@ impl FileStore {
         path.into()
     }
 
-    /// Locks other processes out until the file is dropped or the process ends.
+    /// Locks other processes out until the file is dropped or the process ends. Waits for the lock
+    /// within this limit.
     ///
     /// Returns `None` if no lock is available. The record stays whole without it.
-    fn lock(&self) -> Result<Option<File>, StoreError> {
+    fn lock(&self, limit: Duration) -> Result<Option<File>, StoreError> {
         let opened = owner_only().create(true).truncate(false).open(self.beside(".lock"));
         let Some(file) = opened.ok().filter(is_file) else { return Ok(None) };
         let started = Instant::now();
@@ -106,7 +107,7 @@ impl FileStore {
             match file.try_lock() {
                 Ok(()) => return Ok(Some(file)),
                 Err(TryLockError::Error(_)) => return Ok(None),
-                Err(TryLockError::WouldBlock) if started.elapsed() >= LOCK_LIMIT => return Err(StoreError::Busy),
+                Err(TryLockError::WouldBlock) if started.elapsed() >= limit => return Err(StoreError::Busy),
                 Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_POLL),
             }
         }
@@ -121,6 +122,21 @@ impl FileStore {
         }
         let time = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         self.beside(&format!(".new-{}-{}", std::process::id(), time.subsec_nanos()))
+    }
+
+    /// Saves a record, if no other process writes for all of this time.
+    fn save_within(&self, limit: Duration, record: &[u8]) -> Result<(), StoreError> {
+        if record.len() as u64 >= MAX_LEN {
+            return Err(StoreError::new("the record is too large for an assignment"));
+        }
+        let lock = self.lock(limit)?;
+        let new = self.place_of_new(lock.is_some());
+        let result = self.write(&new, record);
+        if result.is_err() {
+            // Report the first error only.
+            let _ = remove(&new);
+        }
+        result
     }
 
     fn write(&self, new: &Path, record: &[u8]) -> Result<(), StoreError> {
@@ -157,17 +173,7 @@ impl AssignmentStore for FileStore {
     }
 
     fn save(&mut self, record: &[u8]) -> Result<(), StoreError> {
-        if record.len() as u64 >= MAX_LEN {
-            return Err(StoreError::new("the record is too large for an assignment"));
-        }
-        let lock = self.lock()?;
-        let new = self.place_of_new(lock.is_some());
-        let result = self.write(&new, record);
-        if result.is_err() {
-            // Report the first error only.
-            let _ = remove(&new);
-        }
-        result
+        self.save_within(LOCK_LIMIT, record)
     }
 
     fn clear(&mut self) -> Result<(), StoreError> {
@@ -176,7 +182,7 @@ impl AssignmentStore for FileStore {
         if missing(&self.path) && missing(&new) {
             return Ok(());
         }
-        let _lock = self.lock()?;
+        let _lock = self.lock(LOCK_LIMIT)?;
         // This store does not create a folder of that name.
         if !new.is_dir() {
             remove(&new)?;
@@ -231,4 +237,27 @@ fn remove(path: &Path) -> Result<(), StoreError> {
 /// Adds the path to a system error.
 fn at(path: &Path, error: &io::Error) -> StoreError {
     StoreError::new(io::Error::new(error.kind(), format!("{}: {error}", path.display())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn while_another_process_writes_a_store_gives_up_after_a_while_and_reads_all_the_same() {
+        let folder = std::env::temp_dir().join(format!("azure-iot-dps-busy-{}", std::process::id()));
+        fs::create_dir_all(&folder).expect("a folder");
+        let mut store = FileStore::new(folder.join("assignment"));
+        store.save(b"record").expect("writes");
+        let lock = File::open(folder.join("assignment.lock")).expect("opens");
+        lock.lock().expect("locks");
+        let limit = Duration::from_millis(20);
+        assert!(matches!(store.save_within(limit, b"other"), Err(StoreError::Busy)));
+        assert!(matches!(store.lock(limit), Err(StoreError::Busy)));
+        assert_eq!(*store.load().expect("reads"), *b"record");
+        drop(lock);
+        store.save(b"other").expect("writes");
+        assert_eq!(*store.load().expect("reads"), *b"other");
+        fs::remove_dir_all(&folder).expect("removes");
+    }
 }
