@@ -4,21 +4,19 @@ use std::time::Duration;
 
 use azure_iot_dps::Error;
 
+use crate::limits::Limits;
 use crate::report::Check;
 use crate::support::device::Device;
 use crate::support::{Result, sentence};
 
-/// The time for the lookup and its retries.
-const LIMIT: Duration = Duration::from_secs(15);
-
 /// Looks the device's assignment up. `knows_device` says that the service asked for credentials.
-pub(crate) fn check(device: &Device, knows_device: bool) -> Check {
+pub(crate) fn check(device: &Device, knows_device: bool, limits: Limits) -> Check {
     let complete = |check: Check| {
         let check = check.fact("registration_id", device.registration_id.as_str());
         check.fact("id_scope", device.id_scope.as_str())
     };
     let id = &device.registration_id;
-    let check = match look_up(device) {
+    let check = match look_up(device, limits.look_up()) {
         Ok(Some((hub, device_id))) => {
             let check = Check::pass("credential", format!("{id} is assigned to {hub} as {device_id}"));
             check.fact("assigned", true).fact("hub", hub).fact("device_id", device_id)
@@ -45,8 +43,8 @@ pub(crate) fn check(device: &Device, knows_device: bool) -> Check {
     complete(check)
 }
 
-fn look_up(device: &Device) -> Result<Option<(String, String)>> {
-    let assignment = device.client()?.deadline(LIMIT).build().status_lookup()?;
+fn look_up(device: &Device, limit: Duration) -> Result<Option<(String, String)>> {
+    let assignment = device.client()?.deadline(limit).build().status_lookup()?;
     Ok(assignment.map(|assignment| (assignment.hub().to_string(), assignment.device_id().to_string())))
 }
 

@@ -8,10 +8,30 @@ use std::time::{Duration, Instant};
 
 use rustls::{ClientConnection, StreamOwned};
 
-/// The limit of a name lookup. The system's resolver may ask a second server after 5 s.
-const RESOLVE_LIMIT: Duration = Duration::from_secs(10);
-/// The limit of one connection, one handshake, or one request.
-pub(crate) const STEP_LIMIT: Duration = Duration::from_secs(5);
+/// The limits of a run.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// The limit of one connection, one handshake, or one request.
+    pub(crate) step: Duration,
+}
+
+impl Limits {
+    /// Returns the limit of a name lookup. The system's resolver may ask a second server after 5 s.
+    fn resolve(self) -> Duration {
+        self.step.saturating_mul(2)
+    }
+
+    /// Returns the limit of a status lookup and its retries.
+    pub(crate) fn look_up(self) -> Duration {
+        self.step.saturating_mul(3)
+    }
+
+    fn end_of_step(self) -> Instant {
+        let now = Instant::now();
+        now.checked_add(self.step).unwrap_or(now)
+    }
+}
+
 /// The time after which a step says what it waits for.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -36,7 +56,7 @@ pub(crate) fn watched<T>(what: &str, step: impl FnOnce() -> T) -> T {
 }
 
 /// Resolves a name within the limit. The list is never empty.
-pub(crate) fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+pub(crate) fn resolve(host: &str, port: u16, limits: Limits) -> io::Result<Vec<SocketAddr>> {
     let (answer, answered) = mpsc::channel();
     let host = host.trim_matches(['[', ']']).to_owned();
     // A lookup cannot be ended. If it is too late, its thread is left behind.
@@ -44,7 +64,7 @@ pub(crate) fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
         let found = (host.as_str(), port).to_socket_addrs().map(Vec::from_iter);
         let _ = answer.send(found);
     })?;
-    let mut addresses = answered.recv_timeout(RESOLVE_LIMIT).map_err(|_| io::ErrorKind::TimedOut)??;
+    let mut addresses = answered.recv_timeout(limits.resolve()).map_err(|_| io::ErrorKind::TimedOut)??;
     let mut seen = Vec::new();
     addresses.retain(|address| {
         let is_new = !seen.contains(address);
@@ -57,14 +77,15 @@ pub(crate) fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
 /// A socket whose reads and writes end at a point in time.
 pub(crate) struct Limited {
     socket: TcpStream,
+    limits: Limits,
     until: Instant,
 }
 
 impl Limited {
     /// Connects, and begins the first step.
-    pub(crate) fn connect(address: &SocketAddr) -> io::Result<Self> {
-        let socket = TcpStream::connect_timeout(address, STEP_LIMIT)?;
-        Ok(Self { socket, until: end_of_step() })
+    pub(crate) fn connect(address: &SocketAddr, limits: Limits) -> io::Result<Self> {
+        let socket = TcpStream::connect_timeout(address, limits.step)?;
+        Ok(Self { socket, limits, until: limits.end_of_step() })
     }
 
     fn left(&self) -> io::Result<Option<Duration>> {
@@ -99,7 +120,7 @@ pub(crate) trait Channel: Read + Write {
 
 impl Channel for Limited {
     fn begin_step(&mut self) {
-        self.until = end_of_step();
+        self.until = self.limits.end_of_step();
     }
 }
 
@@ -107,9 +128,4 @@ impl Channel for StreamOwned<ClientConnection, Box<dyn Channel>> {
     fn begin_step(&mut self) {
         self.sock.begin_step();
     }
-}
-
-fn end_of_step() -> Instant {
-    let now = Instant::now();
-    now.checked_add(STEP_LIMIT).unwrap_or(now)
 }

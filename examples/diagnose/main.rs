@@ -22,10 +22,11 @@ mod tls;
 use std::io;
 use std::net::SocketAddr;
 use std::process::ExitCode;
+use std::time::Duration;
 
-use azure_iot_dps::{Proxy, Roots};
+use azure_iot_dps::Proxy;
 use clap::Parser;
-use limits::{Channel, Limited, watched};
+use limits::{Channel, Limited, Limits, watched};
 use proxy::Route;
 use report::{Check, Report};
 use setup::{Credential, Port, Setup};
@@ -47,9 +48,18 @@ struct Arguments {
     /// Do not check the port for MQTT
     #[arg(long, conflicts_with = "mqtt_port")]
     https_only: bool,
+    /// The longest time of one connection, one TLS handshake or one request, for slow links
+    #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=600))]
+    time_limit: u64,
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
+}
+
+impl Arguments {
+    fn limits(&self) -> Limits {
+        Limits { step: Duration::from_secs(self.time_limit) }
+    }
 }
 
 fn main() -> ExitCode {
@@ -86,11 +96,11 @@ enum Way<'p> {
 }
 
 impl Way<'_> {
-    fn open(&self, host: &str, port: Port, roots: &Roots) -> io::Result<Box<dyn Channel>> {
+    fn open(&self, setup: &Setup, port: Port) -> io::Result<Box<dyn Channel>> {
         match self {
-            Self::Address(address) => Ok(Box::new(Limited::connect(address)?)),
+            Self::Address(address) => Ok(Box::new(Limited::connect(address, setup.limits)?)),
             Self::Tunnel(proxy) => {
-                proxy::tunnel(proxy, host, port.number, roots).map_err(|failure| io::Error::other(failure.detail))
+                proxy::tunnel(proxy, setup, port.number).map_err(|failure| io::Error::other(failure.detail))
             }
             Self::Closed(_) => Err(io::ErrorKind::NotConnected.into()),
         }
@@ -101,14 +111,14 @@ fn diagnose(setup: &Setup, report: &mut Report) {
     let host = setup.host.as_str();
     let (proxy, routes) = proxy::check(setup, report);
     let addresses = if routes.contains(&Route::Direct) {
-        network::check_name(host, report)
+        network::check_name(setup, report)
     } else {
         report.add(Check::skip("dns", format!("{host} is resolved by the proxy")));
         Vec::new()
     };
     let mut ways = Vec::new();
     for (port, route) in setup.ports.iter().zip(routes) {
-        ways.push((*port, way(host, *port, route, &addresses, proxy.as_ref(), report)));
+        ways.push((*port, way(setup, *port, route, &addresses, proxy.as_ref(), report)));
     }
     let mut https = Outcome::Failed;
     let mut https_way = None;
@@ -124,7 +134,7 @@ fn diagnose(setup: &Setup, report: &mut Report) {
         // chain is trusted.
         (Outcome::OnlyAt(time), Some((port, way))) => {
             let stream = watched(&format!("TLS handshake with {host} to compare the clocks"), || {
-                let lower = way.open(host, *port, &setup.roots)?;
+                let lower = way.open(setup, *port)?;
                 tls::handshake(lower, host, &setup.roots, Some(time)).stream
             });
             (false, stream.map(Box::new).map_err(|_| "tls"))
@@ -141,19 +151,19 @@ fn diagnose(setup: &Setup, report: &mut Report) {
 
 /// Checks the way to a port, up to TCP.
 fn way<'p>(
-    host: &str,
+    setup: &Setup,
     port: Port,
     route: Route,
     addresses: &[SocketAddr],
     proxy: Option<&'p Proxy>,
     report: &mut Report,
 ) -> Way<'p> {
-    let number = port.number;
+    let (host, number) = (setup.host.as_str(), port.number);
     let (way, reason) = match (route, proxy) {
         (Route::Tunnel, Some(proxy)) => (Way::Tunnel(proxy), "the connection goes through the proxy"),
         (Route::Direct, _) if addresses.is_empty() => (Way::Closed("dns"), "because dns failed"),
         (Route::Direct, _) => {
-            let open = network::check_port(host, port, addresses, report);
+            let open = network::check_port(setup, port, addresses, report);
             return open.map_or(Way::Closed("tcp"), Way::Address);
         }
         _ => (Way::Closed("proxy"), "because proxy failed"),
@@ -168,15 +178,14 @@ fn check_tls(setup: &Setup, port: Port, way: &Way<'_>, report: &mut Report) -> O
         report.add(Check::skip("tls", format!("{host}:{number}: because {failed} failed")).fact("port", number));
         return Outcome::Failed;
     }
-    let (check, outcome) =
-        watched(&format!("TLS handshake with {host}:{number}"), || match way.open(host, port, &setup.roots) {
-            Ok(lower) => tls::judge(tls::handshake(lower, host, &setup.roots, None), host, number, &setup.roots),
-            Err(error) => {
-                let detail = format!("{host}:{number}: the second connection failed: {}", report::describe(&error));
-                let what_to_do = "Run the check again. If this persists, a firewall limits the number of connections.";
-                (Check::fail("tls", detail, what_to_do).fact("port", number), Outcome::Failed)
-            }
-        });
+    let (check, outcome) = watched(&format!("TLS handshake with {host}:{number}"), || match way.open(setup, port) {
+        Ok(lower) => tls::judge(tls::handshake(lower, host, &setup.roots, None), host, number, &setup.roots),
+        Err(error) => {
+            let detail = format!("{host}:{number}: the second connection failed: {}", report::describe(&error));
+            let what_to_do = "Run the check again. If this persists, a firewall limits the number of connections.";
+            (Check::fail("tls", detail, what_to_do).fact("port", number), Outcome::Failed)
+        }
+    });
     report.add(check);
     outcome
 }
@@ -221,7 +230,7 @@ fn check_credential(setup: &Setup, knows_device: Result<bool, &'static str>, rep
         (Credential::WithoutProxy, _) => Check::skip("credential", "because proxy failed"),
         (Credential::Device(_), Err(failed)) => Check::skip("credential", format!("because {failed} failed")),
         (Credential::Device(device), Ok(knows_device)) => {
-            watched("looking the assignment up", || credential::check(device, knows_device))
+            watched("looking the assignment up", || credential::check(device, knows_device, setup.limits))
         }
     };
     report.add(check);

@@ -5,17 +5,18 @@ use std::net::SocketAddr;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::limits::{Limited, STEP_LIMIT, resolve, watched};
+use crate::limits::{Limited, Limits, resolve, watched};
 use crate::report::{Check, Report, describe};
-use crate::setup::{Port, Protocol};
+use crate::setup::{Port, Protocol, Setup};
 
 /// The most addresses that are tried.
 const MOST_ADDRESSES: usize = 8;
 
 /// Resolves the name.
-pub(crate) fn check_name(host: &str, report: &mut Report) -> Vec<SocketAddr> {
+pub(crate) fn check_name(setup: &Setup, report: &mut Report) -> Vec<SocketAddr> {
+    let host = setup.host.as_str();
     let start = Instant::now();
-    match watched(&format!("resolving {host}"), || resolve(host, 0)) {
+    match watched(&format!("resolving {host}"), || resolve(host, 0, setup.limits)) {
         Ok(addresses) => {
             let shown: Vec<String> = addresses.iter().map(|address| address.ip().to_string()).collect();
             let detail = format!("{host} resolves to {} ({})", shown.join(", "), milliseconds(start.elapsed()));
@@ -33,10 +34,15 @@ pub(crate) fn check_name(host: &str, report: &mut Report) -> Vec<SocketAddr> {
 }
 
 /// Connects to each address at this port, and returns the first one that answers.
-pub(crate) fn check_port(host: &str, port: Port, addresses: &[SocketAddr], report: &mut Report) -> Option<SocketAddr> {
+pub(crate) fn check_port(
+    setup: &Setup,
+    port: Port,
+    addresses: &[SocketAddr],
+    report: &mut Report,
+) -> Option<SocketAddr> {
     let number = port.number;
     let addresses = addresses.iter().map(|address| SocketAddr::new(address.ip(), number)).collect::<Vec<_>>();
-    let tried = watched(&format!("connecting to port {number}"), || connect_to_each(&addresses));
+    let tried = watched(&format!("connecting to port {number}"), || connect_to_each(&addresses, setup.limits));
     let open = tried.iter().find(|(_, result)| result.is_ok()).map(|(address, _)| *address);
     for (address, result) in tried {
         let check = match result {
@@ -47,7 +53,7 @@ pub(crate) fn check_port(host: &str, port: Port, addresses: &[SocketAddr], repor
             ),
             Err(error) => {
                 let detail = format!("{address}: {}", describe(&error));
-                Check::fail("tcp", detail, remedy(host, port, &error)).fact("error", describe(&error))
+                Check::fail("tcp", detail, remedy(setup, port, &error)).fact("error", describe(&error))
             }
         };
         report.add(check.fact("address", address.ip().to_string()).fact("port", number));
@@ -55,10 +61,10 @@ pub(crate) fn check_port(host: &str, port: Port, addresses: &[SocketAddr], repor
     open
 }
 
-fn connect_to_each(addresses: &[SocketAddr]) -> Vec<(SocketAddr, io::Result<Duration>)> {
+fn connect_to_each(addresses: &[SocketAddr], limits: Limits) -> Vec<(SocketAddr, io::Result<Duration>)> {
     let connect = |address: &SocketAddr| {
         let start = Instant::now();
-        Limited::connect(address).map(|_| start.elapsed())
+        Limited::connect(address, limits).map(|_| start.elapsed())
     };
     thread::scope(|scope| {
         let tries = addresses.iter().map(|address| {
@@ -81,11 +87,12 @@ fn lacks_route(address: &SocketAddr, error: &io::Error) -> bool {
     address.is_ipv6() && matches!(error.kind(), AddrNotAvailable | HostUnreachable | NetworkUnreachable)
 }
 
-fn remedy(host: &str, port: Port, error: &io::Error) -> String {
-    let number = port.number;
+fn remedy(setup: &Setup, port: Port, error: &io::Error) -> String {
+    let (host, number) = (&setup.host, port.number);
+    let limit = setup.limits.step.as_secs();
     let cause = match error.kind() {
         io::ErrorKind::TimedOut => {
-            format!("Nothing answers within {} s: a firewall probably drops the connection.", STEP_LIMIT.as_secs())
+            format!("Nothing answers within {limit} s: a firewall probably drops the connection.")
         }
         io::ErrorKind::ConnectionRefused => "A firewall rejects the connection, or nothing listens there.".into(),
         _ => "Check the network and its route to the Internet.".into(),

@@ -2,7 +2,7 @@
 
 use std::io::{self, Read, Write};
 
-use azure_iot_dps::{Proxy, Roots};
+use azure_iot_dps::Proxy;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use percent_encoding::percent_decode_str;
@@ -75,8 +75,7 @@ fn check_port(setup: &Setup, port: Port, variable: &'static str, proxy: &Proxy, 
         report.add(complete(Check::skip("proxy", reason)));
         return Route::Direct;
     }
-    let opened =
-        watched(&format!("asking the proxy {shown} for {host}:{number}"), || tunnel(proxy, host, number, &setup.roots));
+    let opened = watched(&format!("asking the proxy {shown} for {host}:{number}"), || tunnel(proxy, setup, number));
     let check = match opened {
         Ok(_) => Check::pass("proxy", format!("{shown} ({variable}) opens a tunnel to {host}:{number}")),
         Err(failure) => {
@@ -113,16 +112,17 @@ impl Failure {
 }
 
 /// Opens a tunnel to the service.
-pub(crate) fn tunnel(proxy: &Proxy, host: &str, port: u16, roots: &Roots) -> Result<Box<dyn Channel>, Failure> {
+pub(crate) fn tunnel(proxy: &Proxy, setup: &Setup, port: u16) -> Result<Box<dyn Channel>, Failure> {
     const NO_ADDRESS: &str = "Check the proxy's URL and the network's DNS.";
     const NO_CONNECTION: &str = "Check the proxy's URL, that the proxy runs, and that this network reaches it.";
+    let (host, limits) = (setup.host.as_str(), setup.limits);
     let address = Address::of(proxy).ok_or_else(|| Failure::new("not a URL", NO_ADDRESS))?;
-    let addresses = resolve(&address.host, address.port).map_err(|error| {
+    let addresses = resolve(&address.host, address.port, limits).map_err(|error| {
         Failure::new(format!("the proxy's name cannot be resolved: {}", describe(&error)), NO_ADDRESS)
     })?;
     let mut connected = Err(io::ErrorKind::NotFound.into());
     for address in addresses.iter().take(2) {
-        connected = Limited::connect(address);
+        connected = Limited::connect(address, limits);
         if connected.is_ok() {
             break;
         }
@@ -131,7 +131,7 @@ pub(crate) fn tunnel(proxy: &Proxy, host: &str, port: u16, roots: &Roots) -> Res
         |error: io::Error| Failure::new(format!("the proxy cannot be reached: {}", describe(&error)), NO_CONNECTION);
     let mut stream: Box<dyn Channel> = Box::new(connected.map_err(failed)?);
     if address.is_https {
-        let tls = tls::handshake(stream, &address.host, roots, None).stream.map_err(|error| {
+        let tls = tls::handshake(stream, &address.host, &setup.roots, None).stream.map_err(|error| {
             Failure::new(format!("no TLS to the proxy: {error}"), "Check the proxy's URL and its certificate.")
         })?;
         stream = Box::new(tls);

@@ -3,6 +3,7 @@
 use azure_iot_dps::{Endpoint, Proxy, Roots};
 
 use crate::Arguments;
+use crate::limits::Limits;
 use crate::support::device::Device;
 use crate::support::given::Given;
 use crate::support::{Result, sentence};
@@ -56,6 +57,7 @@ pub(crate) struct Setup {
     /// The port for HTTPS comes first.
     pub(crate) ports: Vec<Port>,
     pub(crate) roots: Roots,
+    pub(crate) limits: Limits,
     /// Whether the variables for proxies count.
     pub(crate) takes_proxy: bool,
     pub(crate) credential: Credential,
@@ -78,6 +80,7 @@ impl Setup {
             host: endpoint.host().to_string(),
             ports: if arguments.https_only { vec![https] } else { vec![https, mqtt] },
             roots: given.roots()?,
+            limits: arguments.limits(),
             takes_proxy: true,
             credential,
         })
@@ -94,6 +97,7 @@ impl Setup {
             host: device.endpoint.host().to_string(),
             ports: [https, mqtt].into_iter().flatten().collect(),
             roots: device.roots.clone(),
+            limits: arguments.limits(),
             takes_proxy: false,
             credential: Credential::Device(device.into()),
         })
