@@ -24,7 +24,7 @@ use azure_iot_dps::{
     Assignment, DeviceKey, Endpoint, Error, HttpsTransport, IdScope, ProvisioningClient, ProvisioningClientBuilder,
     Proxy, Roots, Transport,
 };
-use common::{id, seconds};
+use common::{NO_SECOND_TRY, id, seconds};
 
 /// Creates a service that asks for no waits.
 fn prompt() -> Simulator {
@@ -42,7 +42,7 @@ fn builder(sim: &Simulator, endpoint: Endpoint) -> ProvisioningClientBuilder {
 }
 
 fn register(sim: &Simulator, server: &SimulatorServer) -> Result<Assignment, Error> {
-    builder(sim, server.endpoint()).transport(trusting(server)).deadline(seconds(20)).build().register()
+    builder(sim, server.endpoint()).transport(trusting(server)).build().register()
 }
 
 /// Returns the failure of one request to the endpoint.
@@ -205,7 +205,7 @@ fn a_register_while_the_service_is_gone_ends_at_the_deadline_and_may_be_tried_ag
     let sim = prompt();
     let server = sim.serve().expect("serves");
     let (endpoint, transport) = (server.endpoint(), trusting(&server));
-    let mut client = builder(&sim, endpoint).transport(transport).deadline(seconds(2)).build();
+    let mut client = builder(&sim, endpoint).transport(transport).retry(NO_SECOND_TRY).build();
     client.register().expect("assigned");
     drop(server);
     let error = client.register().expect_err("the service is gone");

@@ -15,7 +15,7 @@ use std::time::Duration;
 use azure_iot_dps::attestation::AttestationKind;
 use azure_iot_dps::identity::{DeviceId, HostName, HubName};
 use azure_iot_dps::key::Signer;
-use azure_iot_dps::registration::{Registration, RegistrationSettings, Step};
+use azure_iot_dps::registration::{Registration, RegistrationSettings, RetryPolicy, Step};
 use azure_iot_dps::sas::Resource;
 use azure_iot_dps::simulator::{EnrollmentGroup, IndividualEnrollment, Record, ServeError, Simulator, SimulatorServer};
 use azure_iot_dps::time::{Now, UnixTime};
@@ -23,7 +23,7 @@ use azure_iot_dps::{
     Clock, DeviceKey, Endpoint, HttpsTransport, ProvisioningClient, RegistrationId, Roots, SasToken, SystemClock,
     Transport,
 };
-use common::id;
+use common::{NO_SECOND_TRY, id};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
@@ -772,23 +772,23 @@ fn the_program_spells_out_what_goes_wrong_and_throttles() {
     let endpoint: Endpoint = ready.strip_prefix("listening on https://").expect("a URL").parse().expect("an endpoint");
     let pem = std::fs::read(&ca_file).expect("the authority's file");
     let key = DeviceKey::from_base64(&key).expect("a key");
-    let register = |payload: &str, deadline: u64| {
+    let register = |payload: &str, retry: RetryPolicy| {
         let transport = HttpsTransport::builder().roots(Roots::pem(&pem).expect("PEM")).build();
         let client = ProvisioningClient::builder(common::scope(), id("my-device"), key.clone());
-        let client = client.endpoint(endpoint.clone()).deadline(Duration::from_secs(deadline));
+        let client = client.endpoint(endpoint.clone()).retry(retry);
         client.payload_json(payload).expect("JSON").build_with(transport, Skipping::default()).register()
     };
-    let failed = register("{}", 900).expect_err("as --fault has it");
+    let failed = register("{}", RetryPolicy::DEFAULT).expect_err("as --fault has it");
     assert_eq!((failed.error_code(), failed.message()), (Some(400_207), Some("Set by --fault.")));
-    let echoed = register(r#"{"a":1}"#, 900).expect("assigned");
+    let echoed = register(r#"{"a":1}"#, RetryPolicy::DEFAULT).expect("assigned");
     assert_eq!(echoed.payload_json(), Some(r#"{"a":1}"#));
     let statuses = lines.by_ref().filter(|line| line.contains("register my-device")).take(5);
     let statuses: Vec<String> = statuses.map(|line| line.rsplit("-> ").next().unwrap_or_default().to_owned()).collect();
     assert_eq!(statuses, ["429", "429", "not answered", "200", "202"]);
     for _ in 0..2 {
-        register("{}", 900).expect("assigned");
+        register("{}", RetryPolicy::DEFAULT).expect("assigned");
     }
-    assert_eq!(register("{}", 2).expect_err("three a minute").status(), Some(429));
+    assert_eq!(register("{}", NO_SECOND_TRY).expect_err("three a minute").status(), Some(429));
 }
 
 /// The system's clock, which skips waits.

@@ -41,7 +41,7 @@ use azure_iot_dps::{
     Transport,
 };
 use certificates::{Authority, Device, self_signed};
-use common::{id, scope, seconds};
+use common::{NO_SECOND_TRY, id, scope, seconds};
 use over::Over;
 use peer::{Peer, http, say};
 
@@ -375,7 +375,7 @@ impl Site {
 
     fn client(&self, certificate: &ClientCertificate) -> ProvisioningClientBuilder {
         let client = ProvisioningClient::builder_with_certificate(self.sim.id_scope(), certificate);
-        client.expect("a registration ID").deadline(seconds(20))
+        client.expect("a registration ID")
     }
 
     fn over_https(&self, certificate: &ClientCertificate) -> Result<Assignment, Error> {
@@ -443,7 +443,7 @@ fn rsa_and_ecdsa_with_no_one_and_two_intermediates_are_taken_in_tls_1_2_and_1_3(
             let peer = demanding(authority, versions);
             let transport = HttpsTransport::builder().roots(peer.roots()).certificate(certificate.clone()).build();
             let client = ProvisioningClient::builder_with_certificate(scope(), certificate).expect("valid");
-            let client = client.endpoint(peer.endpoint()).deadline(seconds(10)).transport(transport);
+            let client = client.endpoint(peer.endpoint()).transport(transport);
             client.build().register().unwrap_or_else(|error| panic!("{certificate:?}: {error:?}"));
         }
     }
@@ -561,7 +561,7 @@ fn a_chip_that_fails_is_a_failure_that_passes() {
     let device = site.root.device("dev-01");
     let certificate = ClientCertificate::with_signer(device.pem.as_bytes(), Broken).expect("a certificate");
     let transport = HttpsTransport::builder().roots(site.roots()).certificate(certificate.clone()).build();
-    let client = site.client(&certificate).deadline(seconds(1)).endpoint(site.server.endpoint());
+    let client = site.client(&certificate).retry(NO_SECOND_TRY).endpoint(site.server.endpoint());
     let error = client.transport(transport).build().register().expect_err("it cannot sign");
     assert!(error.is_transient(), "{error:?}");
     let causes: Vec<String> = std::iter::successors(Some(&error as &dyn std::error::Error), |error| error.source())
@@ -674,7 +674,7 @@ fn an_alert_about_the_certificate_is_final_with_a_sentence_in_tls_1_2_and_1_3() 
             let builder = HttpsTransport::builder().roots(peer.roots());
             let transport = builder.certificate(presented.then(|| certificate.clone())).build();
             let client = ProvisioningClient::builder_with_certificate(scope(), &certificate).expect("valid");
-            client.endpoint(peer.endpoint()).deadline(seconds(10)).transport(transport).build().register()
+            client.endpoint(peer.endpoint()).transport(transport).build().register()
         };
         register(&root.device("dev-01"), true).expect("assigned");
         for error in [
@@ -696,7 +696,7 @@ fn a_connection_that_ends_before_an_answer_names_the_certificate_as_a_possible_c
     let peer = Peer::new(|_, _| ControlFlow::Break(()));
     let transport = HttpsTransport::builder().roots(peer.roots()).certificate(certificate.clone()).build();
     let client = ProvisioningClient::builder_with_certificate(scope(), &certificate).expect("valid");
-    let client = client.endpoint(peer.endpoint()).deadline(seconds(1)).transport(transport);
+    let client = client.endpoint(peer.endpoint()).retry(NO_SECOND_TRY).transport(transport);
     let error = client.build().register().expect_err("it hangs up");
     let source = error.transport().and_then(std::error::Error::source).expect("a cause").to_string();
     assert!(source.contains("refused the client certificate") && source.contains("renegotiation"), "{source}");

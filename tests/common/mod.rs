@@ -19,7 +19,7 @@ use azure_iot_dps::error::{StoreError, TransportError, TransportErrorKind};
 use azure_iot_dps::hub::AssignmentStore;
 use azure_iot_dps::key::{Signer, SignerError};
 use azure_iot_dps::protocol::Response;
-use azure_iot_dps::registration::{Registration, RegistrationSettings, Session, Step};
+use azure_iot_dps::registration::{Registration, RegistrationSettings, RetryPolicy, Session, Step};
 use azure_iot_dps::time::{Clock, Now, UnixTime};
 use azure_iot_dps::{Assignment, DeviceKey, Error, Event, IdScope, RegistrationId, Transport};
 use sha2::{Digest, Sha256};
@@ -46,6 +46,17 @@ pub fn settings() -> RegistrationSettings {
 
 pub fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
+}
+
+/// A policy whose waits are longer than any deadline, so that a registration ends with its first
+/// failure.
+pub const NO_SECOND_TRY: RetryPolicy = RetryPolicy::DEFAULT.first_wait(AGES).max_wait(AGES);
+const AGES: Duration = Duration::from_secs(1_000_000_000);
+
+/// Returns whether a test passes with a short time limit in seconds, or else with a longer one, which
+/// a machine that is busy may need.
+pub fn in_time(passes: impl Fn(u64) -> bool) -> bool {
+    [2, 10, 50].into_iter().any(passes)
 }
 
 /// Returns New Year, `uptime` seconds after power-on.

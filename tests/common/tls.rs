@@ -25,7 +25,7 @@ pub fn connect(server: &SimulatorServer, port: u16) -> Stream {
     let tls = ClientConnection::new(Arc::new(config), name).expect("a connection");
     let tcp = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).expect("connects");
     // If the server wrongly keeps a connection open, the test fails instead of hanging.
-    tcp.set_read_timeout(Some(Duration::from_secs(30))).expect("a limit");
+    tcp.set_read_timeout(Some(Duration::from_secs(120))).expect("a limit");
     StreamOwned::new(tls, tcp)
 }
 
