@@ -9,9 +9,9 @@ use azure_iot_dps::attestation::AttestationKind;
 use azure_iot_dps::key::Signer;
 use azure_iot_dps::protocol::Response;
 use azure_iot_dps::registration::{Registration, RegistrationSettings, Step};
-use azure_iot_dps::simulator::{Simulator, SimulatorServer};
 use azure_iot_dps::time::UnixTime;
 use azure_iot_dps::{DeviceKey, HttpsTransport, IdScope, ProvisioningClient, RegistrationId, Roots};
+use azure_iot_dps_simulator::{Simulator, SimulatorServer};
 use criterion::{Criterion, criterion_group, criterion_main};
 
 const ASSIGNING: &[u8] =
@@ -21,6 +21,10 @@ const ASSIGNED: &[u8] =
     "registrationState":{"registrationId":"dev-01","createdDateTimeUtc":"2026-01-01T00:00:01.5163352Z",
     "assignedHub":"my-hub.azure-devices.net","deviceId":"dev-01","status":"assigned","substatus":"initialAssignment",
     "lastUpdatedDateTimeUtc":"2026-01-01T00:00:02.7370676Z","etag":"IjY5MDAz"}}"#;
+
+fn key_of(sim: &Simulator) -> DeviceKey {
+    sim.device_key(&id()).expect("an enrollment").parse().expect("a key")
+}
 
 fn id() -> RegistrationId {
     RegistrationId::new("dev-01").expect("valid")
@@ -56,7 +60,7 @@ fn engine(settings: &RegistrationSettings, key: &DeviceKey) {
 
 fn client(sim: &Simulator, server: &SimulatorServer) -> ProvisioningClient {
     let transport = HttpsTransport::builder().roots(Roots::pem(server.ca_pem().as_bytes()).expect("PEM")).build();
-    let key = sim.device_key(&id()).expect("an enrollment");
+    let key = key_of(sim);
     let client =
         ProvisioningClient::builder(sim.id_scope(), id(), key).endpoint(server.endpoint()).transport(transport);
     client.build()
@@ -69,8 +73,8 @@ fn registration(c: &mut Criterion) {
     group.bench_function("engine", |b| b.iter(|| engine(black_box(&settings), black_box(&key))));
 
     let sim = Simulator::builder().assigning_polls(1).retry_after(Duration::ZERO).build();
-    let mut local = ProvisioningClient::builder(sim.id_scope(), id(), sim.device_key(&id()).expect("an enrollment"))
-        .build_with(sim.transport(), sim.clock());
+    let mut local =
+        ProvisioningClient::builder(sim.id_scope(), id(), key_of(&sim)).build_with(sim.transport(), sim.clock());
     group.bench_function("simulator", |b| b.iter(|| local.register().expect("assigned")));
 
     let server = sim.serve().expect("serves");

@@ -41,8 +41,6 @@ pub mod key;
 pub mod protocol;
 pub mod registration;
 pub mod sas;
-#[cfg(feature = "simulator")]
-pub mod simulator;
 pub mod time;
 pub mod transport;
 mod zeroizing;

@@ -1,5 +1,4 @@
 //! The blocking client against the simulator, in virtual time.
-#![cfg(feature = "simulator")]
 #![allow(clippy::expect_used, clippy::panic, clippy::unchecked_time_subtraction, reason = "a test may panic")]
 
 mod common;
@@ -12,15 +11,15 @@ use std::sync::{Arc, Mutex};
 
 use azure_iot_dps::error::TransportErrorKind;
 use azure_iot_dps::registration::WaitReason;
-use azure_iot_dps::simulator::{EnrollmentGroup, Simulator};
 use azure_iot_dps::time::{Now, UnixTime};
 use azure_iot_dps::transport::FnTransport;
 use azure_iot_dps::{Clock, DeviceKey, Error, Event, ProvisioningClient, ProvisioningClientBuilder, RetryPolicy};
+use azure_iot_dps_simulator::{EnrollmentGroup, Simulator};
 use common::{assigned, id, key, scope, seconds};
 
 fn client(sim: &Simulator, name: &str) -> ProvisioningClientBuilder {
     let registration_id = id(name);
-    let key = sim.device_key(&registration_id).expect("an enrollment");
+    let key = common::key_of(sim, &registration_id);
     ProvisioningClient::builder(sim.id_scope(), registration_id, key)
 }
 
@@ -60,7 +59,7 @@ fn a_wrong_key_is_refused_with_its_code_and_tracking_id() {
 fn a_failed_register_leaves_a_client_that_works() {
     let sim = demo();
     let registration_id = id("dev-01");
-    let key = sim.device_key(&registration_id).expect("an enrollment");
+    let key = common::key_of(&sim, &registration_id);
     let broken = Arc::new(AtomicU32::new(3));
     let (mut inner, failures) = (over::transport(&sim), Arc::clone(&broken));
     let transport = FnTransport::new(move |request| {
@@ -142,7 +141,7 @@ fn the_wait_hook_cancels_within_a_second_and_a_later_register_works_again() {
 }
 
 fn no_sleep_is_longer_than_a_second() {
-    struct Strict(azure_iot_dps::simulator::SimulatorClock);
+    struct Strict(azure_iot_dps_simulator::SimulatorClock);
     impl Clock for Strict {
         fn now(&mut self) -> Now {
             self.0.now()
@@ -158,7 +157,7 @@ fn no_sleep_is_longer_than_a_second() {
 
 #[test]
 fn what_a_slow_hook_or_signer_takes_goes_off_the_time_there_is() {
-    struct Slow(azure_iot_dps::simulator::SimulatorClock, DeviceKey);
+    struct Slow(azure_iot_dps_simulator::SimulatorClock, DeviceKey);
     impl azure_iot_dps::key::Signer for Slow {
         fn sign(&self, message: &[u8]) -> Result<[u8; 32], azure_iot_dps::key::SignerError> {
             self.0.advance(seconds(5));
@@ -203,7 +202,7 @@ fn the_observer_is_told_of_a_request_before_it_is_sent() {
 }
 
 fn a_device_whose_clock_is_years_behind_is_assigned_all_the_same() {
-    struct Behind(azure_iot_dps::simulator::SimulatorClock, Option<u64>);
+    struct Behind(azure_iot_dps_simulator::SimulatorClock, Option<u64>);
     impl Clock for Behind {
         fn now(&mut self) -> Now {
             let Now { uptime, .. } = self.0.now();
@@ -268,7 +267,7 @@ fn a_payload_that_is_not_json_is_refused_by_the_builder() {
 }
 
 fn two_devices_share_a_service_and_each_gets_its_own_name() {
-    let group = EnrollmentGroup::new("line-7", &common::KEY.parse().expect("a key"));
+    let group = EnrollmentGroup::new("line-7", common::enrolled_key());
     let sim = Simulator::builder().group(group).build();
     for name in ["dev-01", "dev-02"] {
         let assignment =

@@ -1,5 +1,5 @@
 //! The example `diagnose`, run against faults that are really made.
-#![cfg(all(feature = "bundled-roots", feature = "https", feature = "proxy", feature = "simulator-server"))]
+#![cfg(all(feature = "bundled-roots", feature = "https", feature = "proxy"))]
 #![allow(clippy::expect_used, clippy::panic, reason = "a test may panic")]
 
 #[cfg(feature = "x509")]
@@ -21,9 +21,9 @@ use std::net::{Ipv6Addr, TcpListener};
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use azure_iot_dps::simulator::{Asked, Record, Simulator};
 use azure_iot_dps::{DeviceKey, HttpsTransport, ProvisioningClient, Roots};
-use common::{folder, id};
+use azure_iot_dps_simulator::{Asked, Record};
+use common::id;
 use peer::{Peer, http, say};
 use program::{
     Service, closed_port, diagnose, diagnose_silence, forward, http_date, https_only, of_peer, port_saying,
@@ -59,7 +59,7 @@ fn a_device_that_has_all_it_needs_passes_every_check_and_is_not_registered_by_it
     assert_eq!(registrations.count(), 0);
 
     let roots = Roots::pem(service.server.ca_pem().as_bytes()).expect("PEM");
-    let key = service.sim.device_key(&id("dev-01")).expect("an enrollment");
+    let key = common::key_of(&service.sim, &id("dev-01"));
     let client = ProvisioningClient::builder(service.sim.id_scope(), id("dev-01"), key);
     let client = client.endpoint(service.server.endpoint());
     client.transport(HttpsTransport::builder().roots(roots).build()).build().register().expect("registers");
@@ -226,14 +226,18 @@ fn a_key_that_the_service_refuses_fails_credential() {
 #[test]
 fn a_certificate_in_the_place_of_a_key_is_looked_up_and_fails_credential_if_it_is_refused() {
     let [root, other] = ["root", "other"].map(certificates::Authority::root);
-    let group = azure_iot_dps::simulator::EnrollmentGroup::x509("line-7", root.pem.as_bytes()).expect("PEM");
-    let sim = Simulator::builder().group(group).build();
+    let group = azure_iot_dps_simulator::EnrollmentGroup::x509(
+        "line-7",
+        azure_iot_dps_simulator::certificates_from_pem(root.pem.as_bytes()).expect("PEM"),
+    )
+    .expect("certificates");
+    let sim = azure_iot_dps_simulator::Simulator::builder().group(group).build();
     let server = sim.serve().expect("serves");
     let mut variables = service("x509", server.endpoint().to_string(), server.ca_pem());
     variables.push(("PROVISIONING_IDSCOPE", sim.id_scope().to_string()));
     let mut run = |authority: &certificates::Authority| {
         let device = authority.device("dev-01");
-        let file = folder("diagnose_x509_device").join("device.pem");
+        let file = common::folder("diagnose_x509_device").join("device.pem");
         fs::write(&file, device.pem + &device.key_pem).expect("writes");
         variables.push(("CERTIFICATE_FILE", file.to_str().expect("UTF-8").to_owned()));
         diagnose(&["--https-only"], &variables)

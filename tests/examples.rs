@@ -225,7 +225,6 @@ fn an_empty_variable_is_as_good_as_none_for_the_shortest_program_too() {
     assert!(ran.code == Some(1) && ran.err.starts_with("PROVISIONING_HOST: "), "{ran:?}");
 }
 
-#[cfg(feature = "simulator-server")]
 #[test]
 fn register_with_nothing_set_provisions_a_device_against_a_simulated_service() {
     let ran = run_with("register", &["--json"], &[], "");
@@ -247,7 +246,6 @@ fn register_with_nothing_set_provisions_a_device_against_a_simulated_service() {
     assert!(ran.out.starts_with("assigned hub: ") && ran.out.contains("device ID: "), "{ran:?}");
 }
 
-#[cfg(feature = "simulator-server")]
 #[test]
 fn register_over_mqtt_has_the_same_events_and_the_same_result() {
     let [https, mqtt] = ["https", "mqtt"].map(|transport| run_with("register", &["--transport", transport], &[], ""));
@@ -264,15 +262,18 @@ fn register_over_mqtt_has_the_same_events_and_the_same_result() {
     assert!(ran.code == Some(0) && ran.err.contains("assigning, next poll in 1 s"), "{ran:?}");
 }
 
-#[cfg(all(feature = "simulator-server", feature = "x509"))]
+#[cfg(feature = "x509")]
 #[test]
 fn register_proves_itself_with_a_certificate_and_says_what_is_wrong_with_one() {
     let root = certificates::Authority::root("root");
     let issuer = root.intermediate("intermediate");
     let device = issuer.device("dev-01");
-    let group = azure_iot_dps::simulator::EnrollmentGroup::x509("line-7", root.pem.as_bytes()).expect("PEM");
-    let sim =
-        azure_iot_dps::simulator::Simulator::builder().group(group).retry_after(std::time::Duration::ZERO).build();
+    let group = azure_iot_dps_simulator::EnrollmentGroup::x509(
+        "line-7",
+        azure_iot_dps_simulator::certificates_from_pem(root.pem.as_bytes()).expect("PEM"),
+    )
+    .expect("certificates");
+    let sim = azure_iot_dps_simulator::Simulator::builder().group(group).retry_after(std::time::Duration::ZERO).build();
     let server = sim.serve().expect("serves");
     let folder = folder("register_x509");
     let write = |name: &str, text: &str| {
@@ -336,17 +337,16 @@ fn a_bad_registration_id_is_an_error_before_anything_is_sent() {
     }
 }
 
-#[cfg(feature = "simulator-server")]
 #[test]
 fn register_and_minimal_provision_against_a_service_that_is_set_and_say_what_went_wrong() {
-    use azure_iot_dps::simulator::Simulator;
+    use azure_iot_dps_simulator::Simulator;
 
     let sim = Simulator::builder().assigning_polls(0).retry_after(std::time::Duration::ZERO).build();
     let server = sim.serve().expect("serves");
     let ca_file = folder("service").join("ca.pem");
     fs::write(&ca_file, server.ca_pem()).expect("writes");
     let (host, ca_file) = (server.endpoint().to_string(), ca_file.to_str().expect("UTF-8").to_owned());
-    let key = sim.device_key(&common::id("dev-01")).expect("an enrollment").to_base64();
+    let key = common::key_of(&sim, &common::id("dev-01")).to_base64();
     let set = |scope: &'static str, key: &str| {
         [
             ("HOST", host.as_str()),
@@ -376,16 +376,15 @@ fn register_and_minimal_provision_against_a_service_that_is_set_and_say_what_wen
 }
 
 /// A simulated service for one test, and the variables that direct the examples to it.
-#[cfg(feature = "simulator-server")]
 fn service(
     name: &str,
-) -> (azure_iot_dps::simulator::Simulator, azure_iot_dps::simulator::SimulatorServer, Vec<(&'static str, String)>) {
-    let builder = azure_iot_dps::simulator::Simulator::builder().assigning_polls(0);
+) -> (azure_iot_dps_simulator::Simulator, azure_iot_dps_simulator::SimulatorServer, Vec<(&'static str, String)>) {
+    let builder = azure_iot_dps_simulator::Simulator::builder().assigning_polls(0);
     let sim = builder.retry_after(std::time::Duration::ZERO).build();
     let server = sim.serve().expect("serves");
     let ca_file = folder(name).join("ca.pem");
     fs::write(&ca_file, server.ca_pem()).expect("writes");
-    let key = sim.device_key(&common::id("dev-01")).expect("an enrollment").to_base64();
+    let key = common::key_of(&sim, &common::id("dev-01")).to_base64();
     let set = vec![
         ("PROVISIONING_HOST", server.endpoint().to_string()),
         ("PROVISIONING_CA_CERT", ca_file.to_str().expect("UTF-8").to_owned()),
@@ -397,16 +396,14 @@ fn service(
 }
 
 /// Returns the numbers of registrations and messages.
-#[cfg(feature = "simulator-server")]
-fn asked_for(sim: &azure_iot_dps::simulator::Simulator) -> [usize; 2] {
-    use azure_iot_dps::simulator::{Asked, Record};
+fn asked_for(sim: &azure_iot_dps_simulator::Simulator) -> [usize; 2] {
+    use azure_iot_dps_simulator::{Asked, Record};
     let count = |wanted: fn(&Asked) -> bool| {
         sim.records().iter().filter(|it| matches!(it, Record::Request { asked, .. } if wanted(asked))).count()
     };
     [count(|it| matches!(it, Asked::Register { .. })), count(|it| matches!(it, Asked::SendMessage { .. }))]
 }
 
-#[cfg(feature = "simulator-server")]
 #[test]
 fn send_telemetry_with_nothing_set_sends_three_messages_to_a_simulated_hub() {
     let ran = run_with("send_telemetry", &["--interval", "0"], &[], "");
@@ -420,7 +417,6 @@ fn send_telemetry_with_nothing_set_sends_three_messages_to_a_simulated_hub() {
     assert_eq!((json["deviceId"].as_str(), rest), (Some("simulated-device-1"), "sent 1 of 1\nacknowledged 1 of 1\n"));
 }
 
-#[cfg(feature = "simulator-server")]
 #[test]
 fn send_telemetry_with_a_store_registers_once_and_again_where_the_hub_has_forgotten_the_device() {
     let (sim, server, set) = service("send_telemetry");
@@ -440,7 +436,7 @@ fn send_telemetry_with_a_store_registers_once_and_again_where_the_hub_has_forgot
     assert_eq!((second.code, second.out, asked_for(&sim)), (Some(0), first.out, [1, 4]), "{:?}", second.err);
     assert!(!second.err.contains("connecting") && second.err.contains("loaded the stored assignment"));
     let messages = sim.records().into_iter().filter_map(|record| match record {
-        azure_iot_dps::simulator::Record::Telemetry { body, .. } => Some(body),
+        azure_iot_dps_simulator::Record::Telemetry { body, .. } => Some(body),
         _ => None,
     });
     assert_eq!(messages.collect::<Vec<_>>(), [b"{\"t\":21}"; 4]);
@@ -453,7 +449,6 @@ fn send_telemetry_with_a_store_registers_once_and_again_where_the_hub_has_forgot
     assert!(third.err.contains("the hub refused the message with status 404, looking the assignment up"), "{third:?}");
 }
 
-#[cfg(feature = "simulator-server")]
 #[test]
 fn send_telemetry_says_what_is_wrong_and_gives_up_when_its_time_is_over() {
     let (sim, server, set) = service("send_telemetry_wrong");
@@ -496,7 +491,6 @@ fn send_telemetry_says_what_is_wrong_and_gives_up_when_its_time_is_over() {
     assert!(ran.err.contains("warning: the stored assignment could not be read or written: "), "{ran:?}");
 }
 
-#[cfg(feature = "simulator-server")]
 #[test]
 fn boot_registers_once_feeds_its_watchdog_and_gets_through_to_a_hub_that_has_forgotten_the_device() {
     let (sim, server, set) = service("boot");
@@ -529,7 +523,6 @@ fn boot_registers_once_feeds_its_watchdog_and_gets_through_to_a_hub_that_has_for
     assert_ne!(run_with("boot", &[], &set, "").code, Some(0));
 }
 
-#[cfg(feature = "simulator-server")]
 #[test]
 fn register_goes_through_the_environments_proxy_and_minimal_leaves_the_environment_alone() {
     let (sim, server, set) = service("environment");
@@ -573,7 +566,6 @@ fn register_goes_through_the_environments_proxy_and_minimal_leaves_the_environme
     assert!(ran.code == Some(1) && !ran.err.contains("s3cret"), "{ran:?}");
 }
 
-#[cfg(feature = "simulator-server")]
 #[test]
 fn a_modems_stack_and_an_async_loop_provision_a_device_too() {
     let ran = run_with("custom_transport", &[], &[], "");

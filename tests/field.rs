@@ -1,6 +1,5 @@
 //! Tests problems of devices in the field, in virtual time: rolled keys, clocks, fleets, reboots,
 //! lookups, certificates.
-#![cfg(feature = "simulator")]
 #![allow(
     clippy::expect_used,
     clippy::items_after_statements,
@@ -21,12 +20,12 @@ use azure_iot_dps::attestation::{AttestationKind, KeySlot};
 use azure_iot_dps::error::TransportErrorKind;
 use azure_iot_dps::key::Signer;
 use azure_iot_dps::registration::{Registration, SavedSession, Session, Step, WaitReason};
-use azure_iot_dps::simulator::{IndividualEnrollment, Simulator};
 use azure_iot_dps::time::{Now, UnixTime};
 use azure_iot_dps::transport::FnTransport;
 use azure_iot_dps::{
     Attestation, Clock, DeviceKey, Error, Event, ProvisioningClient, ProvisioningClientBuilder, RetryPolicy, SasToken,
 };
+use azure_iot_dps_simulator::{IndividualEnrollment, Simulator};
 use common::{Drive, NEW_YEAR, answer, assigned, assigning, at, drive, id, key, refused, scope, seconds, settings};
 
 fn other_key() -> DeviceKey {
@@ -46,7 +45,7 @@ fn build(sim: &Simulator, builder: ProvisioningClientBuilder) -> ProvisioningCli
 }
 
 fn one_device() -> Simulator {
-    Simulator::builder().individual(IndividualEnrollment::new(id("dev-01"), key())).build()
+    Simulator::builder().individual(IndividualEnrollment::new(id("dev-01"), common::enrolled_key())).build()
 }
 
 // Rolled keys
@@ -270,7 +269,7 @@ fn a_clients_backoff_can_be_saved_and_restored() {
 #[test]
 fn the_status_of_a_registration_is_looked_up_without_registering() {
     let sim = Simulator::builder().assigning_polls(0).build();
-    let device_key = sim.device_key(&id("dev-01")).expect("an enrollment");
+    let device_key = common::key_of(&sim, &id("dev-01"));
     let mut client = build(&sim, ProvisioningClient::builder(sim.id_scope(), id("dev-01"), device_key));
     assert!(client.status_lookup().expect("an answer").is_none());
     let assignment = client.register().expect("assigned");

@@ -485,30 +485,27 @@ fn a_whole_registration_over_mqtt_stays_within_3_kib_of_heap() {
     assert!(count <= 60, "{count} allocations");
 }
 
-#[cfg(feature = "simulator")]
 #[test]
 fn the_simulators_memory_stays_flat_over_5_000_registrations() {
     the_simulators_memory_stays_flat(|sim| Box::new(sim.transport()));
 }
 
-#[cfg(feature = "simulator")]
 #[test]
 fn the_simulators_memory_stays_flat_over_5_000_registrations_over_mqtt() {
     the_simulators_memory_stays_flat(|sim| Box::new(sim.mqtt_transport()));
 }
 
-#[cfg(feature = "simulator")]
 fn the_simulators_memory_stays_flat(
-    transport: impl Fn(&azure_iot_dps::simulator::Simulator) -> Box<dyn azure_iot_dps::Transport + Send>,
+    transport: impl Fn(&azure_iot_dps_simulator::Simulator) -> Box<dyn azure_iot_dps::Transport + Send>,
 ) {
-    use azure_iot_dps::simulator::Simulator;
+    use azure_iot_dps_simulator::Simulator;
 
     let _owner = Owner::new();
     let sim = Simulator::builder().assigning_polls(0).retry_after(None).build();
     let round = || {
         for number in 0..200 {
             let id = common::id(&format!("dev-{number:03}"));
-            let key = sim.device_key(&id).expect("an enrollment");
+            let key = common::key_of(&sim, &id);
             let client = ProvisioningClient::builder(sim.id_scope(), id, key);
             client.build_with(transport(&sim), sim.clock()).register().expect("assigned");
         }

@@ -1,12 +1,6 @@
 //! Tests registrations over real TLS on loopback, and the errors of a wrong key, ID scope, root or
 //! peer.
-#![cfg(all(
-    feature = "bundled-roots",
-    feature = "https",
-    feature = "proxy",
-    feature = "ring",
-    feature = "simulator-server"
-))]
+#![cfg(all(feature = "bundled-roots", feature = "https", feature = "proxy", feature = "ring",))]
 #![allow(clippy::expect_used, clippy::panic, clippy::unchecked_time_subtraction, reason = "a test may panic")]
 
 mod common;
@@ -18,12 +12,12 @@ use std::time::Duration;
 use azure_iot_dps::attestation::AttestationKind;
 use azure_iot_dps::error::TransportErrorKind;
 use azure_iot_dps::registration::{Registration, Step};
-use azure_iot_dps::simulator::{Simulator, SimulatorServer};
 use azure_iot_dps::transport::RootsError;
 use azure_iot_dps::{
     Assignment, DeviceKey, Endpoint, Error, HttpsTransport, IdScope, ProvisioningClient, ProvisioningClientBuilder,
     Proxy, Roots, Transport,
 };
+use azure_iot_dps_simulator::{Simulator, SimulatorServer};
 use common::{NO_SECOND_TRY, id, seconds};
 
 /// Creates a service that asks for no waits.
@@ -37,7 +31,7 @@ fn trusting(server: &SimulatorServer) -> HttpsTransport {
 
 fn builder(sim: &Simulator, endpoint: Endpoint) -> ProvisioningClientBuilder {
     let registration_id = id("dev-01");
-    let key = sim.device_key(&registration_id).expect("an enrollment");
+    let key = common::key_of(sim, &registration_id);
     ProvisioningClient::builder(sim.id_scope(), registration_id, key).endpoint(endpoint)
 }
 
@@ -99,7 +93,7 @@ fn a_wrong_scope_gives_404() {
     let sim = prompt();
     let server = sim.serve().expect("serves");
     let (registration_id, scope) = (id("dev-01"), IdScope::new("0ne99999999").expect("valid"));
-    let key = sim.device_key(&registration_id).expect("an enrollment");
+    let key = common::key_of(&sim, &registration_id);
     let client = ProvisioningClient::builder(scope, registration_id, key).endpoint(server.endpoint());
     let error = client.transport(trusting(&server)).build().register().expect_err("refused");
     assert_eq!(error.status(), Some(404));
@@ -232,7 +226,7 @@ fn many_devices_at_once_each_get_their_own_name() {
             scope.spawn(move || {
                 for number in 0..5 {
                     let registration_id = id(&format!("dev-{thread}-{number}"));
-                    let key: DeviceKey = sim.device_key(&registration_id).expect("an enrollment");
+                    let key: DeviceKey = common::key_of(sim, &registration_id);
                     let client = ProvisioningClient::builder(sim.id_scope(), registration_id.clone(), key)
                         .endpoint(server.endpoint());
                     let assignment = client.transport(trusting(server)).build().register().expect("assigned");

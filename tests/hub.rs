@@ -1,6 +1,5 @@
 //! Tests what follows an assignment: the credentials for the hub, and what a device does if the hub
 //! is gone.
-#![cfg(feature = "simulator")]
 #![allow(clippy::expect_used, clippy::panic, clippy::unchecked_time_subtraction, reason = "a test may panic")]
 
 mod common;
@@ -14,13 +13,11 @@ use azure_iot_dps::hub::{Advice, AssignmentStore, HubFailure, Reconnection, X509
 use azure_iot_dps::identity::{HostName, HubName, ModuleId};
 use azure_iot_dps::key::{Signer, SignerError};
 use azure_iot_dps::protocol::{Operation, Request, Response};
-use azure_iot_dps::simulator::{
-    Allocation, Asked, EnrollmentGroup, IndividualEnrollment, Record, Simulator, SimulatorClock,
-};
 use azure_iot_dps::time::UnixTime;
 use azure_iot_dps::transport::FnTransport;
-use azure_iot_dps::{
-    Assignment, Attestation, Clock, DeviceKey, GroupKey, HubCredentials, ProvisioningClient, SasToken,
+use azure_iot_dps::{Assignment, Attestation, Clock, DeviceKey, HubCredentials, ProvisioningClient, SasToken};
+use azure_iot_dps_simulator::{
+    Allocation, Asked, EnrollmentGroup, IndividualEnrollment, Record, Simulator, SimulatorClock, SymmetricKey,
 };
 use common::{Memory, NEW_YEAR, id, seconds};
 use sha2::{Digest, Sha256};
@@ -208,7 +205,7 @@ impl Device {
     }
 
     fn of_group(sim: &Simulator) -> Self {
-        let key = sim.device_key(&id("dev-01")).expect("an enrollment");
+        let key = common::key_of(sim, &id("dev-01"));
         Self::new(sim, [key.clone(), key], Memory::default())
     }
 
@@ -257,7 +254,7 @@ impl Device {
 }
 
 fn group() -> EnrollmentGroup {
-    EnrollmentGroup::new("line-7", &GroupKey::from_bytes(&[1; 64]).expect("a key"))
+    EnrollmentGroup::new("line-7", SymmetricKey::from_bytes(&[1; 64]).expect("a key"))
 }
 
 /// Returns the number of register requests that the service counted.
@@ -275,7 +272,7 @@ fn a_second_boot_goes_straight_to_the_hub() {
     device.run(seconds(60)).expect("connected");
     let requests = sim.records().len();
     let store = std::mem::take(&mut device.store);
-    let key = sim.device_key(&id("dev-01")).expect("an enrollment");
+    let key = common::key_of(&sim, &id("dev-01"));
     let mut rebooted = Device::new(&sim, [key.clone(), key], store);
     rebooted.run(seconds(60)).expect("connected");
     assert_eq!((register_requests(&sim), rebooted.registrations), (1, 0));
@@ -386,7 +383,9 @@ fn a_busy_hub_makes_a_device_wait_and_not_register() {
 fn a_key_that_was_rolled_is_refused_by_the_hub_and_found_by_the_registration() {
     let [old, new, second] = [[1; 32], [2; 32], [3; 32]].map(|bytes| DeviceKey::from_bytes(&bytes).expect("a key"));
     let enrolled = |primary: &DeviceKey| {
-        let individual = IndividualEnrollment::new(id("dev-01"), primary.clone()).secondary_key(second.clone());
+        let [primary, second] =
+            [primary, &second].map(|key| SymmetricKey::from_base64(key.to_base64().as_str()).expect("a key"));
+        let individual = IndividualEnrollment::new(id("dev-01"), primary).secondary_key(second);
         Simulator::builder().individual(individual).build()
     };
     let mut device = Device::new(&enrolled(&old), [old.clone(), second.clone()], Memory::default());

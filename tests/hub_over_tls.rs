@@ -1,16 +1,10 @@
 //! Tests the way from the assignment to the first message over real TLS, and the device's reaction
 //! to the hub's answers. The code of the examples sends the messages.
-#![cfg(all(
-    feature = "bundled-roots",
-    feature = "https",
-    feature = "proxy",
-    feature = "ring",
-    feature = "simulator-server"
-))]
+#![cfg(all(feature = "bundled-roots", feature = "https", feature = "proxy", feature = "ring",))]
 #![allow(clippy::expect_used, clippy::panic, reason = "a test may panic")]
 
 mod common;
-#[path = "../examples/support/mod.rs"]
+#[path = "../examples/with_simulator/support/mod.rs"]
 mod support;
 
 use std::fs;
@@ -19,10 +13,10 @@ use std::time::Duration;
 
 use azure_iot_dps::hub::{Advice, HubFailure, Reconnection};
 use azure_iot_dps::identity::HostName;
-use azure_iot_dps::simulator::{Allocation, Asked, Record, Simulator, SimulatorBuilder, SimulatorServer};
 use azure_iot_dps::{
     Assignment, Clock, FileStore, HttpsTransport, HubCredentials, ProvisioningClient, Roots, SystemClock,
 };
+use azure_iot_dps_simulator::{Allocation, Asked, Record, Simulator, SimulatorBuilder, SimulatorServer};
 use common::{id, seconds};
 use support::hub::Hub;
 
@@ -42,7 +36,7 @@ struct Device<'a> {
 impl<'a> Device<'a> {
     fn new(sim: &'a Simulator, server: &'a SimulatorServer, name: &str) -> Self {
         let roots = Roots::pem(server.ca_pem().as_bytes()).expect("PEM");
-        let key = sim.device_key(&id("dev-01")).expect("an enrollment");
+        let key = common::key_of(sim, &id("dev-01"));
         let client = ProvisioningClient::builder(sim.id_scope(), id("dev-01"), key)
             .endpoint(server.endpoint())
             .transport(HttpsTransport::builder().roots(roots).build())
@@ -68,7 +62,7 @@ impl<'a> Device<'a> {
     }
 
     fn send(&self, assignment: &Assignment) -> Result<(), HubFailure> {
-        let key = self.sim.device_key(&id("dev-01")).expect("an enrollment");
+        let key = common::key_of(self.sim, &id("dev-01"));
         let mut credentials = HubCredentials::new(assignment, key).expect("one key");
         let roots = Roots::pem(self.server.ca_pem().as_bytes()).expect("PEM");
         let hub = Hub::new(&credentials, Some(&self.server.endpoint()), &roots, None).expect("a hub");

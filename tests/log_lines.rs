@@ -1,6 +1,6 @@
 //! Tests that no secret reaches the `log` crate, not even from the libraries below, down to the
 //! level `trace` (for ureq, down to `debug`).
-#![cfg(all(feature = "bundled-roots", feature = "https", feature = "ring", feature = "simulator-server"))]
+#![cfg(all(feature = "bundled-roots", feature = "https", feature = "ring"))]
 #![allow(clippy::expect_used, clippy::panic, reason = "a test may panic")]
 
 mod common;
@@ -9,8 +9,8 @@ use std::sync::Mutex;
 
 use azure_iot_dps::attestation::AttestationKind;
 use azure_iot_dps::registration::{Registration, Step};
-use azure_iot_dps::simulator::Simulator;
 use azure_iot_dps::{HttpsTransport, ProvisioningClient, Roots, Transport};
+use azure_iot_dps_simulator::Simulator;
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
 struct Lines(Mutex<Vec<String>>);
@@ -38,7 +38,7 @@ fn a_registration_over_tls_logs_neither_key_nor_signature() {
     log::set_max_level(LevelFilter::Trace);
     let sim = Simulator::builder().assigning_polls(0).retry_after(std::time::Duration::ZERO).build();
     let server = sim.serve().expect("serves");
-    let key = sim.device_key(&common::id("dev-01")).expect("an enrollment");
+    let key = common::key_of(&sim, &common::id("dev-01"));
     let transport = || HttpsTransport::builder().roots(Roots::pem(server.ca_pem().as_bytes()).expect("PEM")).build();
 
     // Send one request manually, so that its signature is known.

@@ -1,6 +1,6 @@
 //! Tests provisioning over MQTT, in virtual time: the MQTT view of a request, and the exchange of
 //! bytes.
-#![cfg(feature = "simulator")]
+#![cfg(feature = "std")]
 #![allow(
     clippy::expect_used,
     clippy::items_after_statements,
@@ -18,9 +18,9 @@ use azure_iot_dps::attestation::{Attestation, AttestationKind};
 use azure_iot_dps::error::{TransportError, TransportErrorKind as Kind};
 use azure_iot_dps::protocol::{Request, Response, mqtt};
 use azure_iot_dps::registration::{Registration, RegistrationSettings, Step};
-use azure_iot_dps::simulator::{Record, Simulator};
 use azure_iot_dps::transport::mqtt::Exchange;
 use azure_iot_dps::{Error, Event, FileStore, ProvisioningClient, Transport};
+use azure_iot_dps_simulator::{Record, Simulator};
 use bytes::BytesMut;
 use common::{at, id, key, scope, seconds, settings};
 use rumqttc::mqttbytes::QoS;
@@ -305,11 +305,11 @@ fn a_device_registers_over_one_connection_with_a_payload_and_an_answer_of_the_la
     let sim = Simulator::builder()
         .assigning_polls(2)
         .allocation(move |request| {
-            let allocation = azure_iot_dps::simulator::Allocation::hub(request.hubs()[0].clone());
+            let allocation = azure_iot_dps_simulator::Allocation::hub(request.hubs()[0].clone());
             allocation.payload(&answered).expect("JSON")
         })
         .build();
-    let key = sim.device_key(&id("dev-01")).expect("a key");
+    let key = common::key_of(&sim, &id("dev-01"));
     let client = ProvisioningClient::builder(sim.id_scope(), id("dev-01"), key).payload(&large).expect("JSON");
     let assignment = client.build_with(sim.mqtt_transport(), sim.clock()).register().expect("assigned");
     assert_eq!(assignment.payload::<String>().expect("text").as_deref(), Some(large.as_str()));
@@ -328,10 +328,10 @@ fn a_device_registers_over_one_connection_with_a_payload_and_an_answer_of_the_la
 #[test]
 fn a_clock_that_is_wrong_is_corrected_by_the_time_in_the_error_for_mqtt_has_no_date() {
     let sim = Simulator::builder().build();
-    let key = sim.device_key(&id("dev-01")).expect("a key");
+    let key = common::key_of(&sim, &id("dev-01"));
     let told = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
     let events = std::sync::Arc::clone(&told);
-    struct Behind(azure_iot_dps::simulator::SimulatorClock);
+    struct Behind(azure_iot_dps_simulator::SimulatorClock);
     impl azure_iot_dps::Clock for Behind {
         fn now(&mut self) -> azure_iot_dps::time::Now {
             let now = self.0.now();
@@ -353,7 +353,7 @@ fn a_clock_that_is_wrong_is_corrected_by_the_time_in_the_error_for_mqtt_has_no_d
 #[test]
 fn a_look_up_is_refused_clearly_and_a_client_that_would_look_up_first_registers() {
     let sim = Simulator::builder().build();
-    let key = sim.device_key(&id("dev-01")).expect("a key");
+    let key = common::key_of(&sim, &id("dev-01"));
     let client = ProvisioningClient::builder(sim.id_scope(), id("dev-01"), key);
     let mut client = client.build_with(sim.mqtt_transport(), sim.clock());
     let error = client.status_lookup().expect_err("MQTT has none");
@@ -367,7 +367,7 @@ fn a_look_up_is_refused_clearly_and_a_client_that_would_look_up_first_registers(
 #[test]
 fn a_transport_is_asked_anew_where_the_other_key_is_tried() {
     let sim = Simulator::builder().build();
-    let good = sim.device_key(&id("dev-01")).expect("a key");
+    let good = common::key_of(&sim, &id("dev-01"));
     let keys = Attestation::symmetric_keys(key(), good);
     let client = ProvisioningClient::builder(sim.id_scope(), id("dev-01"), keys);
     let assignment = client.build_with(sim.mqtt_transport(), sim.clock()).register().expect("assigned");
@@ -379,7 +379,7 @@ fn connections_that_are_refused_by_a_code_are_what_the_code_says() {
     let outcome = |code: u8| {
         let sim = Simulator::builder().build();
         sim.device(&id("dev-01")).refuse_connection(code).times(1);
-        let key = sim.device_key(&id("dev-01")).expect("a key");
+        let key = common::key_of(&sim, &id("dev-01"));
         let client = ProvisioningClient::builder(sim.id_scope(), id("dev-01"), key);
         client.build_with(sim.mqtt_transport(), sim.clock()).register()
     };
@@ -416,7 +416,7 @@ impl Transport for OverBytes {
 #[test]
 fn single_bytes_both_ways_and_a_connection_for_each_request_are_enough() {
     let sim = Simulator::builder().assigning_polls(1).build();
-    let key = sim.device_key(&id("dev-01")).expect("a key");
+    let key = common::key_of(&sim, &id("dev-01"));
     let client = ProvisioningClient::builder(sim.id_scope(), id("dev-01"), key);
     client.build_with(OverBytes(sim.clone(), None), sim.clock()).register().expect("assigned");
 }

@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use rumqttc::mqttbytes::v4 as theirs;
 use rumqttc::mqttbytes::{Protocol, QoS};
 
-use packet::{Connect, Frame, FrameError, FromClient, FromServer, LEVEL, Publish};
+use packet::{Connect, Frame, FrameError, FromClient, FromServer, Publish};
 
 const LIMIT: usize = 256 * 1024;
 
@@ -45,21 +45,17 @@ fn whole(bytes: &[u8]) -> Frame<'_> {
     frame
 }
 
-/// Checks that both codecs write the same bytes, and that each reads the other's.
+/// Checks that both codecs write the same bytes, and that theirs reads ours.
 fn same_from_client(ours: &FromClient<'_>, theirs: &theirs::Packet) {
     let mut bytes = Vec::new();
     ours.encode(&mut bytes).expect("fits");
     assert_eq!(bytes, theirs_as_bytes(theirs));
     assert_eq!(&read_by_them(&bytes), theirs);
-    assert_eq!(&FromClient::decode(whole(&bytes)).expect("decodes"), ours);
 }
 
+/// Checks that ours reads what theirs writes.
 fn same_from_server(ours: &FromServer<'_>, theirs: &theirs::Packet) {
-    let mut bytes = Vec::new();
-    ours.encode(&mut bytes).expect("fits");
-    assert_eq!(bytes, theirs_as_bytes(theirs));
-    assert_eq!(&read_by_them(&bytes), theirs);
-    assert_eq!(&FromServer::decode(whole(&bytes)).expect("decodes"), ours);
+    assert_eq!(&FromServer::decode(whole(&theirs_as_bytes(theirs))).expect("decodes"), ours);
 }
 
 proptest! {
@@ -68,7 +64,6 @@ proptest! {
         client_id in text(), user_name in text(), password in text(), keep_alive: u16, clean_session: bool, login: bool,
     ) {
         let ours = Connect {
-            level: LEVEL,
             clean_session,
             keep_alive,
             client_id: &client_id,
@@ -111,13 +106,6 @@ proptest! {
         subscribe.pkid = packet_id;
         same_from_client(&FromClient::Subscribe { packet_id, filters: ours }, &theirs::Packet::Subscribe(subscribe));
 
-        let unsubscribe = theirs::Unsubscribe {
-            pkid: packet_id,
-            topics: filters.iter().map(|(filter, _)| filter.clone()).collect(),
-        };
-        let ours = filters.iter().map(|(filter, _)| filter.as_str()).collect();
-        same_from_client(&FromClient::Unsubscribe { packet_id, filters: ours }, &theirs::Packet::Unsubscribe(unsubscribe));
-
         let codes: Vec<u8> = filters.iter().map(|(_, qos)| *qos).collect();
         let granted = filters.iter().map(|(_, it)| theirs::SubscribeReasonCode::Success(qos(*it))).collect();
         let suback = theirs::SubAck::new(packet_id, granted);
@@ -136,18 +124,24 @@ proptest! {
     fn arbitrary_bytes_are_a_packet_or_an_error_and_never_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..80)) {
         if let Ok(Some((frame, length))) = Frame::first(&bytes, 64) {
             assert!(length <= bytes.len());
-            if let Ok(packet) = FromClient::decode(frame) {
-                // A packet that was read is written and reads the same. A CONNECT of another level has no fields.
-                let mut again = Vec::new();
-                packet.encode(&mut again).expect("fits");
-                if !matches!(&packet, FromClient::Connect(Connect { level, .. }) if *level != LEVEL) {
-                    assert_eq!(FromClient::decode(whole(&again)).expect("decodes"), packet);
-                }
-            }
             if let Ok(packet) = FromServer::decode(frame) {
-                let mut again = Vec::new();
-                packet.encode(&mut again).expect("fits");
-                assert_eq!(FromServer::decode(whole(&again)).expect("decodes"), packet);
+                // The other codec reads it as the same kind, unless it does not know a return code.
+                let read = theirs::Packet::read(&mut BytesMut::from(&bytes[..length]), LIMIT);
+                let same = match (&packet, &read) {
+                    (FromServer::ConnAck { code, .. }, read) => read.is_ok() == (*code <= 5),
+                    (FromServer::Publish(ours), Ok(theirs::Packet::Publish(theirs))) => {
+                        ours.topic == theirs.topic && ours.payload == theirs.payload
+                    }
+                    (FromServer::PubAck(id), Ok(theirs::Packet::PubAck(theirs))) => *id == theirs.pkid,
+                    (FromServer::UnsubAck(id), Ok(theirs::Packet::UnsubAck(theirs))) => *id == theirs.pkid,
+                    (FromServer::SubAck { codes, .. }, read) => {
+                        let known = codes.iter().all(|code| matches!(code, 0..=2 | 0x80)) && !codes.is_empty();
+                        read.is_ok() == known
+                    }
+                    (FromServer::PingResp, Ok(theirs::Packet::PingResp)) => true,
+                    _ => false,
+                };
+                assert!(same, "{packet:?}: {read:?}");
             }
         }
     }
@@ -170,18 +164,11 @@ fn packets_without_fields_are_the_same_in_both_codecs() {
 
 #[test]
 fn a_connect_of_a_certificate_has_no_password() {
-    let connect = Connect {
-        level: LEVEL,
-        clean_session: true,
-        keep_alive: 230,
-        client_id: "dev",
-        user_name: Some("name"),
-        password: None,
-    };
+    let connect =
+        Connect { clean_session: true, keep_alive: 230, client_id: "dev", user_name: Some("name"), password: None };
     let mut bytes = Vec::new();
     FromClient::Connect(connect).encode(&mut bytes).expect("fits");
     assert_eq!(bytes, b"\x10\x15\x00\x04MQTT\x04\x82\x00\xe6\x00\x03dev\x00\x04name");
-    assert_eq!(FromClient::decode(whole(&bytes)), Ok(FromClient::Connect(connect)));
 }
 
 #[test]
@@ -198,55 +185,18 @@ fn a_packet_is_refused_as_soon_as_its_length_is_known_to_be_too_much() {
 
 #[test]
 fn what_breaks_the_protocol_is_told() {
-    let client = |bytes: &[u8]| match FromClient::decode(whole(bytes)) {
-        Err(FrameError::Malformed(why)) => why,
-        other => panic!("{bytes:?}: {other:?}"),
-    };
     let server = |bytes: &[u8]| match FromServer::decode(whole(bytes)) {
         Err(FrameError::Malformed(why)) => why,
         other => panic!("{bytes:?}: {other:?}"),
     };
-    // QoS 2 and 3, a wildcard, no topic, no packet ID.
+    // QoS 2 and 3, no packet ID.
     for bytes in [&b"\x34\x05\x00\x01a\x00\x01"[..], b"\x36\x05\x00\x01a\x00\x01"] {
-        assert!(server(bytes).contains("QoS 2") && client(bytes).contains("QoS 2"));
+        assert!(server(bytes).contains("QoS 2"));
     }
-    assert!(client(b"\x30\x03\x00\x01#").contains("topic filter"));
-    assert!(client(b"\x30\x02\x00\x00").contains("without a topic"));
     assert!(server(b"\x32\x05\x00\x01a\x00\x00").contains("packet ID of zero"));
     // Too short, too long, wrong flags, wrong direction.
     assert!(server(b"\x20\x01\x00").contains("too short") && server(b"\x20\x03\x00\x00\x00").contains("too long"));
     assert!(server(b"\x21\x02\x00\x00").contains("flags") && server(b"\x20\x02\x02\x00").contains("flags"));
-    assert!(server(b"\xe0\x00").contains("no server") && client(b"\x20\x02\x00\x00").contains("no client"));
-    assert!(client(b"\x80\x06\x00\x01\x00\x01a\x00").contains("flags"));
-    assert!(
-        client(b"\x82\x02\x00\x01").contains("without topic filters")
-            && client(b"\x82\x06\x00\x01\x00\x01a\x03").contains("QoS")
-    );
-    assert!(client(b"\xa2\x02\x00\x01").contains("without topic filters"));
+    assert!(server(b"\xe0\x00").contains("no server"));
     assert!(server(b"\x30\x03\x00\x01\xff").contains("UTF-8") && server(b"\x30\x03\x00\x01\x00").contains("NUL"));
-    // CONNECT with another protocol, with contradictory flags, and with surplus bytes.
-    assert!(client(b"\x10\x0c\x00\x04HTTP\x04\x02\x00\x00\x00\x00").contains("other than MQTT"));
-    for flags in [0x03, 0x0a, 0x42] {
-        let mut connect = *b"\x10\x0c\x00\x04MQTT\x04\x02\x00\x00\x00\x00";
-        connect[9] = flags;
-        assert!(client(&connect).contains("contradictory"), "{flags:#x}");
-    }
-    assert!(client(b"\x10\x0d\x00\x04MQTT\x04\x02\x00\x00\x00\x00\x00").contains("too long"));
-}
-
-#[test]
-fn a_connect_of_another_version_is_told_apart_from_nonsense() {
-    let level = |bytes: &[u8]| match FromClient::decode(whole(bytes)) {
-        Ok(FromClient::Connect(connect)) => connect.level,
-        other => panic!("{other:?}"),
-    };
-    assert_eq!(level(b"\x10\x0d\x00\x04MQTT\x05\x02\x00\x00\x00\x00\x00"), 5);
-    assert_eq!(level(b"\x10\x0e\x00\x06MQIsdp\x03\x02\x00\x00\x00\x00"), 3);
-}
-
-#[test]
-fn a_will_is_read_over() {
-    let bytes = b"\x10\x15\x00\x04MQTT\x04\x06\x00\x00\x00\x03dev\x00\x01t\x00\x01w";
-    let Ok(FromClient::Connect(connect)) = FromClient::decode(whole(bytes)) else { panic!("does not decode") };
-    assert_eq!((connect.client_id, connect.user_name), ("dev", None));
 }

@@ -1,5 +1,5 @@
 //! Tests problems of real networks that pass within one registration.
-#![cfg(all(feature = "https", feature = "ring", feature = "simulator-server"))]
+#![cfg(all(feature = "https", feature = "ring"))]
 #![allow(clippy::expect_used, clippy::panic, reason = "a test may panic")]
 
 mod common;
@@ -18,12 +18,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use azure_iot_dps::error::{Failure, TransportErrorKind};
-use azure_iot_dps::simulator::{Simulator, SimulatorServer};
 use azure_iot_dps::time::Now;
 use azure_iot_dps::transport::{PemProblem, RootsError};
 use azure_iot_dps::{
     Clock, Endpoint, Error, Event, HttpsTransport, ProvisioningClient, ProvisioningClientBuilder, Roots, Transport,
 };
+use azure_iot_dps_simulator::{Simulator, SimulatorServer};
 use common::{NO_SECOND_TRY, id, in_time, key, scope, seconds};
 use over::{Over, over};
 use peer::{Peer, http, say};
@@ -92,7 +92,7 @@ fn client(
         #[cfg(not(feature = "mqtt"))]
         Over::Mqtt => unreachable!("there is no such test then"),
     };
-    let key = sim.device_key(&id("dev-01")).expect("an enrollment");
+    let key = common::key_of(sim, &id("dev-01"));
     ProvisioningClient::builder(sim.id_scope(), id("dev-01"), key)
         .endpoint("localhost".parse().expect("valid"))
         .transport(transport)
@@ -416,7 +416,7 @@ fn a_rotation_of_roots_is_got_through_by_the_same_process_and_within_the_same_re
         .build();
     let handle = transport.roots_handle();
     let failures = Failures::default();
-    let key = old_sim.device_key(&id("dev-01")).expect("an enrollment");
+    let key = common::key_of(&old_sim, &id("dev-01"));
     let reload = path.clone();
     let client = ProvisioningClient::builder(old_sim.id_scope(), id("dev-01"), key)
         .endpoint("localhost".parse().expect("valid"))
@@ -464,7 +464,7 @@ fn roots_replaced_under_a_living_connection_count_from_the_next_request_on() {
     let (sim, server) = service();
     let transport = HttpsTransport::builder().roots(roots(server.ca_pem())).build();
     let handle = transport.roots_handle();
-    let key = sim.device_key(&id("dev-01")).expect("an enrollment");
+    let key = common::key_of(&sim, &id("dev-01"));
     let client = ProvisioningClient::builder(sim.id_scope(), id("dev-01"), key).endpoint(server.endpoint());
     let failures = Failures::default();
     let mut client = failures.observe(client.transport(transport).clock(skipping())).build();
@@ -551,7 +551,7 @@ fn a_file_with_two_roots_is_read_whole_or_not_at_all() {
 fn a_child_trusts_whom_its_platform_trusts() {
     let Ok(port) = std::env::var("DPS_TEST_PORT_OF_CHILD") else { return };
     let transport = HttpsTransport::builder().roots(Roots::platform()).build();
-    let key = Simulator::builder().build().device_key(&id("dev-01")).expect("an enrollment");
+    let key = common::key_of(&Simulator::builder().build(), &id("dev-01"));
     let client = ProvisioningClient::builder(scope(), id("dev-01"), key).transport(transport).retry(NO_SECOND_TRY);
     let endpoint = format!("localhost:{port}").parse().expect("valid");
     let result = client.endpoint(endpoint).clock(skipping()).build().register();

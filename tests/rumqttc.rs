@@ -1,5 +1,5 @@
 //! The guide's device with rumqttc, against the simulated hub over real TLS.
-#![cfg(all(feature = "bundled-roots", feature = "https", feature = "ring", feature = "simulator-server"))]
+#![cfg(all(feature = "bundled-roots", feature = "https", feature = "ring"))]
 #![allow(clippy::expect_used, clippy::panic, reason = "a test may panic")]
 
 mod common;
@@ -19,9 +19,9 @@ use std::time::Duration;
 
 use azure_iot_dps::hub::HubFailure;
 use azure_iot_dps::identity::HostName;
-use azure_iot_dps::simulator::{Allocation, Asked, Record, Simulator, SimulatorBuilder};
 use azure_iot_dps::time::Now;
 use azure_iot_dps::{Clock, HttpsTransport, ProvisioningClient, Roots, SystemClock};
+use azure_iot_dps_simulator::{Allocation, Asked, Record, Simulator, SimulatorBuilder};
 use common::{Memory, id, seconds};
 use guide::{Application, Device, Finished, failure};
 use options::options;
@@ -112,7 +112,7 @@ fn run(builder: SimulatorBuilder, script: impl FnOnce(&Simulator, Forward) -> Sc
     let sim = builder.assigning_polls(0).retry_after(Duration::ZERO).build();
     let server = sim.serve().expect("serves");
     let roots = Roots::pem(server.ca_pem().as_bytes()).expect("PEM");
-    let key = sim.device_key(&id("dev-01")).expect("an enrollment");
+    let key = common::key_of(&sim, &id("dev-01"));
     let clock = Forward::default();
     let client = ProvisioningClient::builder(sim.id_scope(), id("dev-01"), key.clone())
         .endpoint(server.endpoint())
@@ -189,7 +189,7 @@ fn a_device_that_its_hub_refuses_finds_the_hub_that_it_was_moved_to() {
                 // A tool of the operator registers the device again, and the old hub forgets it.
                 moved.store(true, Ordering::SeqCst);
                 let sim = sim.lock().expect("not poisoned");
-                let key = sim.device_key(&id("dev-01")).expect("an enrollment");
+                let key = common::key_of(&sim, &id("dev-01"));
                 let tool = ProvisioningClient::builder(sim.id_scope(), id("dev-01"), key);
                 tool.build_with(sim.transport(), sim.clock()).register().expect("moved");
                 clock.put(seconds(3300));

@@ -1,5 +1,4 @@
 //! Tests that the simulator checks what the service checks, and answers as the service answers.
-#![cfg(feature = "simulator")]
 #![allow(clippy::expect_used, clippy::panic, clippy::unchecked_time_subtraction, reason = "a test may panic")]
 
 mod common;
@@ -10,8 +9,8 @@ use azure_iot_dps::attestation::AttestationKind;
 use azure_iot_dps::identity::{DeviceId, HostName, HubName};
 use azure_iot_dps::key::Signer;
 use azure_iot_dps::registration::{Registration, RegistrationSettings, Step};
-use azure_iot_dps::simulator::{EnrollmentGroup, IndividualEnrollment, Simulator, SimulatorBuilder};
 use azure_iot_dps::{Assignment, DeviceKey, Error, GroupKey, IdScope, ProvisioningClient, Transport};
+use azure_iot_dps_simulator::{EnrollmentGroup, IndividualEnrollment, Simulator, SimulatorBuilder, SymmetricKey};
 use common::{id, seconds};
 
 fn group_key(byte: u8) -> GroupKey {
@@ -20,6 +19,11 @@ fn group_key(byte: u8) -> GroupKey {
 
 fn device_key(byte: u8) -> DeviceKey {
     DeviceKey::from_bytes(&[byte; 64]).expect("a key")
+}
+
+/// Returns the key of these bytes for an enrollment.
+fn enrolled(byte: u8) -> SymmetricKey {
+    SymmetricKey::from_bytes(&[byte; 64]).expect("a key")
 }
 
 fn register_as(sim: &Simulator, name: &str, key: DeviceKey) -> Result<Assignment, Error> {
@@ -32,7 +36,7 @@ fn derived(byte: u8, name: &str) -> DeviceKey {
 }
 
 fn with_group() -> SimulatorBuilder {
-    Simulator::builder().group(EnrollmentGroup::new("line-7", &group_key(1)).secondary_key(&group_key(2)))
+    Simulator::builder().group(EnrollmentGroup::new("line-7", enrolled(1)).secondary_key(enrolled(2)))
 }
 
 fn either_key_of_a_group_lets_a_device_in_and_no_other() {
@@ -58,8 +62,8 @@ fn a_group_key_in_place_of_a_device_key_is_refused() {
 }
 
 fn either_key_of_an_individual_enrollment_lets_the_device_in_under_its_own_name() {
-    let individual = IndividualEnrollment::new(id("dev-01"), device_key(1))
-        .secondary_key(device_key(2))
+    let individual = IndividualEnrollment::new(id("dev-01"), enrolled(1))
+        .secondary_key(enrolled(2))
         .device_id(DeviceId::new("Lift#7").expect("valid"));
     let sim = Simulator::builder().individual(individual).build();
     for byte in [1, 2] {
@@ -70,31 +74,31 @@ fn either_key_of_an_individual_enrollment_lets_the_device_in_under_its_own_name(
 }
 
 fn a_device_that_nobody_enrolled_is_not_found() {
-    let sim = Simulator::builder().individual(IndividualEnrollment::new(id("dev-01"), device_key(1))).build();
+    let sim = Simulator::builder().individual(IndividualEnrollment::new(id("dev-01"), enrolled(1))).build();
     let error = register_as(&sim, "dev-02", device_key(1)).expect_err("not found");
     assert_eq!((error.status(), error.error_code()), (Some(404), Some(404_201)));
 }
 
 fn an_individual_enrollment_goes_before_the_groups() {
-    let sim = with_group().individual(IndividualEnrollment::new(id("dev-01"), device_key(9))).build();
+    let sim = with_group().individual(IndividualEnrollment::new(id("dev-01"), enrolled(9))).build();
     assert!(register_as(&sim, "dev-01", derived(1, "dev-01")).is_err());
     register_as(&sim, "dev-01", device_key(9)).expect("assigned");
 }
 
 fn the_simulator_knows_every_devices_key() {
-    let sim = with_group().individual(IndividualEnrollment::new(id("dev-09"), device_key(9))).build();
+    let sim = with_group().individual(IndividualEnrollment::new(id("dev-09"), enrolled(9))).build();
     for name in ["dev-01", "dev-09", "x"] {
-        let key = sim.device_key(&id(name)).expect("an enrollment");
+        let key = common::key_of(&sim, &id(name));
         register_as(&sim, name, key).expect("assigned");
     }
-    let sim = Simulator::builder().individual(IndividualEnrollment::new(id("dev-09"), device_key(9))).build();
+    let sim = Simulator::builder().individual(IndividualEnrollment::new(id("dev-09"), enrolled(9))).build();
     assert!(sim.device_key(&id("dev-01")).is_none());
 }
 
 fn assigning_is_said_as_often_as_was_asked_for() {
     for polls in [0, 1, 7] {
         let sim = Simulator::builder().assigning_polls(polls).retry_after(seconds(5)).build();
-        let key = sim.device_key(&id("dev-01")).expect("an enrollment");
+        let key = common::key_of(&sim, &id("dev-01"));
         register_as(&sim, "dev-01", key).expect("assigned");
         assert_eq!(sim.clock().elapsed(), seconds(5 * (u64::from(polls) + 1)));
     }
@@ -102,7 +106,7 @@ fn assigning_is_said_as_often_as_was_asked_for() {
 
 fn without_a_retry_after_the_device_polls_at_its_own_pace() {
     let sim = Simulator::builder().assigning_polls(2).retry_after(None).build();
-    let key = sim.device_key(&id("dev-01")).expect("an enrollment");
+    let key = common::key_of(&sim, &id("dev-01"));
     register_as(&sim, "dev-01", key).expect("assigned");
     assert_eq!(sim.clock().elapsed(), seconds(6));
 }
@@ -111,7 +115,7 @@ fn devices_are_spread_over_the_hubs_and_each_stays_where_it_is() {
     let hubs = ["a.example", "b.example", "c.example"].map(|hub| HostName::new(hub).expect("valid"));
     let sim = hubs.iter().cloned().fold(Simulator::builder(), SimulatorBuilder::hub).build();
     let hub_of = |name: &str| {
-        let key = sim.device_key(&id(name)).expect("an enrollment");
+        let key = common::key_of(&sim, &id(name));
         register_as(&sim, name, key).expect("assigned").hub().clone()
     };
     let names: Vec<String> = (0..60).map(|number| format!("dev-{number}")).collect();
@@ -183,7 +187,7 @@ fn a_registration_that_was_taken_up_names_its_operation_in_the_services_form() {
 
 #[test]
 fn the_debug_text_of_a_simulator_shows_no_key() {
-    let sim = with_group().individual(IndividualEnrollment::new(id("dev-09"), common::key())).build();
+    let sim = with_group().individual(IndividualEnrollment::new(id("dev-09"), common::enrolled_key())).build();
     let text = format!("{sim:?}");
     assert!(text.contains("line-7") && !text.contains(&common::KEY[..8]), "{text}");
 }

@@ -1,6 +1,5 @@
 //! Tests the simulator's models of the field: allocation, reprovisioning, limits, faults, the hub,
 //! and records.
-#![cfg(feature = "simulator")]
 #![allow(clippy::expect_used, clippy::panic, reason = "a test may panic")]
 
 mod common;
@@ -15,11 +14,11 @@ use azure_iot_dps::attestation::AttestationKind;
 use azure_iot_dps::error::{ServiceErrorKind, TransportErrorKind};
 use azure_iot_dps::identity::HostName;
 use azure_iot_dps::registration::{Registration, Step};
-use azure_iot_dps::simulator::{
+use azure_iot_dps::{Assignment, Error, ProvisioningClient, ProvisioningClientBuilder};
+use azure_iot_dps_simulator::{
     Allocation, Asked, EnrollmentGroup, IndividualEnrollment, Limits, Record, Reprovisioning, Simulator,
-    SimulatorBuilder,
+    SimulatorBuilder, SymmetricKey,
 };
-use azure_iot_dps::{Assignment, Error, GroupKey, ProvisioningClient, ProvisioningClientBuilder};
 use common::{id, seconds};
 
 fn host(name: &str) -> HostName {
@@ -27,11 +26,11 @@ fn host(name: &str) -> HostName {
 }
 
 fn group() -> EnrollmentGroup {
-    EnrollmentGroup::new("line-7", &GroupKey::from_bytes(&[1; 64]).expect("a key"))
+    EnrollmentGroup::new("line-7", SymmetricKey::from_bytes(&[1; 64]).expect("a key"))
 }
 
 fn client(sim: &Simulator, name: &str) -> ProvisioningClientBuilder {
-    let key = sim.device_key(&id(name)).expect("an enrollment");
+    let key = common::key_of(sim, &id(name));
     ProvisioningClient::builder(sim.id_scope(), id(name), key)
 }
 
@@ -70,7 +69,7 @@ fn a_custom_allocation_sees_the_device_and_its_payload_and_answers_a_hub_and_a_p
 }
 
 fn an_enrollment_with_a_hub_of_its_own_goes_there() {
-    let individual = IndividualEnrollment::new(id("dev-01"), common::key()).hub(host("own.example"));
+    let individual = IndividualEnrollment::new(id("dev-01"), common::enrolled_key()).hub(host("own.example"));
     let sim = Simulator::builder()
         .hub(host("a.example"))
         .individual(individual)
@@ -155,7 +154,7 @@ fn a_device_whose_answer_was_lost_has_not_moved_twice_when_it_comes_back() {
 // The hub, without a network
 
 fn telemetry(sim: &Simulator, name: &str) -> Option<u16> {
-    let key = sim.device_key(&id(name)).expect("an enrollment");
+    let key = common::key_of(sim, &id(name));
     let (hub, device) = (host("simulated-hub.azure-devices.net").into(), name.parse().expect("valid"));
     let expiry = azure_iot_dps::time::UnixTime::from_secs(u64::MAX);
     let token = azure_iot_dps::SasToken::sign(azure_iot_dps::sas::Resource::device(&hub, &device), &key, expiry)
@@ -285,7 +284,7 @@ fn a_date_that_is_off_is_what_a_device_is_told() {
     use azure_iot_dps::Transport;
     let sim = prompt();
     sim.device(&id("dev-01")).date_off_by(-7200);
-    let (settings, key) = (common::settings(), sim.device_key(&id("dev-01")).expect("an enrollment"));
+    let (settings, key) = (common::settings(), common::key_of(&sim, &id("dev-01")));
     let mut registration = Registration::new(&settings, AttestationKind::SymmetricKey);
     let Ok(Step::Send(request)) = common::step(&mut registration, &key, common::at(0)) else {
         panic!("the first step sends")
@@ -300,7 +299,7 @@ fn a_date_that_is_off_is_what_a_device_is_told() {
 /// Returns the status of a register request with this API version.
 fn status_of_version(sim: &Simulator, version: &str) -> Option<u16> {
     let (scope, id) = (sim.id_scope(), id("dev-01"));
-    let key = sim.device_key(&id).expect("an enrollment");
+    let key = common::key_of(sim, &id);
     let resource = azure_iot_dps::sas::Resource::registration(&scope, &id);
     let expiry = azure_iot_dps::time::UnixTime::from_secs(u64::MAX);
     let token = azure_iot_dps::SasToken::sign(resource, &key, expiry).expect("signs");
@@ -371,7 +370,7 @@ fn the_next_thing_that_happens_can_be_waited_for() {
 }
 
 fn a_key_that_is_given_to_the_simulator_does_not_show_in_its_records() {
-    let sim = Simulator::builder().individual(IndividualEnrollment::new(id("dev-01"), common::key())).build();
+    let sim = Simulator::builder().individual(IndividualEnrollment::new(id("dev-01"), common::enrolled_key())).build();
     register(&sim, "dev-01").expect("assigned");
     let text = format!("{:?} {sim:?}", sim.records());
     let decimal: Vec<String> = {
@@ -387,7 +386,7 @@ fn a_key_that_is_given_to_the_simulator_does_not_show_in_its_records() {
 fn a_key_that_was_rolled_can_be_refused_for_half_an_hour_and_then_lets_the_device_in() {
     let sim = Simulator::builder().group(group()).build();
     sim.device(&id("dev-01")).refuse_keys_for(seconds(30 * 60));
-    let key = sim.device_key(&id("dev-01")).expect("an enrollment");
+    let key = common::key_of(&sim, &id("dev-01"));
     let keys = azure_iot_dps::Attestation::symmetric_keys(key.clone(), key);
     let mut client =
         ProvisioningClient::builder(sim.id_scope(), id("dev-01"), keys).build_with(over::transport(&sim), sim.clock());
@@ -407,7 +406,7 @@ fn a_key_that_was_rolled_can_be_refused_for_half_an_hour_and_then_lets_the_devic
 fn two_processes_that_register_the_same_identity_at_once_both_get_its_hub_and_register_once_each() {
     let sim = Simulator::builder().group(group()).assigning_polls(3).build();
     let registration = || common::settings();
-    let key = sim.device_key(&id("dev-01")).expect("an enrollment");
+    let key = common::key_of(&sim, &id("dev-01"));
     let settings = [registration(), registration()];
     let mut both: Vec<_> = settings
         .iter()
@@ -459,7 +458,7 @@ fn an_operation_that_others_have_superseded_many_times_is_forgotten_and_a_client
         .collect();
     let status = |operation_id: &str| {
         let (scope, id) = (sim.id_scope(), id("dev-01"));
-        let key = sim.device_key(&id).expect("an enrollment");
+        let key = common::key_of(&sim, &id);
         let resource = azure_iot_dps::sas::Resource::registration(&scope, &id);
         let expiry = azure_iot_dps::time::UnixTime::from_secs(u64::MAX);
         let token = azure_iot_dps::SasToken::sign(resource, &key, expiry).expect("signs");

@@ -1,5 +1,4 @@
 //! Tests the simulator's service and hub over MQTT with an independent codec, in virtual time.
-#![cfg(feature = "simulator")]
 #![allow(
     clippy::expect_used,
     clippy::needless_pass_by_value,
@@ -15,9 +14,9 @@ use std::time::Duration;
 use azure_iot_dps::hub::HubCredentials;
 use azure_iot_dps::identity::DeviceId;
 use azure_iot_dps::sas::Resource;
-use azure_iot_dps::simulator::{Asked, Limits, Record, Simulator, SimulatorMqtt};
 use azure_iot_dps::time::UnixTime;
 use azure_iot_dps::{Clock, DeviceKey, ProvisioningClient, SasToken};
+use azure_iot_dps_simulator::{Asked, Limits, Record, Simulator, SimulatorMqtt};
 use bytes::BytesMut;
 use common::{id, seconds};
 use rumqttc::mqttbytes::QoS;
@@ -102,7 +101,7 @@ impl Client {
 /// Returns a simulator with an assigned device, and the device's key.
 fn assigned() -> (Simulator, DeviceKey) {
     let sim = Simulator::builder().assigning_polls(0).build();
-    let key = sim.device_key(&id("dev-01")).expect("a key");
+    let key = common::key_of(&sim, &id("dev-01"));
     let client = ProvisioningClient::builder(sim.id_scope(), id("dev-01"), key.clone());
     client.build_with(sim.mqtt_transport(), sim.clock()).register().expect("assigned");
     (sim, key)
@@ -161,7 +160,7 @@ fn at_service(sim: &Simulator, password: &str) -> Client {
 }
 
 fn service_token(sim: &Simulator) -> String {
-    let key = sim.device_key(&id("dev-01")).expect("a key");
+    let key = common::key_of(sim, &id("dev-01"));
     token(sim, &key, "0ne00002193/registrations/dev-01", 3600)
 }
 
@@ -343,7 +342,7 @@ fn the_hub_checks_who_connects() {
 #[test]
 fn what_this_crate_says_of_a_hub_lets_a_device_in() {
     let sim = Simulator::builder().assigning_polls(0).build();
-    let key = sim.device_key(&id("dev-01")).expect("a key");
+    let key = common::key_of(&sim, &id("dev-01"));
     let client = ProvisioningClient::builder(sim.id_scope(), id("dev-01"), key.clone());
     let assignment = client.build_with(sim.transport(), sim.clock()).register().expect("assigned");
     let mut credentials = HubCredentials::new(&assignment, key).expect("a key");
@@ -394,7 +393,7 @@ fn telemetry_is_taken_at_qos_0_and_1_and_counted_as_over_https() {
 #[test]
 fn a_quota_that_is_used_up_and_a_message_that_is_too_large_end_the_connection() {
     let sim = Simulator::builder().assigning_polls(0).hub_quota(1).build();
-    let key = sim.device_key(&id("dev-01")).expect("a key");
+    let key = common::key_of(&sim, &id("dev-01"));
     let client = ProvisioningClient::builder(sim.id_scope(), id("dev-01"), key.clone());
     client.build_with(sim.transport(), sim.clock()).register().expect("assigned");
     let mut client = connected(&sim, &key);

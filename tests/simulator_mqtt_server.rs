@@ -1,5 +1,5 @@
 //! Tests the simulator's MQTT over real TLS: many devices, hostile ones, and unsolicited messages.
-#![cfg(all(feature = "bundled-roots", feature = "mqtt", feature = "ring", feature = "simulator-server"))]
+#![cfg(all(feature = "bundled-roots", feature = "mqtt", feature = "ring"))]
 #![allow(clippy::expect_used, clippy::needless_pass_by_value, clippy::panic, reason = "a test may")]
 
 mod common;
@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use azure_iot_dps::hub::HubCredentials;
 use azure_iot_dps::identity::DeviceId;
-use azure_iot_dps::simulator::{Record, Simulator, SimulatorServer};
 use azure_iot_dps::{Clock, MqttTransport, ProvisioningClient, ProvisioningClientBuilder, Roots, SystemClock};
+use azure_iot_dps_simulator::{Record, Simulator, SimulatorServer};
 use bytes::BytesMut;
 use common::id;
 use rumqttc::mqttbytes::QoS;
@@ -36,7 +36,7 @@ fn client(sim: &Simulator, server: &SimulatorServer, name: &str) -> Provisioning
 }
 
 fn builder(sim: &Simulator, server: &SimulatorServer, name: &str) -> ProvisioningClientBuilder {
-    let key = sim.device_key(&id(name)).expect("a key");
+    let key = common::key_of(sim, &id(name));
     let roots = Roots::pem(server.ca_pem().as_bytes()).expect("PEM");
     ProvisioningClient::builder(sim.id_scope(), id(name), key)
         .endpoint(server.mqtt_endpoint().expect("serves MQTT"))
@@ -57,7 +57,7 @@ impl Raw {
     /// Connects a device to the hub.
     fn device(sim: &Simulator, server: &SimulatorServer, name: &str) -> Self {
         let assignment = client(sim, server, name).register().expect("assigned");
-        let key = sim.device_key(&id(name)).expect("a key");
+        let key = common::key_of(sim, &id(name));
         let mut credentials = HubCredentials::new(&assignment, key).expect("a key");
         let login = credentials.mqtt(SystemClock::new().now().unix.expect("a clock")).expect("signs");
         let mut connect = Connect::new(login.client_id());

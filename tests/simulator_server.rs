@@ -1,6 +1,6 @@
 //! Tests the simulator on the network: exact requests of the official clients, faults on real
 //! connections, and the hub.
-#![cfg(all(feature = "bundled-roots", feature = "https", feature = "ring", feature = "simulator-server"))]
+#![cfg(all(feature = "bundled-roots", feature = "https", feature = "ring"))]
 #![allow(clippy::expect_used, clippy::panic, reason = "a test may panic")]
 
 mod common;
@@ -8,7 +8,7 @@ mod common;
 mod tls;
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -17,12 +17,12 @@ use azure_iot_dps::identity::{DeviceId, HostName, HubName};
 use azure_iot_dps::key::Signer;
 use azure_iot_dps::registration::{Registration, RegistrationSettings, RetryPolicy, Step};
 use azure_iot_dps::sas::Resource;
-use azure_iot_dps::simulator::{EnrollmentGroup, IndividualEnrollment, Record, ServeError, Simulator, SimulatorServer};
 use azure_iot_dps::time::{Now, UnixTime};
 use azure_iot_dps::{
     Clock, DeviceKey, Endpoint, HttpsTransport, ProvisioningClient, RegistrationId, Roots, SasToken, SystemClock,
     Transport,
 };
+use azure_iot_dps_simulator::{EnrollmentGroup, IndividualEnrollment, Record, ServeError, Simulator, SimulatorServer};
 use common::{NO_SECOND_TRY, id};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -87,7 +87,7 @@ const NAME: &str = "Dev_01.a:B-z";
 /// Starts a service with one individual enrollment, which asks for no waits.
 fn one_device() -> (Simulator, SimulatorServer) {
     let sim = Simulator::builder()
-        .individual(IndividualEnrollment::new(id(NAME), common::key()))
+        .individual(IndividualEnrollment::new(id(NAME), common::enrolled_key()))
         .hub(HostName::new("localhost").expect("valid"))
         .assigning_polls(1)
         .retry_after(Duration::ZERO)
@@ -250,7 +250,7 @@ fn token(key: &DeviceKey, resource: Resource<'_>) -> String {
 }
 
 fn dps_token(sim: &Simulator, registration_id: &RegistrationId) -> String {
-    let key = sim.device_key(registration_id).expect("an enrollment");
+    let key = common::key_of(sim, registration_id);
     token(&key, Resource::registration(&sim.id_scope(), registration_id))
 }
 
@@ -263,7 +263,7 @@ fn request(method: &str, target: &str, token: &str, body: &str) -> String {
 }
 
 fn register(sim: &Simulator, server: &SimulatorServer, name: &str) -> azure_iot_dps::Assignment {
-    let key = sim.device_key(&id(name)).expect("an enrollment");
+    let key = common::key_of(sim, &id(name));
     let transport = HttpsTransport::builder().roots(Roots::pem(server.ca_pem().as_bytes()).expect("PEM")).build();
     let client =
         ProvisioningClient::builder(sim.id_scope(), id(name), key).endpoint(server.endpoint()).transport(transport);
@@ -347,7 +347,7 @@ fn the_hub_takes_a_message_of_a_device_that_is_assigned_to_it() {
     let (hub, device) = (HubName::new("localhost").expect("valid"), DeviceId::new(NAME));
     // A registration ID with an underscore and a colon is a device ID as well.
     let device = device.expect("valid");
-    let key = sim.device_key(&id(NAME)).expect("an enrollment");
+    let key = common::key_of(&sim, &id(NAME));
     let mut watch = sim.watch();
     let mut raw = Raw::connect(&server);
     let answer = raw.ask(&hub_request(&token(&key, Resource::device(&hub, &device)), &escape(NAME, false)));
@@ -362,7 +362,7 @@ fn the_hub_takes_a_message_of_a_device_that_is_assigned_to_it() {
 #[test]
 fn the_hub_answers_401_403_and_404_as_a_hub_does() {
     let sim = Simulator::builder()
-        .individual(IndividualEnrollment::new(id("dev-01"), common::key()))
+        .individual(IndividualEnrollment::new(id("dev-01"), common::enrolled_key()))
         .hub(HostName::new("localhost").expect("valid"))
         .assigning_polls(0)
         .retry_after(Duration::ZERO)
@@ -521,7 +521,7 @@ struct Driven {
 
 fn driven(sim: &Simulator, server: &SimulatorServer, name: String) -> Driven {
     let settings = RegistrationSettings::new(sim.id_scope(), id(&name)).endpoint(server.endpoint());
-    let key = sim.device_key(&id(&name)).expect("an enrollment");
+    let key = common::key_of(sim, &id(&name));
     let transport = HttpsTransport::builder().roots(Roots::pem(server.ca_pem().as_bytes()).expect("PEM")).build();
     Driven { name, settings, key, transport }
 }
@@ -557,7 +557,7 @@ fn drive_all(devices: &mut [Driven]) {
 
 #[test]
 fn two_hundred_devices_at_once_are_none_lost_and_none_mixed_up() {
-    let group = EnrollmentGroup::new("line-7", &common::KEY.parse().expect("a key"));
+    let group = EnrollmentGroup::new("line-7", common::enrolled_key());
     let sim = Simulator::builder().group(group).assigning_polls(1).retry_after(Duration::ZERO).build();
     let server = sim.serve().expect("serves");
     std::thread::scope(|scope| {
@@ -627,67 +627,11 @@ impl Drop for Program {
     }
 }
 
-#[test]
-fn the_program_takes_enrollments_and_hubs_and_ends_at_once_on_an_interrupt() {
-    let program = example("dps_simulator");
-    let mut command = Command::new(program);
-    command.args([
-        "--listen",
-        "127.0.0.1:0",
-        "--mqtt-listen",
-        "127.0.0.1:0",
-        "--id-scope",
-        "0ne7",
-        "--hub",
-        "h.example",
-        "--retry-after",
-        "0",
-    ]);
-    command.args(["--individual", &format!("dev-01={}", common::KEY), "--group", &format!("line={}", common::KEY)]);
-    let mut program = Program(command.stdout(Stdio::piped()).spawn().expect("runs"));
-    let mut lines = BufReader::new(program.0.stdout.take().expect("piped")).lines().map(|line| line.expect("a line"));
-    assert_eq!(lines.next().as_deref(), Some("ID scope 0ne7"));
-    assert!(lines.next().is_some_and(|line| line.starts_with("listening on mqtts://localhost:")));
-    assert!(lines.next().is_some_and(|line| line.starts_with("listening on https://localhost:")));
-    #[cfg(unix)]
-    {
-        // The signal of Ctrl-C.
-        let pid = program.0.id().to_string();
-        assert!(Command::new("kill").args(["-INT", &pid]).status().expect("runs").success());
-        assert!(!program.0.wait().expect("ends").success());
-    }
-    let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
-    let taken = taken.local_addr().expect("an address").to_string();
-    for wrong in [
-        &["--group", "line"][..],
-        &["--listen", "0.0.0.0:0"],
-        &["--individual", "a b=AAAA"],
-        &["--mqtt-listen", "0.0.0.0:0"],
-        &["--listen", "127.0.0.1:0", "--mqtt-listen", &taken],
-        &["--fault", "dev-01"],
-        &["--fault", "dev-01=no"],
-        &["--fault", "dev-01=99"],
-        &["--fault", "dev-01=cut"],
-        &["--fault", "dev-01=drop:1"],
-        &["--fault", "dev-01=429*x"],
-        &["--fault", "dev-01=connack:256"],
-        &["--fault", "a b=429"],
-        #[cfg(feature = "x509")]
-        &["--x509-group", "line"],
-        #[cfg(feature = "x509")]
-        &["--x509-group", "line=/nowhere/root.pem"],
-        #[cfg(feature = "x509")]
-        &["--x509-individual", "dev-01=Cargo.toml"],
-    ] {
-        let output = Command::new(example("dps_simulator")).args(wrong).output().expect("runs");
-        assert_eq!((output.status.code(), output.stdout.is_empty()), (Some(1), true), "{wrong:?}");
-    }
-}
-
-fn example(name: &str) -> std::path::PathBuf {
+/// Returns the path of the program, which `cargo test` builds for the tests of its own package.
+fn program() -> std::path::PathBuf {
     let test = std::env::current_exe().expect("a path");
-    let examples = test.parent().and_then(|deps| deps.parent()).expect("a folder").join("examples");
-    let program = examples.join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
+    let folder = test.parent().and_then(|deps| deps.parent()).expect("a folder");
+    let program = folder.join(format!("dps-simulator{}", std::env::consts::EXE_SUFFIX));
     assert!(program.exists(), "{} is not built: `cargo test` without a test's name builds it", program.display());
     program
 }
@@ -696,8 +640,7 @@ fn example(name: &str) -> std::path::PathBuf {
 fn the_program_says_when_it_is_ready_writes_its_authority_and_tells_what_happens() {
     let ca_file = std::path::PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("dps_simulator_ca.pem");
     let _ = std::fs::remove_file(&ca_file);
-    let program = example("dps_simulator");
-    let mut command = Command::new(program);
+    let mut command = Command::new(program());
     command.args(["--listen", "127.0.0.1:0", "--mqtt-listen", "127.0.0.1:0", "--retry-after", "0", "--ca-out"]);
     command.arg(&ca_file);
     let mut program = Program(command.stdout(Stdio::piped()).spawn().expect("runs"));
@@ -726,8 +669,10 @@ fn the_program_says_when_it_is_ready_writes_its_authority_and_tells_what_happens
 
 #[test]
 fn errors_of_the_service_can_come_in_chunks_and_without_the_header_that_repeats_their_code() {
-    let sim =
-        Simulator::builder().individual(IndividualEnrollment::new(id(NAME), common::key())).bare_errors(true).build();
+    let sim = Simulator::builder()
+        .individual(IndividualEnrollment::new(id(NAME), common::enrolled_key()))
+        .bare_errors(true)
+        .build();
     let server = sim.serve().expect("serves");
     let wrong = DeviceKey::from_bytes(&[9; 32]).expect("a key");
     let target = format!("/0ne00002193/registrations/{NAME}/register?api-version=2021-06-01");
@@ -751,7 +696,7 @@ fn errors_of_the_service_can_come_in_chunks_and_without_the_header_that_repeats_
 #[test]
 fn the_program_spells_out_what_goes_wrong_and_throttles() {
     let ca_file = std::path::PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("dps_simulator_faults_ca.pem");
-    let mut command = Command::new(example("dps_simulator"));
+    let mut command = Command::new(program());
     command.args([
         "--listen",
         "127.0.0.1:0",

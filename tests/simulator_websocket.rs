@@ -1,5 +1,5 @@
 //! Tests the simulator's WebSocket over real TLS with an independent client.
-#![cfg(feature = "simulator-server")]
+#![cfg(feature = "std")]
 #![allow(clippy::expect_used, clippy::panic, reason = "a test may")]
 
 mod common;
@@ -10,8 +10,8 @@ use std::io::Write;
 use std::time::Duration;
 
 use azure_iot_dps::hub::HubCredentials;
-use azure_iot_dps::simulator::{Record, Simulator, SimulatorServer};
 use azure_iot_dps::{Clock, ProvisioningClient, SystemClock};
+use azure_iot_dps_simulator::{Record, Simulator, SimulatorServer};
 use bytes::BytesMut;
 use common::id;
 use rumqttc::mqttbytes::QoS;
@@ -78,7 +78,7 @@ fn open(server: &SimulatorServer) -> Socket {
 
 /// Returns the CONNECT of a device to its hub.
 fn login(sim: &Simulator, name: &str) -> Vec<u8> {
-    let key = sim.device_key(&id(name)).expect("a key");
+    let key = common::key_of(sim, &id(name));
     let client = ProvisioningClient::builder(sim.id_scope(), id(name), key.clone());
     let assignment = client.build_with(sim.transport(), sim.clock()).register().expect("assigned");
     let mut credentials = HubCredentials::new(&assignment, key).expect("a key");
@@ -243,7 +243,7 @@ fn fifty_devices_register_through_websocket_at_once() {
                 let roots = Roots::pem(server.ca_pem().as_bytes()).expect("PEM");
                 let transport = MqttTransport::builder().roots(roots).route(MqttRoute::WebSocket);
                 let transport = transport.websocket_port(server.endpoint().port().expect("a port")).build();
-                let key = sim.device_key(&id(&name)).expect("a key");
+                let key = common::key_of(sim, &id(&name));
                 let client = ProvisioningClient::builder(sim.id_scope(), id(&name), key);
                 let mut client = client.endpoint(server.endpoint()).transport(transport).build();
                 let assignment = client.register().expect("assigned");

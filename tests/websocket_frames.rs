@@ -1,5 +1,5 @@
 //! Tests WebSocket frames with bytes that arrive in parts of any length.
-#![cfg(any(feature = "mqtt-websocket", feature = "simulator-server"))]
+#![cfg(feature = "mqtt-websocket")]
 #![allow(dead_code, unreachable_pub, unused_imports, reason = "a test uses a part of a private module")]
 
 extern crate alloc;
@@ -26,13 +26,13 @@ proptest::proptest! {
     fn arbitrary_bytes_are_taken_or_refused_however_they_are_cut(
         bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..300), part in 1_usize..300,
     ) {
-        let whole = unframe(Frames::of_server(), &bytes, bytes.len().max(1));
+        let whole = unframe(Frames::new(), &bytes, bytes.len().max(1));
         if let Ok((content, _)) = &whole {
             assert!(content.len() <= bytes.len());
         }
         // A close frame ends a whole, but not the parts behind it.
         if !matches!(&whole, Ok((_, words)) if matches!(words.last(), Some(Word::Close(_)))) {
-            assert_eq!(unframe(Frames::of_server(), &bytes, part), whole);
+            assert_eq!(unframe(Frames::new(), &bytes, part), whole);
         }
     }
 }

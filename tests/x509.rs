@@ -1,12 +1,5 @@
 //! Tests devices with certificates.
-#![cfg(all(
-    feature = "bundled-roots",
-    feature = "https",
-    feature = "mqtt",
-    feature = "ring",
-    feature = "simulator-server",
-    feature = "x509"
-))]
+#![cfg(all(feature = "bundled-roots", feature = "https", feature = "mqtt", feature = "ring", feature = "x509"))]
 #![allow(
     clippy::expect_used,
     clippy::items_after_statements,
@@ -34,11 +27,13 @@ use azure_iot_dps::error::TransportErrorKind as Kind;
 use azure_iot_dps::hub::{Advice, CredentialsError, HubFailure, Reconnection, X509Credentials};
 use azure_iot_dps::key::SignerError;
 use azure_iot_dps::registration::{Registration, RegistrationSettings, Step};
-use azure_iot_dps::simulator::{EnrollmentGroup, IndividualEnrollment, Simulator, SimulatorServer};
 use azure_iot_dps::time::UnixTime;
 use azure_iot_dps::{
     Assignment, Error, Event, HttpsTransport, MqttTransport, ProvisioningClient, ProvisioningClientBuilder, Roots,
     Transport,
+};
+use azure_iot_dps_simulator::{
+    EnrollmentError, EnrollmentGroup, IndividualEnrollment, Simulator, SimulatorServer, certificates_from_pem,
 };
 use certificates::{Authority, Device, self_signed};
 use common::{NO_SECOND_TRY, id, scope, seconds};
@@ -204,9 +199,10 @@ fn a_common_name_that_is_no_registration_id_or_another_is_refused_with_both_name
 // Against the service, in virtual time
 
 fn transport(sim: &Simulator, certificate: &ClientCertificate) -> Box<dyn Transport + Send> {
+    let chain = certificate.chain().map(Vec::from);
     match over::over() {
-        Over::Https => Box::new(sim.transport().certificate(certificate)),
-        Over::Mqtt => Box::new(sim.mqtt_transport().certificate(certificate)),
+        Over::Https => Box::new(sim.transport().certificate(chain)),
+        Over::Mqtt => Box::new(sim.mqtt_transport().certificate(chain)),
     }
 }
 
@@ -216,7 +212,8 @@ fn register(sim: &Simulator, certificate: &ClientCertificate) -> Result<Assignme
 }
 
 fn group(authority: &Authority) -> Simulator {
-    let group = EnrollmentGroup::x509("line-7", authority.pem.as_bytes()).expect("PEM");
+    let group = EnrollmentGroup::x509("line-7", certificates_from_pem(authority.pem.as_bytes()).expect("PEM"))
+        .expect("certificates");
     Simulator::builder().group(group).build()
 }
 
@@ -267,8 +264,10 @@ fn an_individual_enrollment_takes_its_own_certificates_byte_for_byte_and_goes_be
     let root = Authority::root("root");
     let [first, second, third] = [self_signed("dev-01"), self_signed("dev-01"), root.device("dev-01")];
     let both = first.pem.clone() + &second.pem;
-    let individual = IndividualEnrollment::x509(id("dev-01"), both.as_bytes()).expect("PEM");
-    let group = EnrollmentGroup::x509("line-7", root.pem.as_bytes()).expect("PEM");
+    let individual = IndividualEnrollment::x509(id("dev-01"), certificates_from_pem(both.as_bytes()).expect("PEM"))
+        .expect("certificates");
+    let group = EnrollmentGroup::x509("line-7", certificates_from_pem(root.pem.as_bytes()).expect("PEM"))
+        .expect("certificates");
     let sim = Simulator::builder().individual(individual).group(group).build();
     for device in [&first, &second] {
         assert_eq!(register(&sim, &certificate(device, &[])).expect("assigned").enrollment_group_id(), None);
@@ -298,10 +297,21 @@ over_both! {
 
 #[test]
 fn enrollments_of_nothing_are_errors() {
-    assert!(matches!(EnrollmentGroup::x509("g", b"").err(), Some(CertificateError::NoCertificate)));
-    let empty = b"-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n";
-    let error = IndividualEnrollment::x509(id("dev-01"), empty).err();
-    assert!(matches!(error, Some(CertificateError::Certificate { number: 1 })));
+    assert_eq!(EnrollmentGroup::x509("g", []).err(), Some(EnrollmentError::NoCertificate));
+    assert_eq!(certificates_from_pem(b""), Err(EnrollmentError::NoCertificate));
+    let empty = "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n";
+    let root = Authority::root("root").pem;
+    // No block is passed over: not one that is glued to the last, not one that cannot be read.
+    let glued = format!("{}{root}", root.trim_end());
+    assert_eq!(certificates_from_pem(glued.as_bytes()).map(|read| read.len()), Ok(2));
+    for (pem, number) in
+        [(empty.to_owned(), 1), (root.clone() + empty, 2), (format!("{root}-----BEGIN CERTIFICATE-----\nAAAA"), 2)]
+    {
+        let error = certificates_from_pem(pem.as_bytes()).err();
+        assert_eq!(error, Some(EnrollmentError::Certificate { number }), "{pem}");
+    }
+    let error = IndividualEnrollment::x509(id("dev-01"), [vec![0x30, 0]]).err();
+    assert_eq!(error, Some(EnrollmentError::Certificate { number: 1 }));
 }
 
 #[test]
@@ -313,7 +323,8 @@ fn the_certificate_that_the_service_tells_is_stored_with_the_assignment() {
     let mut store = azure_iot_dps::FileStore::new(&file);
     let build = || {
         let client = ProvisioningClient::builder_with_certificate(sim.id_scope(), &certificate).expect("valid");
-        client.build_with(sim.transport().certificate(&certificate), sim.clock())
+        let chain = certificate.chain().map(Vec::from);
+        client.build_with(sim.transport().certificate(chain), sim.clock())
     };
     let registered = build().load_or_register(&mut store).expect("assigned");
     let stored = build().load_or_register(&mut store).expect("stored");
@@ -360,8 +371,9 @@ struct Site {
 
 fn site() -> Site {
     let root = Authority::root("root");
-    let group = EnrollmentGroup::x509("line-7", root.pem.as_bytes()).expect("PEM");
-    let keys = EnrollmentGroup::new("keys", &common::KEY.parse().expect("a key"));
+    let group = EnrollmentGroup::x509("line-7", certificates_from_pem(root.pem.as_bytes()).expect("PEM"))
+        .expect("certificates");
+    let keys = EnrollmentGroup::new("keys", common::enrolled_key());
     let builder = Simulator::builder().group(group).group(keys).assigning_polls(0).retry_after(seconds(0));
     let sim = builder.build();
     let server = sim.serve().expect("serves");
@@ -409,7 +421,7 @@ fn a_certificate_is_presented_over_tls_by_both_transports_beside_devices_with_ke
         #[cfg(feature = "mqtt-websocket")]
         site.over_websocket(&certificate).expect("assigned");
     }
-    let key = site.sim.device_key(&id("dev-02")).expect("a key");
+    let key = common::key_of(&site.sim, &id("dev-02"));
     let transport = HttpsTransport::builder().roots(site.roots()).build();
     let client = ProvisioningClient::builder(site.sim.id_scope(), id("dev-02"), key);
     client.endpoint(site.server.endpoint()).transport(transport).build().register().expect("assigned");
@@ -451,7 +463,8 @@ fn rsa_and_ecdsa_with_no_one_and_two_intermediates_are_taken_in_tls_1_2_and_1_3(
 
 #[test]
 fn a_self_signed_certificate_that_openssl_makes_is_taken_over_tls_by_its_individual_enrollment() {
-    let individual = IndividualEnrollment::x509(id("dev-ec"), rsa!("dev-ec.pem")).expect("PEM");
+    let individual = IndividualEnrollment::x509(id("dev-ec"), certificates_from_pem(rsa!("dev-ec.pem")).expect("PEM"))
+        .expect("certificates");
     let sim = Simulator::builder().individual(individual).assigning_polls(0).retry_after(seconds(0)).build();
     let server = sim.serve().expect("serves");
     let site = Site { sim, server, root: Authority::root("unused") };
@@ -515,7 +528,7 @@ fn a_signing_request_is_made_by_a_chip_and_what_is_issued_for_it_is_a_client_cer
     assert!(matches!(name, Some(rcgen::DnValue::Utf8String(name)) if name == "dev-02"), "{name:?}");
     verify_with_openssl(&csr);
 
-    let key = site.sim.device_key(&id("dev-02")).expect("a key");
+    let key = common::key_of(&site.sim, &id("dev-02"));
     let transport = HttpsTransport::builder().roots(site.roots()).build();
     let client = ProvisioningClient::builder(site.sim.id_scope(), id("dev-02"), key).endpoint(site.server.endpoint());
     let client = client.certificate_signing_request(&csr).expect("DER").transport(transport);

@@ -1,18 +1,6 @@
 //! Code that the examples share: reads keys and devices, shows errors and progress.
 #![allow(dead_code, unreachable_pub, reason = "each example uses a part")]
 
-pub mod demo_certificates;
-#[cfg(all(feature = "bundled-roots", feature = "https", feature = "proxy"))]
-pub mod device;
-#[cfg(all(feature = "bundled-roots", feature = "https", feature = "proxy"))]
-pub mod given;
-#[cfg(all(feature = "bundled-roots", feature = "https", feature = "proxy"))]
-pub mod hub;
-pub mod progress;
-pub mod report;
-#[cfg(feature = "std")]
-pub mod store;
-
 use std::env::{self, VarError};
 use std::error::Error;
 use std::fs;

@@ -19,8 +19,6 @@ mod certificate;
 use alloc::boxed::Box;
 use core::fmt;
 
-#[cfg(all(feature = "x509", feature = "simulator"))]
-pub(crate) use certificate::certificates_from_pem;
 #[cfg(feature = "x509")]
 pub use certificate::{
     CertificateError, CertificateNote, CertificateSigner, ClientCertificate, KeyAlgorithm, SignatureScheme,

@@ -18,8 +18,6 @@ pub use correction::ClockCorrection;
 pub(crate) use pause::Pause;
 #[cfg(feature = "std")]
 pub use system_clock::SystemClock;
-#[cfg(feature = "simulator")]
-pub(crate) use text::http_date;
 pub(crate) use text::{parse_http_date, parse_rfc3339};
 
 /// A point in time, in whole seconds since 1970-01-01T00:00:00Z, without leap seconds.

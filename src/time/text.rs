@@ -53,19 +53,6 @@ fn digits(text: &str, length: usize) -> Option<u64> {
     if right { text.parse().ok() } else { None }
 }
 
-/// Formats a time for an HTTP header.
-#[cfg(feature = "simulator")]
-pub(crate) fn http_date(time: UnixTime) -> alloc::string::String {
-    const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
-    let Civil { year, month, day, hour, minute, second } = time.to_civil();
-    let pick = |names: &'static [&'static str], index: u64| {
-        usize::try_from(index).ok().and_then(|index| names.get(index)).copied().unwrap_or_default()
-    };
-    let weekday = pick(&DAYS, (time.as_secs() / 86_400) % 7);
-    let month = pick(&MONTHS, month.saturating_sub(1));
-    alloc::format!("{weekday}, {day:02} {month} {year:04} {hour:02}:{minute:02}:{second:02} GMT")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -128,16 +115,6 @@ mod tests {
             "2019-11-19T21:39:05.157330\u{663}Z",
         ] {
             assert_eq!(parse_rfc3339(text), None, "{text:?}");
-        }
-    }
-
-    #[cfg(feature = "simulator")]
-    #[test]
-    fn a_date_that_was_written_is_read_back() {
-        assert_eq!(http_date(UnixTime::from_secs(784_111_777)), "Sun, 06 Nov 1994 08:49:37 GMT");
-        for day in (0..50_000).step_by(13) {
-            let time = UnixTime::from_secs(day * 86_400 + day);
-            assert_eq!(parse_http_date(&http_date(time)), Some(time));
         }
     }
 }

@@ -22,6 +22,7 @@ use azure_iot_dps::protocol::Response;
 use azure_iot_dps::registration::{Registration, RegistrationSettings, RetryPolicy, Session, Step};
 use azure_iot_dps::time::{Clock, Now, UnixTime};
 use azure_iot_dps::{Assignment, DeviceKey, Error, Event, IdScope, RegistrationId, Transport};
+use azure_iot_dps_simulator::{Simulator, SymmetricKey};
 use sha2::{Digest, Sha256};
 
 pub const KEY: &str = "miuSB501eJKWtdSGawOlw0wbqw7z4flDPUIeAsCTiWs=";
@@ -38,6 +39,16 @@ pub fn scope() -> IdScope {
 
 pub fn key() -> DeviceKey {
     KEY.parse().expect("a valid key")
+}
+
+/// Returns the same key, for an enrollment of the simulator.
+pub fn enrolled_key() -> SymmetricKey {
+    SymmetricKey::from_base64(KEY).expect("a valid key")
+}
+
+/// Returns the key of a device that has an enrollment.
+pub fn key_of(sim: &Simulator, registration_id: &RegistrationId) -> DeviceKey {
+    sim.device_key(registration_id).expect("an enrollment").parse().expect("a valid key")
 }
 
 pub fn settings() -> RegistrationSettings {

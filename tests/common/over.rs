@@ -4,7 +4,7 @@
 use std::cell::Cell;
 
 use azure_iot_dps::Transport;
-use azure_iot_dps::simulator::Simulator;
+use azure_iot_dps_simulator::Simulator;
 
 #[derive(Clone, Copy, PartialEq)]
 pub enum Over {

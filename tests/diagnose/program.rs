@@ -8,8 +8,8 @@ use std::process::Command;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use azure_iot_dps::DeviceKey;
-use azure_iot_dps::simulator::{Simulator, SimulatorServer};
 use azure_iot_dps::time::UnixTime;
+use azure_iot_dps_simulator::{Simulator, SimulatorServer};
 
 use crate::common::{self, folder, id};
 use crate::peer::{Peer, http};
@@ -148,7 +148,7 @@ impl Service {
         let server = sim.serve().expect("serves");
         let mqtt_port = server.mqtt_endpoint().and_then(|endpoint| endpoint.port()).expect("a port").to_string();
         let variables = service(name, server.endpoint().to_string(), server.ca_pem());
-        let key = sim.device_key(&id("dev-01")).expect("an enrollment");
+        let key = common::key_of(&sim, &id("dev-01"));
         let variables = with_device(variables, sim.id_scope().as_str(), &key);
         Self { sim, server, mqtt_port, variables }
     }

@@ -270,14 +270,3 @@ fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, CertificateError> {
     }
     Ok(bytes)
 }
-
-/// Reads one or more certificates from PEM, as DER. Each of them can be parsed.
-#[cfg(feature = "simulator")]
-pub(crate) fn certificates_from_pem(pem: &[u8]) -> Result<Vec<Vec<u8>>, CertificateError> {
-    let certificates = certificates(pem)?;
-    if certificates.is_empty() {
-        return Err(CertificateError::NoCertificate);
-    }
-    chain::parse_each(&certificates)?;
-    Ok(certificates.iter().map(|der| der.to_vec()).collect())
-}

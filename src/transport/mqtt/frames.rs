@@ -19,37 +19,35 @@ const MAX_CONTROL: u64 = 125;
 /// The close code of a normal closure.
 pub(crate) const NORMAL: u16 = 1000;
 
-/// Encodes a binary frame. A client must pass a mask.
-pub(crate) fn binary(content: &[u8], mask: Option<[u8; 4]>) -> Vec<u8> {
+/// Encodes a binary frame of a client.
+pub(crate) fn binary(content: &[u8], mask: [u8; 4]) -> Vec<u8> {
     frame(OpCode::Data(Data::Binary), content, mask)
 }
 
 /// Encodes a pong frame, the answer to a ping.
-pub(crate) fn pong(content: &[u8], mask: Option<[u8; 4]>) -> Vec<u8> {
+pub(crate) fn pong(content: &[u8], mask: [u8; 4]) -> Vec<u8> {
     frame(OpCode::Control(Control::Pong), content, mask)
 }
 
 /// Encodes a close frame, the last one of a connection.
-pub(crate) fn close(code: u16, mask: Option<[u8; 4]>) -> Vec<u8> {
+pub(crate) fn close(code: u16, mask: [u8; 4]) -> Vec<u8> {
     frame(OpCode::Control(Control::Close), &code.to_be_bytes(), mask)
 }
 
-fn frame(opcode: OpCode, content: &[u8], mask: Option<[u8; 4]>) -> Vec<u8> {
+fn frame(opcode: OpCode, content: &[u8], mask: [u8; 4]) -> Vec<u8> {
     const MAX_HEAD: usize = 14;
-    let header = FrameHeader { opcode, mask, ..FrameHeader::default() };
+    let header = FrameHeader { opcode, mask: Some(mask), ..FrameHeader::default() };
     // The vector must not grow: a reallocation would leave a copy of the token behind.
     let mut bytes = Vec::with_capacity(content.len().saturating_add(MAX_HEAD));
     // Writing to memory does not fail.
     let _ = header.format(u64::try_from(content.len()).unwrap_or(u64::MAX), &mut bytes);
-    let mask = mask.unwrap_or_default().into_iter().cycle();
+    let mask = mask.into_iter().cycle();
     bytes.extend(content.iter().zip(mask).map(|(byte, mask)| byte ^ mask));
     bytes
 }
 
-/// A decoder of frames.
+/// A decoder of a server's frames.
 pub(crate) struct Frames {
-    /// Whether the peer must mask its frames: a client must, a server must not.
-    masked: bool,
     /// The bytes of a header that is not complete yet.
     head: Vec<u8>,
     frame: Option<Open>,
@@ -61,8 +59,6 @@ pub(crate) struct Frames {
 struct Open {
     opcode: OpCode,
     left: u64,
-    /// The mask, rotated so that its first byte applies to the next byte of content.
-    mask: [u8; 4],
     /// The content of a control frame that was read so far.
     control: Vec<u8>,
 }
@@ -92,7 +88,7 @@ pub(crate) enum Misframed {
     Text,
     #[error("received a frame with an unknown opcode")]
     Opcode,
-    #[error("received a masked frame from a server, or an unmasked frame from a client")]
+    #[error("received a masked frame from a server")]
     Mask,
     #[error("received a frame with an extension that was not negotiated")]
     Extension,
@@ -112,15 +108,8 @@ impl Misframed {
 }
 
 impl Frames {
-    /// Creates a decoder of a server's frames.
-    pub(crate) fn of_server() -> Self {
-        Self { masked: false, head: Vec::new(), frame: None, continues: false }
-    }
-
-    /// Creates a decoder of a client's frames.
-    #[cfg(feature = "simulator-server")]
-    pub(crate) fn of_client() -> Self {
-        Self { masked: true, ..Self::of_server() }
+    pub(crate) fn new() -> Self {
+        Self { head: Vec::new(), frame: None, continues: false }
     }
 
     /// Moves the content of the binary frames to the start of `bytes`, and returns its length.
@@ -131,10 +120,10 @@ impl Frames {
         for at in 0..bytes.len() {
             let Some(byte) = bytes.get(at).copied() else { break };
             match self.take(byte, words) {
-                Ok(None) => {}
-                Ok(Some(content)) => {
+                Ok(false) => {}
+                Ok(true) => {
                     if let Some(slot) = bytes.get_mut(kept) {
-                        *slot = content;
+                        *slot = byte;
                     }
                     kept = kept.saturating_add(1);
                 }
@@ -147,24 +136,21 @@ impl Frames {
         (kept, Ok(()))
     }
 
-    /// Takes one byte, and returns it unmasked if it is content of a binary frame.
-    fn take(&mut self, byte: u8, words: &mut Vec<Word>) -> Result<Option<u8>, Misframed> {
+    /// Takes one byte, and returns whether it is content of a binary frame.
+    fn take(&mut self, byte: u8, words: &mut Vec<Word>) -> Result<bool, Misframed> {
         let Some(frame) = &mut self.frame else {
             self.head.push(byte);
             self.begin()?;
             self.end(words)?;
-            return Ok(None);
+            return Ok(false);
         };
-        let [mask, ..] = frame.mask;
-        frame.mask.rotate_left(1);
-        let content = byte ^ mask;
         frame.left = frame.left.saturating_sub(1);
         let is_data = matches!(frame.opcode, OpCode::Data(_));
         if !is_data {
-            frame.control.push(content);
+            frame.control.push(byte);
         }
         self.end(words)?;
-        Ok(is_data.then_some(content))
+        Ok(is_data)
     }
 
     /// Begins a frame if its header is complete.
@@ -179,7 +165,7 @@ impl Frames {
         if header.rsv1 || header.rsv2 || header.rsv3 {
             return Err(Misframed::Extension);
         }
-        if header.mask.is_some() != self.masked {
+        if header.mask.is_some() {
             return Err(Misframed::Mask);
         }
         match header.opcode {
@@ -193,8 +179,7 @@ impl Frames {
                 self.continues = !header.is_final;
             }
         }
-        let mask = header.mask.unwrap_or_default();
-        self.frame = Some(Open { opcode: header.opcode, left, mask, control: Vec::new() });
+        self.frame = Some(Open { opcode: header.opcode, left, control: Vec::new() });
         Ok(())
     }
 
@@ -253,28 +238,49 @@ mod tests {
         Ok((content, words))
     }
 
+    /// Encodes a frame of a server.
+    fn of_server(opcode: OpCode, content: &[u8]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let length = u64::try_from(content.len()).expect("fits");
+        FrameHeader { opcode, ..FrameHeader::default() }.format(length, &mut bytes).expect("writes");
+        [&*bytes, content].concat()
+    }
+
     #[test]
-    fn what_is_framed_comes_out_again_however_it_is_cut() {
+    fn what_a_server_frames_comes_out_however_it_is_cut() {
         for length in [0, 1, 125, 126, 65_535, 65_536] {
             let sent: Vec<u8> = (0..length).map(|at| u8::try_from(at % 251).expect("small")).collect();
-            let mut bytes = binary(&sent, Some([1, 2, 3, 4]));
-            bytes.extend(pong(b"x", Some([5, 6, 7, 8])));
-            bytes.extend(binary(b"more", Some([9; 4])));
+            let data = OpCode::Data(Data::Binary);
+            let pong = of_server(OpCode::Control(Control::Pong), b"x");
+            let bytes = [of_server(data, &sent), pong, of_server(data, b"more")].concat();
             for part in [1, 2, 7, 1000, bytes.len()] {
-                #[cfg(feature = "simulator-server")]
-                let frames = Frames::of_client();
-                #[cfg(not(feature = "simulator-server"))]
-                let frames = Frames { masked: true, ..Frames::of_server() };
-                let (content, words) = unframe(frames, &bytes, part).expect("framed");
+                let (content, words) = unframe(Frames::new(), &bytes, part).expect("framed");
                 assert!(content == [&*sent, b"more"].concat() && words.is_empty(), "{length} in parts of {part}");
             }
         }
     }
 
     #[test]
+    fn a_frame_of_a_client_has_its_length_and_its_mask() {
+        for (length, head) in
+            [(5, &[0x82, 0x85][..]), (126, &[0x82, 0xfe, 0, 126]), (65_536, &[0x82, 0xff, 0, 0, 0, 0, 0, 1, 0, 0])]
+        {
+            let mask = [1, 2, 4, 8];
+            let content = alloc::vec![0xf0; length];
+            let bytes = binary(&content, mask);
+            let (start, masked) = bytes.split_at(head.len() + 4);
+            assert_eq!(start, [head, &mask].concat());
+            assert!(masked.iter().zip(mask.iter().cycle()).all(|(byte, mask)| byte ^ mask == 0xf0));
+            assert_eq!(masked.len(), length);
+        }
+        assert_eq!(pong(b"x", [0; 4]), [0x8a, 0x81, 0, 0, 0, 0, b'x']);
+        assert_eq!(close(NORMAL, [0; 4]), [0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe8]);
+    }
+
+    #[test]
     fn messages_in_many_frames_are_one_stream_with_pings_in_between() {
         let bytes = [0x02, 1, b'a', 0x89, 2, b'p', b'q', 0x00, 0, 0x00, 1, b'b', 0x80, 1, b'c', 0x82, 1, b'd', 0x89, 0];
-        let (content, words) = unframe(Frames::of_server(), &bytes, 1).expect("framed");
+        let (content, words) = unframe(Frames::new(), &bytes, 1).expect("framed");
         assert_eq!(content, b"abcd");
         assert_eq!(words, [Word::Ping(b"pq".to_vec()), Word::Ping(Vec::new())]);
     }
@@ -287,7 +293,7 @@ mod tests {
             (&[0x88, 5, 0x03, 0xf0, b'n', b'o', 0xff], Some(1008), "no\u{fffd}"),
         ] {
             let bytes = [&[0x82, 1, b'a'], bytes, &[0x81, 1, b'!']].concat();
-            let (content, words) = unframe(Frames::of_server(), &bytes, bytes.len()).expect("framed");
+            let (content, words) = unframe(Frames::new(), &bytes, bytes.len()).expect("framed");
             assert_eq!(content, b"a");
             assert_eq!(words, [Word::Close(Close { code, reason: reason.into() })]);
         }
@@ -311,7 +317,7 @@ mod tests {
             (&[0x88, 2, 0, 0], Misframed::Control),
             (&[0x82, 127, 0x80, 0, 0, 0, 0, 0, 0, 0], Misframed::Length),
         ] {
-            assert_eq!(unframe(Frames::of_server(), bytes, 1).expect_err("refused"), expected, "{bytes:02x?}");
+            assert_eq!(unframe(Frames::new(), bytes, 1).expect_err("refused"), expected, "{bytes:02x?}");
         }
     }
 }

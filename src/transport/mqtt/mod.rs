@@ -29,7 +29,7 @@
 #[cfg(feature = "mqtt")]
 mod blocking;
 mod exchange;
-#[cfg(any(feature = "mqtt-websocket", feature = "simulator-server"))]
+#[cfg(feature = "mqtt-websocket")]
 pub(crate) mod frames;
 pub(crate) mod packet;
 

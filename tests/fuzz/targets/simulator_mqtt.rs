@@ -5,10 +5,10 @@
 use std::time::Duration;
 
 use arbitrary::Arbitrary;
-use azure_iot_dps::Clock;
 use azure_iot_dps::sas::{Resource, SasToken};
-use azure_iot_dps::simulator::Simulator;
 use azure_iot_dps::time::UnixTime;
+use azure_iot_dps::{Clock, DeviceKey};
+use azure_iot_dps_simulator::Simulator;
 use libfuzzer_sys::fuzz_target;
 
 #[derive(Arbitrary, Debug)]
@@ -88,7 +88,7 @@ fn check(mut bytes: &[u8]) {
 fuzz_target!(|input: Input| {
     let sim = Simulator::builder().build();
     let id = "dev".parse().expect("valid");
-    let key = sim.device_key(&id).expect("a key");
+    let key = sim.device_key(&id).expect("a key").parse::<DeviceKey>().expect("a key");
     let now = sim.clock().now().unix.map_or(0, UnixTime::as_secs);
     let token = SasToken::sign(Resource::registration(&sim.id_scope(), &id), &key, UnixTime::from_secs(now + 3600));
     let token = token.expect("signs");

@@ -53,7 +53,7 @@ impl WebSocket {
             return Err(TransportError::new(Kind::AnswerBroken).with_source(Told(why)));
         }
         let stream = websocket.into_inner().stream;
-        Ok(Self { stream, frames: Frames::of_server(), random, peer_close: None, broken: None, close_sent: false })
+        Ok(Self { stream, frames: Frames::new(), random, peer_close: None, broken: None, close_sent: false })
     }
 
     pub(super) fn stream(&mut self) -> &mut TlsStream {
@@ -132,14 +132,14 @@ impl WebSocket {
         sent
     }
 
-    fn put(&mut self, frame: impl FnOnce(Option<[u8; 4]>) -> Vec<u8>) -> io::Result<()> {
+    fn put(&mut self, frame: impl FnOnce([u8; 4]) -> Vec<u8>) -> io::Result<()> {
         if self.close_sent {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
         let mut mask = [0; 4];
         self.random.fill(&mut mask).map_err(|_| no_random_numbers())?;
         // The frame contains its mask, so it reveals the token.
-        let frame = Zeroizing::new(frame(Some(mask)));
+        let frame = Zeroizing::new(frame(mask));
         self.stream.write_all(&frame)?;
         self.stream.flush()
     }

@@ -12,7 +12,7 @@ use zeroize::Zeroize;
 
 use crate::error::{TransportError, TransportErrorKind as Kind};
 use crate::protocol::{Request, Response};
-use crate::transport::mqtt::packet::{Connect, FromClient, LEVEL, Publish, TooLong};
+use crate::transport::mqtt::packet::{Connect, FromClient, Publish, TooLong};
 
 /// The keep-alive. Most waits between polls are shorter and need no ping. Azure's load balancers
 /// drop connections that are idle for 4 minutes.
@@ -143,7 +143,6 @@ impl Exchange {
         let user_name = text(message.user_name());
         exchange.prepare(request)?;
         exchange.put(&FromClient::Connect(Connect {
-            level: LEVEL,
             clean_session: true,
             keep_alive: u16::try_from(KEEP_ALIVE.as_secs()).unwrap_or_default(),
             client_id: message.client_id(),

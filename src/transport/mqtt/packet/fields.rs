@@ -30,7 +30,7 @@ impl<'a> Fields<'a> {
         Ok(*byte)
     }
 
-    pub(super) fn number(&mut self) -> Result<u16, FrameError> {
+    fn number(&mut self) -> Result<u16, FrameError> {
         let (bytes, rest) = self.0.split_first_chunk().ok_or(SHORT)?;
         self.0 = rest;
         Ok(u16::from_be_bytes(*bytes))
@@ -44,7 +44,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    pub(super) fn bytes(&mut self) -> Result<&'a [u8], FrameError> {
+    fn bytes(&mut self) -> Result<&'a [u8], FrameError> {
         let length = self.number()?;
         self.take(length.into())
     }
@@ -58,11 +58,6 @@ impl<'a> Fields<'a> {
 
     pub(super) fn rest(&mut self) -> &'a [u8] {
         core::mem::take(&mut self.0)
-    }
-
-    #[cfg(any(test, feature = "simulator"))]
-    pub(super) fn is_empty(self) -> bool {
-        self.0.is_empty()
     }
 
     pub(super) fn end(self) -> Result<(), FrameError> {

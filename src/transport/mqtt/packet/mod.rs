@@ -1,6 +1,6 @@
 //! The MQTT 3.1.1 packets of a device and its service: [`FromClient`] and [`FromServer`].
 //!
-//! Both are encoded and decoded. Every length is checked before memory is allocated for it. Decoded
+//! A client encodes the former and decodes the latter. Every length is checked before memory is allocated for it. Decoded
 //! packets borrow from the bytes that were read. Source: OASIS, "MQTT Version 3.1.1"; section
 //! numbers below refer to it.
 #![cfg_attr(
@@ -13,7 +13,7 @@ mod fields;
 mod publish;
 mod server;
 
-pub(crate) use client::{Connect, FromClient, LEVEL};
+pub(crate) use client::{Connect, FromClient};
 use fields::{Fields, read_length};
 pub(crate) use fields::{FrameError, TooLong};
 pub(crate) use publish::Publish;
@@ -61,12 +61,11 @@ mod kind {
     pub(super) const PUBACK: u8 = 4;
     pub(super) const SUBSCRIBE: u8 = 8;
     pub(super) const SUBACK: u8 = 9;
-    pub(super) const UNSUBSCRIBE: u8 = 10;
     pub(super) const UNSUBACK: u8 = 11;
     pub(super) const PINGREQ: u8 = 12;
     pub(super) const PINGRESP: u8 = 13;
     pub(super) const DISCONNECT: u8 = 14;
 }
 
-/// The flags of SUBSCRIBE and UNSUBSCRIBE (sections 3.8.1 and 3.10.1).
+/// The flags of SUBSCRIBE (section 3.8.1).
 const SUBSCRIPTION_FLAGS: u8 = 0b0010;

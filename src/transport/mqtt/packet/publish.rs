@@ -38,12 +38,6 @@ impl<'a> Publish<'a> {
         Ok(())
     }
 
-    /// Returns whether the topic is valid and not a topic filter (section 4.7).
-    #[cfg(any(test, feature = "simulator"))]
-    pub(super) fn has_topic(&self) -> bool {
-        !self.topic.is_empty() && !self.topic.contains(['+', '#'])
-    }
-
     pub(super) fn decode(frame: Frame<'a>) -> Result<Self, FrameError> {
         let mut fields = Fields(frame.body);
         let topic = fields.text()?;

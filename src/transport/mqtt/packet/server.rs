@@ -1,10 +1,5 @@
 //! The packets that a server sends.
 
-#[cfg(any(test, feature = "simulator"))]
-use alloc::vec::Vec;
-
-#[cfg(any(test, feature = "simulator"))]
-use super::fields::{TooLong, begin};
 use super::{Frame, FrameError, Publish, kind};
 
 /// A packet of a server.
@@ -51,34 +46,5 @@ impl<'a> FromServer<'a> {
         };
         fields.end()?;
         Ok(packet)
-    }
-}
-
-#[cfg(any(test, feature = "simulator"))]
-impl FromServer<'_> {
-    /// Appends the packet to `output`. If that fails, the appended bytes must not be used.
-    pub(crate) fn encode(&self, output: &mut Vec<u8>) -> Result<(), TooLong> {
-        match self {
-            Self::Publish(publish) => publish.encode(output)?,
-            Self::ConnAck { session_present, code } => {
-                begin(output, kind::CONNACK, 0, &[2])?;
-                output.extend([u8::from(*session_present), *code]);
-            }
-            Self::PubAck(packet_id) => {
-                begin(output, kind::PUBACK, 0, &[2])?;
-                output.extend(packet_id.to_be_bytes());
-            }
-            Self::SubAck { packet_id, codes } => {
-                begin(output, kind::SUBACK, 0, &[2, codes.len()])?;
-                output.extend(packet_id.to_be_bytes());
-                output.extend(*codes);
-            }
-            Self::UnsubAck(packet_id) => {
-                begin(output, kind::UNSUBACK, 0, &[2])?;
-                output.extend(packet_id.to_be_bytes());
-            }
-            Self::PingResp => begin(output, kind::PINGRESP, 0, &[])?,
-        }
-        Ok(())
     }
 }
