@@ -8,6 +8,8 @@
 )]
 
 mod common;
+#[path = "common/mqtt_client.rs"]
+mod mqtt_client;
 
 use std::time::Duration;
 
@@ -17,85 +19,32 @@ use azure_iot_dps::sas::Resource;
 use azure_iot_dps::time::UnixTime;
 use azure_iot_dps::{Clock, DeviceKey, ProvisioningClient, SasToken};
 use azure_iot_dps_simulator::{Asked, Limits, Record, Simulator, SimulatorMqtt};
-use bytes::BytesMut;
 use common::{id, seconds};
-use rumqttc::mqttbytes::QoS;
-use rumqttc::mqttbytes::v4::{
-    Connect, ConnectReturnCode, Packet, PubAck, Publish, Subscribe, SubscribeFilter, SubscribeReasonCode, Unsubscribe,
-};
+use mqtt_client::{ConnectReturnCode, Granted, Link, MESSAGE, Packet, QoS};
 
 const HUB: &str = "simulated-hub.azure-devices.net";
 const DEVICE_BOUND: &str = "devices/dev-01/messages/devicebound/#";
 const TELEMETRY: &str = "devices/dev-01/messages/events/";
 
-/// A client that sends any bytes, and reads with an independent codec.
-struct Client {
-    connection: SimulatorMqtt,
-    bytes: BytesMut,
-}
+type Client = mqtt_client::Client<SimulatorMqtt>;
 
-impl Client {
-    fn new(sim: &Simulator) -> Self {
-        Self { connection: sim.mqtt(), bytes: BytesMut::new() }
+impl Link for SimulatorMqtt {
+    fn write(&mut self, bytes: &[u8]) {
+        self.write(bytes);
     }
 
-    fn send(&mut self, packet: Packet) {
-        let mut bytes = BytesMut::new();
-        packet.write(&mut bytes, usize::MAX).expect("writes");
-        self.connection.write(&bytes);
-    }
-
-    /// Returns the packet that arrives within a second, or `None`.
-    fn receive(&mut self) -> Option<Packet> {
-        loop {
-            if let Ok(packet) = Packet::read(&mut self.bytes, usize::MAX) {
-                return Some(packet);
-            }
-            match self.connection.read(seconds(1)) {
-                Some(bytes) if !bytes.is_empty() => self.bytes.extend_from_slice(&bytes),
-                _ => return None,
-            }
-        }
+    /// Waits a second.
+    fn read(&mut self) -> Option<Vec<u8>> {
+        self.read(seconds(1)).filter(|bytes| !bytes.is_empty())
     }
 
     fn is_closed(&mut self) -> bool {
-        self.connection.read(seconds(1)).is_some_and(|bytes| bytes.is_empty())
+        self.read(seconds(1)).is_some_and(|bytes| bytes.is_empty())
     }
+}
 
-    fn connect(&mut self, client_id: &str, user_name: &str, password: &str, keep_alive: u16) -> ConnectReturnCode {
-        let mut connect = Connect::new(client_id);
-        connect.keep_alive = keep_alive;
-        connect.set_login(user_name, password);
-        self.send(Packet::Connect(connect));
-        match self.receive() {
-            Some(Packet::ConnAck(ack)) => {
-                assert!(!ack.session_present);
-                ack.code
-            }
-            other => panic!("{other:?}"),
-        }
-    }
-
-    fn subscribe(&mut self, filter: &str, qos: QoS) -> SubscribeReasonCode {
-        let mut subscribe = Subscribe::new_many([SubscribeFilter::new(filter.into(), qos)]);
-        subscribe.pkid = 5;
-        self.send(Packet::Subscribe(subscribe));
-        match self.receive() {
-            Some(Packet::SubAck(ack)) if ack.pkid == 5 => ack.return_codes[0],
-            other => panic!("{other:?}"),
-        }
-    }
-
-    fn publish(&mut self, topic: &str, qos: QoS, payload: &str) {
-        self.send(Packet::Publish(Publish { pkid: 9, ..Publish::new(topic, qos, payload) }));
-    }
-
-    fn message(&mut self) -> Publish {
-        match self.receive() {
-            Some(Packet::Publish(publish)) => publish,
-            other => panic!("{other:?}"),
-        }
-    }
+fn open(sim: &Simulator) -> Client {
+    Client::new(sim.mqtt())
 }
 
 /// Returns a simulator with an assigned device, and the device's key.
@@ -123,9 +72,9 @@ fn hub_user(device: &str) -> String {
 
 /// Returns a device that is connected to its hub.
 fn connected(sim: &Simulator, key: &DeviceKey) -> Client {
-    let mut client = Client::new(sim);
+    let mut client = open(sim);
     let code = client.connect("dev-01", &hub_user("dev-01"), &hub_token(sim, key), 60);
-    assert_eq!(code, ConnectReturnCode::Success);
+    assert_eq!(code, ConnectReturnCode::ConnectionAccepted);
     client
 }
 
@@ -154,8 +103,8 @@ const ANSWERS: &str = "$dps/registrations/res/#";
 
 /// Returns a device that is connected to the service.
 fn at_service(sim: &Simulator, password: &str) -> Client {
-    let mut client = Client::new(sim);
-    assert_eq!(client.connect("dev-01", &scope_user("2021-06-01"), password, 0), ConnectReturnCode::Success);
+    let mut client = open(sim);
+    assert_eq!(client.connect("dev-01", &scope_user("2021-06-01"), password, 0), ConnectReturnCode::ConnectionAccepted);
     client
 }
 
@@ -169,21 +118,21 @@ fn the_service_acknowledges_a_request_before_it_answers_at_qos_1_and_repeats_its
     let sim = Simulator::builder().build();
     // Official clients send the body empty, blank, or without the ID.
     for (body, rid, qos) in [
-        ("", "abc", QoS::AtLeastOnce),
-        (" ", "1", QoS::AtMostOnce),
-        (r#"{"payload":{"a":1}}"#, "", QoS::AtLeastOnce),
-        (r#"{"registrationId":"dev-01"}"#, "2f0c-7", QoS::AtLeastOnce),
+        ("", "abc", QoS::Level1),
+        (" ", "1", QoS::Level0),
+        (r#"{"payload":{"a":1}}"#, "", QoS::Level1),
+        (r#"{"registrationId":"dev-01"}"#, "2f0c-7", QoS::Level1),
     ] {
         let mut client = at_service(&sim, &service_token(&sim));
-        assert_eq!(client.subscribe(ANSWERS, QoS::ExactlyOnce), SubscribeReasonCode::Success(QoS::AtLeastOnce));
+        assert_eq!(client.subscribe(ANSWERS, QoS::Level2), Granted::AtLeastOnce);
         client.publish(&REGISTER.replace("abc", rid), qos, body);
-        if qos == QoS::AtLeastOnce {
-            assert!(matches!(client.receive(), Some(Packet::PubAck(ack)) if ack.pkid == 9), "{body}");
+        if qos == QoS::Level1 {
+            assert_eq!(client.receive(), Some(Packet::PubAck(MESSAGE)), "{body}");
         }
         let answer = client.message();
         assert_eq!(answer.topic, format!("$dps/registrations/res/202/?$rid={rid}&retry-after=3"), "{body}");
-        assert_eq!(answer.qos, QoS::AtLeastOnce);
-        client.send(Packet::PubAck(PubAck::new(answer.pkid)));
+        assert!(answer.packet_id.is_some(), "QoS 1");
+        client.acknowledge(&answer);
     }
 }
 
@@ -191,8 +140,8 @@ fn the_service_acknowledges_a_request_before_it_answers_at_qos_1_and_repeats_its
 fn a_token_that_is_wrong_is_answered_on_the_topic_and_not_by_the_connack() {
     let sim = Simulator::builder().build();
     let mut client = at_service(&sim, "nonsense");
-    client.subscribe(ANSWERS, QoS::AtLeastOnce);
-    client.publish(REGISTER, QoS::AtMostOnce, "");
+    client.subscribe(ANSWERS, QoS::Level1);
+    client.publish(REGISTER, QoS::Level0, "");
     let answer = client.message();
     assert_eq!(answer.topic, "$dps/registrations/res/401/?$rid=abc");
     assert!(answer.payload.starts_with(br#"{"errorCode":401002,"#), "{answer:?}");
@@ -203,7 +152,7 @@ fn registrations_and_polls_are_throttled_on_the_topic_each_by_their_own_limit() 
     let limits = Limits::NONE.registrations_per_minute(1).polls_per_10_s(1).retry_after(seconds(7));
     let sim = Simulator::builder().limits(limits).build();
     let mut client = at_service(&sim, &service_token(&sim));
-    client.subscribe(ANSWERS, QoS::AtLeastOnce);
+    client.subscribe(ANSWERS, QoS::Level1);
     let mut statuses = Vec::new();
     let mut operation_id = String::new();
     for number in 0..4 {
@@ -212,7 +161,7 @@ fn registrations_and_polls_are_throttled_on_the_topic_each_by_their_own_limit() 
         } else {
             format!("$dps/registrations/GET/iotdps-get-operationstatus/?$rid=1&operationId={operation_id}")
         };
-        client.publish(&topic, QoS::AtMostOnce, "");
+        client.publish(&topic, QoS::Level0, "");
         let answer = client.message();
         if number == 0 {
             let body: serde_json::Value = serde_json::from_slice(&answer.payload).expect("JSON");
@@ -229,23 +178,20 @@ fn registrations_and_polls_are_throttled_on_the_topic_each_by_their_own_limit() 
 fn who_does_not_subscribe_hears_nothing_and_who_publishes_elsewhere_is_cut_off() {
     let sim = Simulator::builder().build();
     let mut client = at_service(&sim, &service_token(&sim));
-    assert_eq!(client.subscribe("#", QoS::AtLeastOnce), SubscribeReasonCode::Failure);
-    client.publish(REGISTER, QoS::AtLeastOnce, "");
-    assert!(matches!(client.receive(), Some(Packet::PubAck(_))));
+    assert_eq!(client.subscribe("#", QoS::Level1), Granted::Refused);
+    client.publish(REGISTER, QoS::Level1, "");
+    assert_eq!(client.receive(), Some(Packet::PubAck(MESSAGE)));
     assert!(client.receive().is_none() && !client.is_closed());
 
-    client.subscribe(ANSWERS, QoS::AtLeastOnce);
-    let mut unsubscribe = Unsubscribe::new(ANSWERS);
-    unsubscribe.pkid = 6;
-    client.send(Packet::Unsubscribe(unsubscribe));
-    assert!(matches!(client.receive(), Some(Packet::UnsubAck(ack)) if ack.pkid == 6));
-    client.publish(REGISTER, QoS::AtMostOnce, "");
+    client.subscribe(ANSWERS, QoS::Level1);
+    client.unsubscribe(ANSWERS);
+    client.publish(REGISTER, QoS::Level0, "");
     assert!(client.receive().is_none() && !client.is_closed());
 
     for topic in ["$dps/registrations/POST/x/?$rid=1", "$dps/registrations/GET/iotdps-get-operationstatus/?$rid=1", "a"]
     {
         let mut client = at_service(&sim, &service_token(&sim));
-        client.publish(topic, QoS::AtMostOnce, "");
+        client.publish(topic, QoS::Level0, "");
         assert!(client.is_closed(), "{topic}");
     }
 }
@@ -254,18 +200,17 @@ fn who_does_not_subscribe_hears_nothing_and_who_publishes_elsewhere_is_cut_off()
 fn a_connection_that_is_no_devices_is_refused_with_its_code() {
     let sim = Simulator::builder().build();
     let refused = |client_id: &str, user_name: &str| {
-        let mut client = Client::new(&sim);
+        let mut client = open(&sim);
         let code = client.connect(client_id, user_name, "x", 60);
         assert!(client.is_closed(), "{user_name}");
         code
     };
-    assert_eq!(refused("dev-02", &scope_user("2021-06-01")), ConnectReturnCode::BadClientId);
+    assert_eq!(refused("dev-02", &scope_user("2021-06-01")), ConnectReturnCode::IdentifierRejected);
     assert_eq!(refused("dev-01", "nobody"), ConnectReturnCode::NotAuthorized);
-    let mut client = Client::new(&sim);
-    client.connection.write(b"\x10\x0e\x00\x06MQIsdp\x03\x02\x00\x00\x00\x00");
-    assert!(
-        matches!(client.receive(), Some(Packet::ConnAck(ack)) if ack.code == ConnectReturnCode::RefusedProtocolVersion)
-    );
+    let mut client = open(&sim);
+    client.link.write(b"\x10\x0e\x00\x06MQIsdp\x03\x02\x00\x00\x00\x00");
+    let refused = Packet::ConnAck { code: ConnectReturnCode::UnacceptableProtocolVersion, session_present: false };
+    assert_eq!(client.receive(), Some(refused));
 }
 
 #[test]
@@ -274,41 +219,41 @@ fn what_goes_wrong_on_purpose_goes_wrong_over_mqtt_too() {
     let device = sim.device(&id("dev-01"));
     let ask = |sim: &Simulator| {
         let mut client = at_service(sim, &service_token(sim));
-        client.subscribe(ANSWERS, QoS::AtLeastOnce);
-        client.publish(REGISTER, QoS::AtLeastOnce, "");
+        client.subscribe(ANSWERS, QoS::Level1);
+        client.publish(REGISTER, QoS::Level1, "");
         client
     };
     device.drop_before_answer();
     assert!(ask(&sim).is_closed());
     device.cut_after(30);
     let mut client = ask(&sim);
-    let part = client.connection.read(seconds(1)).expect("something");
+    let part = client.link.read(seconds(1)).expect("something");
     assert!(part.len() == 30 && client.is_closed());
     device.drop_after_answer();
     let mut client = ask(&sim);
-    assert!(matches!(client.receive(), Some(Packet::PubAck(_))));
+    assert_eq!(client.receive(), Some(Packet::PubAck(MESSAGE)));
     assert!(matches!(client.receive(), Some(Packet::Publish(_))) && client.is_closed());
     device.answer_out_of_order();
     let mut client = ask(&sim);
     assert!(matches!(client.receive(), Some(Packet::Publish(_))));
-    assert!(matches!(client.receive(), Some(Packet::PubAck(_))) && !client.is_closed());
+    assert!(client.receive() == Some(Packet::PubAck(MESSAGE)) && !client.is_closed());
     device.garbage(b"HTTP/1.1 200 OK");
     let mut client = ask(&sim);
-    assert_eq!(client.connection.read(seconds(1)).as_deref(), Some(&b"HTTP/1.1 200 OK"[..]));
+    assert_eq!(client.link.read(seconds(1)).as_deref(), Some(&b"HTTP/1.1 200 OK"[..]));
     assert!(client.is_closed());
     device.silence();
     let mut client = ask(&sim);
     assert!(client.receive().is_none() && !client.is_closed());
-    client.send(Packet::PingReq);
-    assert!(client.connection.read(seconds(3600)).is_none(), "not even a ping is answered");
+    client.send(&mqtt_client::pingreq());
+    assert!(client.link.read(seconds(3600)).is_none(), "not even a ping is answered");
     device.answer_slowly(seconds(20));
     let before = sim.clock().elapsed();
     let mut client = ask(&sim);
-    assert!(client.connection.read(seconds(30)).is_some_and(|bytes| !bytes.is_empty()));
+    assert!(client.link.read(seconds(30)).is_some_and(|bytes| !bytes.is_empty()));
     assert_eq!(sim.clock().elapsed() - before, seconds(20));
     device.answer(503).header("Retry-After", "soon");
     let mut client = ask(&sim);
-    assert!(matches!(client.receive(), Some(Packet::PubAck(_))));
+    assert_eq!(client.receive(), Some(Packet::PubAck(MESSAGE)));
     assert_eq!(client.message().topic, "$dps/registrations/res/503/?$rid=abc&retry-after=soon");
     assert_eq!(asked(&sim).iter().filter(|(_, status)| status.is_none()).count(), 3, "{:?}", asked(&sim));
 }
@@ -319,10 +264,9 @@ fn what_goes_wrong_on_purpose_goes_wrong_over_mqtt_too() {
 fn the_hub_checks_who_connects() {
     let (sim, key) = assigned();
     let good = hub_token(&sim, &key);
-    let connect = |client_id: &str, user_name: &str, password: &str| {
-        Client::new(&sim).connect(client_id, user_name, password, 60)
-    };
-    assert_eq!(connect("dev-01", &hub_user("dev-01"), &good), ConnectReturnCode::Success);
+    let connect =
+        |client_id: &str, user_name: &str, password: &str| open(&sim).connect(client_id, user_name, password, 60);
+    assert_eq!(connect("dev-01", &hub_user("dev-01"), &good), ConnectReturnCode::ConnectionAccepted);
     let refused = ConnectReturnCode::NotAuthorized;
     let of_dps = token(&sim, &key, "0ne00002193/registrations/dev-01", 3600);
     let expired = token(&sim, &key, &format!("{HUB}/devices/dev-01"), 0);
@@ -333,7 +277,7 @@ fn the_hub_checks_who_connects() {
     assert_eq!(connect("dev-02", &hub_user("dev-02"), &good), refused, "a device that it does not know");
     let elsewhere = hub_user("dev-01").replace(HUB, "another.azure-devices.net");
     assert_eq!(connect("dev-01", &elsewhere, &good), refused, "a device of another hub");
-    assert_eq!(connect("dev-02", &hub_user("dev-01"), &good), ConnectReturnCode::BadClientId);
+    assert_eq!(connect("dev-02", &hub_user("dev-01"), &good), ConnectReturnCode::IdentifierRejected);
     let attempts = asked(&sim).into_iter().filter(|(asked, _)| matches!(asked, Asked::Connect { .. }));
     let statuses: Vec<_> = attempts.filter_map(|(_, status)| status).collect();
     assert_eq!(statuses, [200, 401, 401, 401, 401, 401, 404, 404]);
@@ -347,9 +291,9 @@ fn what_this_crate_says_of_a_hub_lets_a_device_in() {
     let assignment = client.build_with(sim.transport(), sim.clock()).register().expect("assigned");
     let mut credentials = HubCredentials::new(&assignment, key).expect("a key");
     let login = credentials.mqtt(sim.clock().now().unix.expect("a clock")).expect("signs");
-    let mut client = Client::new(&sim);
+    let mut client = open(&sim);
     let code = client.connect(login.client_id(), login.user_name(), login.password().expect("a token"), 60);
-    assert_eq!(code, ConnectReturnCode::Success);
+    assert_eq!(code, ConnectReturnCode::ConnectionAccepted);
 }
 
 #[test]
@@ -357,16 +301,16 @@ fn a_module_has_a_client_id_a_token_and_topics_of_its_own() {
     let (sim, key) = assigned();
     let user_name = format!("{HUB}/dev-01/mod-7/?api-version=2021-04-12");
     let connect = |resource: &str| {
-        let mut client = Client::new(&sim);
+        let mut client = open(&sim);
         (client.connect("dev-01/mod-7", &user_name, &token(&sim, &key, resource, 3600), 60), client)
     };
     assert_eq!(connect(&format!("{HUB}/devices/dev-01")).0, ConnectReturnCode::NotAuthorized);
     let (code, mut client) = connect(&format!("{HUB}/devices/dev-01/modules/mod-7"));
-    assert_eq!(code, ConnectReturnCode::Success);
-    client.publish("devices/dev-01/modules/mod-7/messages/events/", QoS::AtLeastOnce, "21 °C");
-    assert!(matches!(client.receive(), Some(Packet::PubAck(_))));
+    assert_eq!(code, ConnectReturnCode::ConnectionAccepted);
+    client.publish("devices/dev-01/modules/mod-7/messages/events/", QoS::Level1, "21 °C");
+    assert_eq!(client.receive(), Some(Packet::PubAck(MESSAGE)));
     assert_eq!(telemetry(&sim), ["21 °C".as_bytes()]);
-    client.publish(TELEMETRY, QoS::AtLeastOnce, "as the device");
+    client.publish(TELEMETRY, QoS::Level1, "as the device");
     assert!(client.is_closed());
 }
 
@@ -374,15 +318,14 @@ fn a_module_has_a_client_id_a_token_and_topics_of_its_own() {
 fn telemetry_is_taken_at_qos_0_and_1_and_counted_as_over_https() {
     let (sim, key) = assigned();
     let mut client = connected(&sim, &key);
-    client.publish(TELEMETRY, QoS::AtMostOnce, "first");
-    client.publish("devices/dev-01/messages/events/%24.ct=text&a=b", QoS::AtLeastOnce, "second");
-    assert!(matches!(client.receive(), Some(Packet::PubAck(ack)) if ack.pkid == 9));
+    client.publish(TELEMETRY, QoS::Level0, "first");
+    client.publish("devices/dev-01/messages/events/%24.ct=text&a=b", QoS::Level1, "second");
+    assert_eq!(client.receive(), Some(Packet::PubAck(MESSAGE)));
     assert_eq!(telemetry(&sim), [&b"first"[..], b"second"]);
-    client.send(Packet::PingReq);
-    assert!(matches!(client.receive(), Some(Packet::PingResp)));
-    client.send(Packet::Disconnect);
+    assert!(client.ping());
+    client.send(&mqtt_client::disconnect());
     assert!(client.is_closed());
-    for (topic, qos) in [("devices/dev-02/messages/events/", QoS::AtMostOnce), (TELEMETRY, QoS::ExactlyOnce)] {
+    for (topic, qos) in [("devices/dev-02/messages/events/", QoS::Level0), (TELEMETRY, QoS::Level2)] {
         let mut client = connected(&sim, &key);
         client.publish(topic, qos, "no");
         assert!(client.is_closed(), "{topic}");
@@ -397,12 +340,12 @@ fn a_quota_that_is_used_up_and_a_message_that_is_too_large_end_the_connection() 
     let client = ProvisioningClient::builder(sim.id_scope(), id("dev-01"), key.clone());
     client.build_with(sim.transport(), sim.clock()).register().expect("assigned");
     let mut client = connected(&sim, &key);
-    client.publish(TELEMETRY, QoS::AtLeastOnce, &"x".repeat(257 * 1024));
+    client.publish(TELEMETRY, QoS::Level1, &"x".repeat(257 * 1024));
     assert!(client.is_closed());
     let mut client = connected(&sim, &key);
-    client.publish(TELEMETRY, QoS::AtLeastOnce, "one");
-    assert!(matches!(client.receive(), Some(Packet::PubAck(_))));
-    client.publish(TELEMETRY, QoS::AtLeastOnce, "two");
+    client.publish(TELEMETRY, QoS::Level1, "one");
+    assert_eq!(client.receive(), Some(Packet::PubAck(MESSAGE)));
+    client.publish(TELEMETRY, QoS::Level1, "two");
     assert!(client.is_closed());
     assert_eq!(telemetry(&sim), [b"one"]);
 }
@@ -414,24 +357,24 @@ fn a_message_from_the_cloud_waits_for_the_device_and_is_delivered_until_it_is_ac
     assert!(sim.send_to_device(&device_id, b"open the door"));
     let mut client = connected(&sim, &key);
     assert!(client.receive().is_none(), "it has not subscribed");
-    assert_eq!(client.subscribe(DEVICE_BOUND, QoS::AtLeastOnce), SubscribeReasonCode::Success(QoS::AtLeastOnce));
+    assert_eq!(client.subscribe(DEVICE_BOUND, QoS::Level1), Granted::AtLeastOnce);
     let message = client.message();
     assert!(message.topic.starts_with("devices/dev-01/messages/devicebound/"), "{message:?}");
-    assert_eq!((&message.payload[..], message.qos), (&b"open the door"[..], QoS::AtLeastOnce));
+    assert_eq!((&message.payload[..], message.packet_id.is_some()), (&b"open the door"[..], true));
     drop(client);
     // The message was not acknowledged, so the next connection receives it again.
     let mut client = connected(&sim, &key);
-    client.subscribe(DEVICE_BOUND, QoS::AtLeastOnce);
+    client.subscribe(DEVICE_BOUND, QoS::Level1);
     let message = client.message();
-    client.send(Packet::PubAck(PubAck::new(message.pkid)));
+    client.acknowledge(&message);
     assert!(sim.send_to_device(&device_id, b"close it"));
     assert_eq!(&client.message().payload[..], b"close it", "while it is connected");
     drop(client);
     let mut client = connected(&sim, &key);
-    client.subscribe(DEVICE_BOUND, QoS::AtMostOnce);
+    client.subscribe(DEVICE_BOUND, QoS::Level0);
     assert_eq!(&client.message().payload[..], b"close it");
     let mut client = connected(&sim, &key);
-    client.subscribe(DEVICE_BOUND, QoS::AtMostOnce);
+    client.subscribe(DEVICE_BOUND, QoS::Level0);
     assert!(client.receive().is_none(), "at QoS 0 it is sent once");
 }
 
@@ -442,11 +385,11 @@ fn no_more_than_50_messages_wait_for_a_device() {
     let taken = (0..60).filter(|_| sim.send_to_device(&device_id, b"x")).count();
     assert_eq!(taken, 50);
     let mut client = connected(&sim, &key);
-    client.subscribe(DEVICE_BOUND, QoS::AtLeastOnce);
+    client.subscribe(DEVICE_BOUND, QoS::Level1);
     let mut delivered = 0;
     while let Some(Packet::Publish(message)) = client.receive() {
         delivered += 1;
-        client.send(Packet::PubAck(PubAck::new(message.pkid)));
+        client.acknowledge(&message);
     }
     assert_eq!(delivered, 50);
 }
@@ -480,24 +423,20 @@ fn a_twin_is_empty_and_what_is_reported_is_taken() {
     let (sim, key) = assigned();
     let mut client = connected(&sim, &key);
     for filter in ["$iothub/twin/res/#", "$iothub/methods/POST/#", "$iothub/twin/PATCH/properties/desired/#"] {
-        assert_eq!(
-            client.subscribe(filter, QoS::AtMostOnce),
-            SubscribeReasonCode::Success(QoS::AtMostOnce),
-            "{filter}"
-        );
+        assert_eq!(client.subscribe(filter, QoS::Level0), Granted::AtMostOnce, "{filter}");
     }
     for filter in ["#", "devices/dev-02/messages/devicebound/#", "$SYS/#"] {
-        assert_eq!(client.subscribe(filter, QoS::AtMostOnce), SubscribeReasonCode::Failure, "{filter}");
+        assert_eq!(client.subscribe(filter, QoS::Level0), Granted::Refused, "{filter}");
     }
-    client.publish("$iothub/twin/GET/?$rid=4", QoS::AtLeastOnce, "");
-    assert!(matches!(client.receive(), Some(Packet::PubAck(_))));
+    client.publish("$iothub/twin/GET/?$rid=4", QoS::Level1, "");
+    assert_eq!(client.receive(), Some(Packet::PubAck(MESSAGE)));
     let twin = client.message();
     assert_eq!(twin.topic, "$iothub/twin/res/200/?$rid=4");
     let twin: serde_json::Value = serde_json::from_slice(&twin.payload).expect("JSON");
     assert_eq!((&twin["desired"]["$version"], &twin["reported"]["$version"]), (&1.into(), &1.into()));
-    client.publish("$iothub/twin/PATCH/properties/reported/?$rid=5", QoS::AtMostOnce, r#"{"a":1}"#);
+    client.publish("$iothub/twin/PATCH/properties/reported/?$rid=5", QoS::Level0, r#"{"a":1}"#);
     assert_eq!(client.message().topic, "$iothub/twin/res/204/?$rid=5&$version=2");
-    client.publish("$iothub/methods/res/200/?$rid=6", QoS::AtMostOnce, "{}");
+    client.publish("$iothub/methods/res/200/?$rid=6", QoS::Level0, "{}");
     assert!(client.receive().is_none() && !client.is_closed());
 }
 
@@ -507,11 +446,11 @@ fn a_second_connection_of_the_same_client_ends_the_first_and_a_token_ends_with_i
     let mut first = connected(&sim, &key);
     let mut second = connected(&sim, &key);
     assert!(first.is_closed() && !second.is_closed());
-    let mut short = Client::new(&sim);
+    let mut short = open(&sim);
     let token = token(&sim, &key, &format!("{HUB}/devices/dev-01"), 30);
-    assert_eq!(short.connect("dev-01", &hub_user("dev-01"), &token, 0), ConnectReturnCode::Success);
-    assert!(short.connection.read(seconds(20)).is_none());
-    assert_eq!(short.connection.read(seconds(20)).as_deref(), Some(&[][..]));
+    assert_eq!(short.connect("dev-01", &hub_user("dev-01"), &token, 0), ConnectReturnCode::ConnectionAccepted);
+    assert!(short.link.read(seconds(20)).is_none());
+    assert_eq!(short.link.read(seconds(20)).as_deref(), Some(&[][..]));
 }
 
 #[test]
@@ -519,12 +458,11 @@ fn who_is_silent_for_one_and_a_half_times_the_keep_alive_is_gone() {
     let (sim, key) = assigned();
     let mut client = connected(&sim, &key);
     for _ in 0..3 {
-        assert!(client.connection.read(seconds(80)).is_none());
-        client.send(Packet::PingReq);
-        assert!(matches!(client.receive(), Some(Packet::PingResp)));
+        assert!(client.link.read(seconds(80)).is_none());
+        assert!(client.ping());
     }
     let before = sim.clock().elapsed();
-    assert_eq!(client.connection.read(seconds(600)).as_deref(), Some(&[][..]));
+    assert_eq!(client.link.read(seconds(600)).as_deref(), Some(&[][..]));
     assert_eq!(sim.clock().elapsed() - before, seconds(90));
 }
 
@@ -540,24 +478,24 @@ fn bytes_that_are_no_mqtt_are_too_many_or_come_too_slowly_end_the_connection() {
         b"\x30\x03\x00\x01a",
         b"\xc0\x00",
     ] {
-        let mut client = Client::new(&sim);
-        client.connection.write(bytes);
+        let mut client = open(&sim);
+        client.link.write(bytes);
         assert!(client.is_closed(), "{bytes:?}");
     }
     let wait = |bytes: &[u8]| {
-        let mut client = Client::new(&sim);
+        let mut client = open(&sim);
         let before = sim.clock().elapsed();
-        client.connection.write(bytes);
-        assert_eq!(client.connection.read(Duration::MAX).as_deref(), Some(&[][..]));
+        client.link.write(bytes);
+        assert_eq!(client.link.read(Duration::MAX).as_deref(), Some(&[][..]));
         sim.clock().elapsed() - before
     };
     assert_eq!((wait(b""), wait(b"\x10\x7f\x00\x04MQTT")), (seconds(10), seconds(10)));
     let mut client = at_service(&sim, "x");
     let before = sim.clock().elapsed();
-    client.connection.write(b"\x30\x7f\x00\x01a");
-    assert_eq!(client.connection.read(Duration::MAX).as_deref(), Some(&[][..]));
+    client.link.write(b"\x30\x7f\x00\x01a");
+    assert_eq!(client.link.read(Duration::MAX).as_deref(), Some(&[][..]));
     assert_eq!(sim.clock().elapsed() - before, seconds(30));
     let mut client = at_service(&sim, "x");
-    client.connection.write(b"\x10\x0c\x00\x04MQTT\x04\x02\x00\x00\x00\x00");
+    client.link.write(b"\x10\x0c\x00\x04MQTT\x04\x02\x00\x00\x00\x00");
     assert!(client.is_closed(), "a second CONNECT");
 }

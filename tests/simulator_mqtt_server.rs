@@ -3,6 +3,8 @@
 #![allow(clippy::expect_used, clippy::needless_pass_by_value, clippy::panic, reason = "a test may")]
 
 mod common;
+#[path = "common/mqtt_client.rs"]
+mod mqtt_client;
 #[path = "common/tls.rs"]
 mod tls;
 
@@ -14,10 +16,8 @@ use azure_iot_dps::hub::HubCredentials;
 use azure_iot_dps::identity::DeviceId;
 use azure_iot_dps::{Clock, MqttTransport, ProvisioningClient, ProvisioningClientBuilder, Roots, SystemClock};
 use azure_iot_dps_simulator::{Record, Simulator, SimulatorServer};
-use bytes::BytesMut;
 use common::id;
-use rumqttc::mqttbytes::QoS;
-use rumqttc::mqttbytes::v4::{Connect, ConnectReturnCode, Packet, Publish, Subscribe, SubscribeFilter};
+use mqtt_client::{ConnectReturnCode, Granted, Link, MESSAGE, Packet, QoS};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
@@ -43,60 +43,45 @@ fn builder(sim: &Simulator, server: &SimulatorServer, name: &str) -> Provisionin
         .transport(MqttTransport::builder().roots(roots).build())
 }
 
-/// A TLS connection with MQTT packets.
-struct Raw {
-    stream: tls::Stream,
-    bytes: BytesMut,
-}
+type Client = mqtt_client::Client<tls::Stream>;
 
-impl Raw {
-    fn connect(server: &SimulatorServer) -> Self {
-        Self { stream: tls::connect(server, port(server)), bytes: BytesMut::new() }
+impl Link for tls::Stream {
+    fn write(&mut self, bytes: &[u8]) {
+        self.write_all(bytes).expect("is sent");
     }
 
-    /// Connects a device to the hub.
-    fn device(sim: &Simulator, server: &SimulatorServer, name: &str) -> Self {
-        let assignment = client(sim, server, name).register().expect("assigned");
-        let key = common::key_of(sim, &id(name));
-        let mut credentials = HubCredentials::new(&assignment, key).expect("a key");
-        let login = credentials.mqtt(SystemClock::new().now().unix.expect("a clock")).expect("signs");
-        let mut connect = Connect::new(login.client_id());
-        connect.set_login(login.user_name(), login.password().expect("a token"));
-        let mut raw = Self::connect(server);
-        raw.send(Packet::Connect(connect));
-        assert!(matches!(raw.receive(), Some(Packet::ConnAck(ack)) if ack.code == ConnectReturnCode::Success));
-        raw
-    }
-
-    fn send(&mut self, packet: Packet) {
-        let mut bytes = BytesMut::new();
-        packet.write(&mut bytes, usize::MAX).expect("writes");
-        self.stream.write_all(&bytes).expect("is sent");
-    }
-
-    /// Returns the next packet, or `None` if the server has closed the connection.
-    fn receive(&mut self) -> Option<Packet> {
-        loop {
-            if let Ok(packet) = Packet::read(&mut self.bytes, usize::MAX) {
-                return Some(packet);
-            }
-            let mut chunk = [0; 4096];
-            match self.stream.read(&mut chunk) {
-                Ok(0) => return None,
-                // The server closed the connection with unread bytes.
-                Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => return None,
-                Ok(length) => self.bytes.extend_from_slice(&chunk[..length]),
-                Err(error) => panic!("neither a packet nor the end: {error}"),
-            }
+    /// Returns `None` if the server has closed the connection.
+    fn read(&mut self) -> Option<Vec<u8>> {
+        let mut chunk = [0; 4096];
+        match Read::read(self, &mut chunk) {
+            Ok(0) => None,
+            // The server closed the connection with unread bytes.
+            Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => None,
+            Ok(length) => Some(chunk[..length].to_vec()),
+            Err(error) => panic!("neither bytes nor the end: {error}"),
         }
     }
 
-    fn subscribe(&mut self, filter: &str) {
-        let mut subscribe = Subscribe::new_many([SubscribeFilter::new(filter.into(), QoS::AtLeastOnce)]);
-        subscribe.pkid = 5;
-        self.send(Packet::Subscribe(subscribe));
-        assert!(matches!(self.receive(), Some(Packet::SubAck(_))));
+    fn is_closed(&mut self) -> bool {
+        Link::read(self).is_none()
     }
+}
+
+fn open(server: &SimulatorServer) -> Client {
+    Client::new(tls::connect(server, port(server)))
+}
+
+/// Connects a device to the hub.
+fn device(sim: &Simulator, server: &SimulatorServer, name: &str) -> Client {
+    let assignment = client(sim, server, name).register().expect("assigned");
+    let key = common::key_of(sim, &id(name));
+    let mut credentials = HubCredentials::new(&assignment, key).expect("a key");
+    let login = credentials.mqtt(SystemClock::new().now().unix.expect("a clock")).expect("signs");
+    let mut client = open(server);
+    let password = login.password().expect("a token");
+    let code = client.connect(login.client_id(), login.user_name(), password, 60);
+    assert_eq!(code, ConnectReturnCode::ConnectionAccepted);
+    client
 }
 
 #[test]
@@ -118,15 +103,13 @@ fn two_hundred_devices_at_once_are_none_lost_and_none_mixed_up() {
 #[test]
 fn a_message_from_the_cloud_reaches_a_device_that_waits_for_it() {
     let (sim, server) = service();
-    let mut device = Raw::device(&sim, &server, "dev-01");
-    device.subscribe("devices/dev-01/messages/devicebound/#");
+    let mut device = device(&sim, &server, "dev-01");
+    let granted = device.subscribe("devices/dev-01/messages/devicebound/#", QoS::Level1);
+    assert_eq!(granted, Granted::AtLeastOnce);
     assert!(sim.send_to_device(&DeviceId::new("dev-01").expect("valid"), b"open the door"));
-    assert!(matches!(device.receive(), Some(Packet::Publish(message)) if &message.payload[..] == b"open the door"));
-    device.send(Packet::Publish(Publish {
-        pkid: 1,
-        ..Publish::new("devices/dev-01/messages/events/", QoS::AtLeastOnce, "it is open")
-    }));
-    assert!(matches!(device.receive(), Some(Packet::PubAck(ack)) if ack.pkid == 1));
+    assert_eq!(device.message().payload, b"open the door");
+    device.publish("devices/dev-01/messages/events/", QoS::Level1, "it is open");
+    assert_eq!(device.receive(), Some(Packet::PubAck(MESSAGE)));
     let records = sim.records();
     assert!(
         records.iter().any(|record| matches!(record, Record::Telemetry { body, .. } if body == b"it is open")),
@@ -137,23 +120,22 @@ fn a_message_from_the_cloud_reaches_a_device_that_waits_for_it() {
 #[test]
 fn a_second_connection_of_the_same_device_ends_the_first_at_once() {
     let (sim, server) = service();
-    let mut first = Raw::device(&sim, &server, "dev-01");
-    let mut second = Raw::device(&sim, &server, "dev-01");
+    let mut first = device(&sim, &server, "dev-01");
+    let mut second = device(&sim, &server, "dev-01");
     assert!(first.receive().is_none());
-    second.send(Packet::PingReq);
-    assert!(matches!(second.receive(), Some(Packet::PingResp)));
+    assert!(second.ping());
 }
 
 #[test]
 fn a_server_that_is_dropped_waits_for_nobody_and_leaves_its_port() {
     let (sim, server) = service();
-    let mut idle = Raw::device(&sim, &server, "dev-01");
+    let mut idle = device(&sim, &server, "dev-01");
     let half = TcpStream::connect((Ipv4Addr::LOCALHOST, port(&server))).expect("connects");
-    let mut begun = Raw::connect(&server);
-    begun.stream.write_all(b"\x10\x7f\x00\x04MQTT").expect("is sent");
+    let mut begun = open(&server);
+    begun.send(b"\x10\x7f\x00\x04MQTT");
     // A device that waits for an answer that never arrives.
     sim.device(&id("dev-01")).silence();
-    idle.send(Packet::Publish(Publish::new("devices/dev-01/messages/events/", QoS::AtMostOnce, "x")));
+    idle.publish("devices/dev-01/messages/events/", QoS::Level0, "x");
     let left = port(&server);
     drop((server, half));
     assert!(idle.receive().is_none() && begun.receive().is_none());
@@ -166,9 +148,9 @@ fn bytes_that_are_no_mqtt_and_packets_beyond_the_bound_end_the_connection_and_no
     for bytes in
         [&b"GET / HTTP/1.1\r\n\r\n"[..], b"\x10\xff\xff\xff\x7f", b"\x10\xff\xff\xff\xff", b"\x30\x03\x00\x01a"]
     {
-        let mut raw = Raw::connect(&server);
-        raw.stream.write_all(bytes).expect("is sent");
-        assert!(raw.receive().is_none(), "{bytes:?}");
+        let mut client = open(&server);
+        client.send(bytes);
+        assert!(client.receive().is_none(), "{bytes:?}");
     }
     client(&sim, &server, "dev-01").register().expect("assigned");
 }

@@ -3,6 +3,8 @@
 #![allow(clippy::expect_used, clippy::panic, reason = "a test may")]
 
 mod common;
+#[path = "common/mqtt_client.rs"]
+mod mqtt_client;
 #[path = "common/tls.rs"]
 mod tls;
 
@@ -12,10 +14,8 @@ use std::time::Duration;
 use azure_iot_dps::hub::HubCredentials;
 use azure_iot_dps::{Clock, ProvisioningClient, SystemClock};
 use azure_iot_dps_simulator::{Record, Simulator, SimulatorServer};
-use bytes::BytesMut;
 use common::id;
-use rumqttc::mqttbytes::QoS;
-use rumqttc::mqttbytes::v4::{Connect, ConnectReturnCode, Packet, Publish};
+use mqtt_client::{ConnectReturnCode, Packet, QoS, pingreq};
 use tls::Stream;
 use tungstenite::client::IntoClientRequest;
 use tungstenite::handshake::client::Response;
@@ -28,7 +28,7 @@ use tungstenite::{Error, HandshakeError, Message, WebSocket};
 /// A client, and the bytes that it has not read yet.
 struct Socket {
     socket: WebSocket<Stream>,
-    bytes: BytesMut,
+    bytes: Vec<u8>,
 }
 
 impl Socket {
@@ -38,7 +38,7 @@ impl Socket {
 
     fn receive(&mut self) -> Packet {
         loop {
-            if let Ok(packet) = Packet::read(&mut self.bytes, usize::MAX) {
+            if let Some(packet) = mqtt_client::received(&mut self.bytes) {
                 return packet;
             }
             let Message::Binary(content) = self.socket.read().expect("a message") else { panic!("no packet") };
@@ -73,7 +73,7 @@ fn ask(
 
 fn open(server: &SimulatorServer) -> Socket {
     let (socket, _) = ask(server, "/$iothub/websocket", &[("Sec-WebSocket-Protocol", "mqtt")]).expect("WebSocket");
-    Socket { socket, bytes: BytesMut::new() }
+    Socket { socket, bytes: Vec::new() }
 }
 
 /// Returns the CONNECT of a device to its hub.
@@ -83,26 +83,14 @@ fn login(sim: &Simulator, name: &str) -> Vec<u8> {
     let assignment = client.build_with(sim.transport(), sim.clock()).register().expect("assigned");
     let mut credentials = HubCredentials::new(&assignment, key).expect("a key");
     let login = credentials.mqtt(SystemClock::new().now().unix.expect("a clock")).expect("signs");
-    let mut connect = Connect::new(login.client_id());
-    connect.set_login(login.user_name(), login.password().expect("a token"));
-    encode(Packet::Connect(connect))
+    mqtt_client::connect(login.client_id(), login.user_name(), login.password().expect("a token"), 60)
 }
 
 fn telemetry(packet_id: u16, body: &str) -> Vec<u8> {
-    let publish = Publish::new("devices/dev-01/messages/events/", QoS::AtLeastOnce, body);
-    encode(Packet::Publish(Publish { pkid: packet_id, ..publish }))
+    mqtt_client::publish(packet_id, "devices/dev-01/messages/events/", QoS::Level1, body)
 }
 
-#[allow(clippy::needless_pass_by_value, reason = "as it reads best")]
-fn encode(packet: Packet) -> Vec<u8> {
-    let mut bytes = BytesMut::new();
-    packet.write(&mut bytes, usize::MAX).expect("writes");
-    bytes.to_vec()
-}
-
-fn is_accepted(packet: &Packet) -> bool {
-    matches!(packet, Packet::ConnAck(ack) if ack.code == ConnectReturnCode::Success)
-}
+const ACCEPTED: Packet = Packet::ConnAck { code: ConnectReturnCode::ConnectionAccepted, session_present: false };
 
 fn bodies(sim: &Simulator) -> Vec<String> {
     let body = |record| match record {
@@ -158,7 +146,7 @@ fn a_packet_may_come_in_many_frames_and_many_packets_in_one() {
         for part in login.chunks(part) {
             socket.send(Message::binary(part.to_vec()));
         }
-        assert!(is_accepted(&socket.receive()));
+        assert_eq!(socket.receive(), ACCEPTED);
         // One message in frames of one or two bytes.
         let packet = telemetry(1, "in parts");
         let last = packet.len().div_ceil(part) - 1;
@@ -167,13 +155,13 @@ fn a_packet_may_come_in_many_frames_and_many_packets_in_one() {
             let frame = Frame::message(part.to_vec(), OpCode::Data(data), number == last);
             socket.send(Message::Frame(frame));
         }
-        assert!(matches!(socket.receive(), Packet::PubAck(ack) if ack.pkid == 1));
+        assert_eq!(socket.receive(), Packet::PubAck(1));
         // Three packets in one message.
-        let three = [telemetry(2, "a"), telemetry(3, "b"), encode(Packet::PingReq)].concat();
+        let three = [telemetry(2, "a"), telemetry(3, "b"), pingreq()].concat();
         socket.send(Message::binary(three));
-        assert!(matches!(socket.receive(), Packet::PubAck(ack) if ack.pkid == 2));
-        assert!(matches!(socket.receive(), Packet::PubAck(ack) if ack.pkid == 3));
-        assert!(matches!(socket.receive(), Packet::PingResp));
+        assert_eq!(socket.receive(), Packet::PubAck(2));
+        assert_eq!(socket.receive(), Packet::PubAck(3));
+        assert_eq!(socket.receive(), Packet::PingResp);
     }
     assert_eq!(bodies(&sim), ["in parts", "a", "b", "in parts", "a", "b"]);
 }
@@ -185,7 +173,7 @@ fn a_ping_is_answered_and_a_close_frame_too_behind_what_came_with_it() {
     socket.send(Message::Ping("still there?".into()));
     assert_eq!(socket.socket.read().expect("a pong"), Message::Pong("still there?".into()));
     socket.send(Message::binary(login(&sim, "dev-01")));
-    assert!(is_accepted(&socket.receive()));
+    assert_eq!(socket.receive(), ACCEPTED);
     // Both in one record of TLS.
     socket.socket.write(Message::binary(telemetry(1, "the last"))).expect("is queued");
     socket.socket.close(Some(CloseFrame { code: CloseCode::Away, reason: "off".into() })).expect("is queued");
@@ -224,7 +212,7 @@ fn a_server_that_is_dropped_says_so_to_those_that_are_connected() {
     let (sim, server) = service();
     let mut socket = open(&server);
     socket.send(Message::binary(login(&sim, "dev-01")));
-    assert!(is_accepted(&socket.receive()));
+    assert_eq!(socket.receive(), ACCEPTED);
     drop(server);
     assert!(matches!(socket.socket.read(), Ok(Message::Close(Some(close))) if close.code == CloseCode::Away));
 }
