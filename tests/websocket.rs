@@ -27,11 +27,7 @@ use common::{Virtual, ask, id, in_time, key, scope, seconds, settings};
 use mqtt_peer::{answer, answering, assigned, puback};
 use peer::{Peer, Stream};
 use rumqttc::mqttbytes::v4::Packet;
-use tungstenite::Message;
-use tungstenite::handshake::derive_accept_key;
-use tungstenite::protocol::frame::CloseFrame;
-use tungstenite::protocol::frame::coding::CloseCode;
-use websocket_peer::{by, frame, send, send_raw, transport, websocket_peer};
+use websocket_peer::{Control, accept_key, by, frame, send, send_raw, transport, websocket_peer};
 
 fn register_over(transport: impl Transport + Send + 'static) -> Result<Assignment, Error> {
     let client = ProvisioningClient::builder(scope(), id("dev-01"), key()).endpoint(at(1)).deadline(seconds(600));
@@ -55,6 +51,11 @@ fn told(error: &TransportError) -> String {
 
 // The frames
 
+// The codes of close frames. Source: RFC 6455, section 7.4.1.
+const NORMAL: u16 = 1000;
+const PROTOCOL_ERROR: u16 = 1002;
+const UNSUPPORTED: u16 = 1003;
+
 #[test]
 fn a_registration_asks_for_mqtt_within_websocket_and_takes_leave() {
     let (peer, seen) = websocket_peer(|_, _, _| None);
@@ -62,16 +63,18 @@ fn a_registration_asks_for_mqtt_within_websocket_and_takes_leave() {
     peer.wait_for_ends(1);
     let seen = seen.lock().expect("not poisoned");
     let [handshake] = &seen.handshakes[..] else { panic!("{:?}", seen.handshakes) };
-    let host = format!("\"host\": \"localhost:{}\"", peer.port);
-    for part in
-        ["/$iothub/websocket,", "\"sec-websocket-protocol\": \"mqtt\"", "\"sec-websocket-version\": \"13\"", &host]
-    {
+    let host = format!("\r\nhost: localhost:{}\r\n", peer.port);
+    for part in [
+        "get /$iothub/websocket http/1.1\r\n",
+        "\r\nsec-websocket-protocol: mqtt\r\n",
+        "\r\nsec-websocket-version: 13\r\n",
+        &host,
+    ] {
         assert!(handshake.contains(part), "{handshake}");
     }
     assert!(!handshake.contains("extensions") && !handshake.contains("sig"), "{handshake}");
     assert_eq!(seen.packets.last(), Some(&Packet::Disconnect));
-    let normal = CloseFrame { code: CloseCode::Normal, reason: "".into() };
-    assert_eq!(seen.messages, [Message::Close(Some(normal))]);
+    assert_eq!(seen.control, [Control::Close(Some((NORMAL, String::new())))]);
 }
 
 #[test]
@@ -110,7 +113,7 @@ fn a_ping_is_answered_with_what_it_holds() {
     register_over(transport(&peer)).expect("assigned");
     peer.wait_for_ends(1);
     let seen = seen.lock().expect("not poisoned");
-    assert_eq!(seen.messages.first(), Some(&Message::Pong("still there?".into())));
+    assert_eq!(seen.control.first(), Some(&Control::Pong(b"still there?".into())));
 }
 
 #[test]
@@ -139,18 +142,18 @@ fn a_large_answer_gets_through_and_one_without_end_does_not() {
 #[test]
 fn what_breaks_the_rules_of_websocket_ends_the_connection_and_is_told() {
     for (name, bytes, code) in [
-        ("text", frame(0x81, b"hello"), CloseCode::Unsupported),
-        ("masked", vec![0x82, 0x81, 1, 2, 3, 4, 5], CloseCode::Protocol),
-        ("compressed", frame(0xc2, b"x"), CloseCode::Protocol),
-        ("an unknown opcode", frame(0x83, b""), CloseCode::Protocol),
-        ("an unknown control", frame(0x8f, b""), CloseCode::Protocol),
-        ("a ping in parts", frame(0x09, b""), CloseCode::Protocol),
-        ("a long ping", frame(0x89, &[b'x'; 126]), CloseCode::Protocol),
-        ("a message that goes on without a beginning", frame(0x80, b"x"), CloseCode::Protocol),
-        ("a message within a message", [frame(0x02, b""), frame(0x82, b"")].concat(), CloseCode::Protocol),
-        ("half of a close code", frame(0x88, &[3]), CloseCode::Protocol),
-        ("a close code that is never sent", frame(0x88, &[0x03, 0xee]), CloseCode::Protocol),
-        ("an impossible length", vec![0x82, 127, 0xff, 0, 0, 0, 0, 0, 0, 0], CloseCode::Protocol),
+        ("text", frame(0x81, b"hello"), UNSUPPORTED),
+        ("masked", vec![0x82, 0x81, 1, 2, 3, 4, 5], PROTOCOL_ERROR),
+        ("compressed", frame(0xc2, b"x"), PROTOCOL_ERROR),
+        ("an unknown opcode", frame(0x83, b""), PROTOCOL_ERROR),
+        ("an unknown control", frame(0x8f, b""), PROTOCOL_ERROR),
+        ("a ping in parts", frame(0x09, b""), PROTOCOL_ERROR),
+        ("a long ping", frame(0x89, &[b'x'; 126]), PROTOCOL_ERROR),
+        ("a message that goes on without a beginning", frame(0x80, b"x"), PROTOCOL_ERROR),
+        ("a message within a message", [frame(0x02, b""), frame(0x82, b"")].concat(), PROTOCOL_ERROR),
+        ("half of a close code", frame(0x88, &[3]), PROTOCOL_ERROR),
+        ("a close code that is never sent", frame(0x88, &[0x03, 0xee]), PROTOCOL_ERROR),
+        ("an impossible length", vec![0x82, 127, 0xff, 0, 0, 0, 0, 0, 0, 0], PROTOCOL_ERROR),
     ] {
         let (peer, seen) = websocket_peer(move |packet, _, socket| {
             matches!(packet, Packet::Publish(_)).then(|| send_raw(socket, &bytes))
@@ -160,9 +163,9 @@ fn what_breaks_the_rules_of_websocket_ends_the_connection_and_is_told() {
         peer.wait_for_ends(1);
         let seen = seen.lock().expect("not poisoned");
         assert!(
-            matches!(&seen.messages[..], [Message::Close(Some(close))] if close.code == code),
+            matches!(&seen.control[..], [Control::Close(Some((told, _)))] if *told == code),
             "{name}: {:?}",
-            seen.messages
+            seen.control
         );
     }
 }
@@ -184,7 +187,7 @@ fn a_close_frame_is_told_with_its_code_and_reason_but_without_the_token() {
         assert!(told(&error).ends_with(expected), "{}", told(&error));
         peer.wait_for_ends(1);
         // The close frame is answered, and nothing follows.
-        assert!(matches!(seen.lock().expect("not poisoned").messages[..], [Message::Close(_)]));
+        assert!(matches!(seen.lock().expect("not poisoned").control[..], [Control::Close(_)]));
     }
     let (peer, _) = websocket_peer(|packet, _, socket| match packet {
         Packet::Connect(connect) => {
@@ -243,7 +246,7 @@ fn a_connection_that_was_closed_between_two_polls_is_opened_anew_without_a_faile
 fn answered(answer: impl Fn(&str) -> String + Send + Sync + 'static) -> TransportError {
     let peer = Peer::new(move |exchange, stream| {
         let key = exchange.text.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: ")).expect("a key");
-        let _ = stream.write_all(answer(&derive_accept_key(key.as_bytes())).as_bytes()).and_then(|()| stream.flush());
+        let _ = stream.write_all(answer(&accept_key(key)).as_bytes()).and_then(|()| stream.flush());
         ControlFlow::Break(())
     });
     ask(&mut transport(&peer), &nowhere()).expect_err("no WebSocket")
@@ -295,7 +298,7 @@ fn a_handshake_in_records_of_one_byte_with_a_frame_behind_it_loses_nothing() {
             let answer = format!(
                 "HTTP/1.1 101 Switching Protocols\r\nupgrade: WebSocket\r\nconnection: upgrade\r\n\
                  sec-websocket-accept: {}\r\nsec-websocket-protocol: mqtt\r\n\r\n",
-                derive_accept_key(key.as_bytes())
+                accept_key(key)
             );
             for byte in answer.as_bytes() {
                 let _ = stream.write_all(&[*byte]).and_then(|()| stream.flush());
