@@ -1,4 +1,5 @@
-//! The guide's device with rumqttc, against the simulated hub over real TLS.
+//! The guide's device with rumqttc, against the simulated hub over real TLS. Both have the same
+//! codec, so a witness with another one stands between them.
 #![cfg(all(feature = "bundled-roots", feature = "https", feature = "ring"))]
 #![allow(clippy::expect_used, clippy::panic, reason = "a test may panic")]
 
@@ -7,10 +8,18 @@ mod common;
 #[rustfmt::skip]
 #[path = "../src/guide/rumqttc.rs"]
 mod guide;
+#[path = "common/mqtt_client.rs"]
+mod mqtt_client;
 #[allow(unreachable_pub, reason = "as in a program's library")]
 #[rustfmt::skip]
 #[path = "../src/hub/rumqttc.rs"]
 mod options;
+#[path = "common/peer.rs"]
+mod peer;
+#[path = "common/tls.rs"]
+mod tls;
+#[path = "common/witness.rs"]
+mod witness;
 
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -27,6 +36,7 @@ use guide::{Application, Device, Finished, failure};
 use options::options;
 use rumqttc::{ConnectReturnCode, ConnectionError, StateError, TlsError};
 use rustls::AlertDescription;
+use witness::Witness;
 
 #[test]
 fn every_error_of_rumqttc_has_its_failure() {
@@ -111,7 +121,8 @@ impl Application for Script {
 fn run(builder: SimulatorBuilder, script: impl FnOnce(&Simulator, Forward) -> Script) -> (Simulator, Script) {
     let sim = builder.assigning_polls(0).retry_after(Duration::ZERO).build();
     let server = sim.serve().expect("serves");
-    let roots = Roots::pem(server.ca_pem().as_bytes()).expect("PEM");
+    let witness = Witness::before(&server);
+    let roots = Roots::pem([server.ca_pem(), witness.ca_pem()].concat().as_bytes()).expect("PEM");
     let key = common::key_of(&sim, &id("dev-01"));
     let clock = Forward::default();
     let client = ProvisioningClient::builder(sim.id_scope(), id("dev-01"), key.clone())
@@ -126,9 +137,10 @@ fn run(builder: SimulatorBuilder, script: impl FnOnce(&Simulator, Forward) -> Sc
         clock,
         key,
         tls: options::tls(&roots).expect("a configuration"),
-        gateway: server.mqtt_endpoint(),
+        gateway: Some(witness.endpoint()),
     };
     device.run(&mut script).expect("finishes");
+    witness.agrees();
     (sim, script)
 }
 

@@ -14,8 +14,13 @@ pub type Stream = StreamOwned<ClientConnection, TcpStream>;
 
 /// Connects to this port of the server.
 pub fn connect(server: &SimulatorServer, port: u16) -> Stream {
+    connect_to(server.ca_pem(), port)
+}
+
+/// Connects to this port of a server whose certificates this authority signs.
+pub fn connect_to(ca_pem: &str, port: u16) -> Stream {
     let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_slice(server.ca_pem().as_bytes()).expect("PEM")).expect("a root");
+    roots.add(CertificateDer::from_pem_slice(ca_pem.as_bytes()).expect("PEM")).expect("a root");
     let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()
         .expect("versions")
