@@ -74,21 +74,29 @@ fn is_sound(packet: &Packet) -> bool {
             is_text(&connect.client_id) && user_name.is_none_or(is_text)
         }
         Packet::Publish(publish) => {
-            // Neither the service nor the hub supports QoS 2.
-            publish.qos != QoS::ExactlyOnce && !publish.topic.is_empty() && !publish.topic.contains(['+', '#', '\0'])
+            // Neither the service nor the hub supports QoS 2. DUP needs QoS 1 (section 3.3.1.1).
+            let dup_fits = !publish.dup || publish.qos == QoS::AtLeastOnce;
+            let is_topic = !publish.topic.is_empty() && !publish.topic.contains(['+', '#', '\0']);
+            publish.qos != QoS::ExactlyOnce && dup_fits && is_topic
         }
         Packet::PubAck(ack) => ack.pkid != 0,
         Packet::Subscribe(subscribe) => {
-            subscribe.pkid != 0
-                && subscribe.filters.iter().all(|filter| !filter.path.is_empty() && is_text(&filter.path))
+            subscribe.pkid != 0 && subscribe.filters.iter().all(|filter| is_filter(&filter.path))
         }
         Packet::Unsubscribe(unsubscribe) => {
             let topics = &unsubscribe.topics;
-            unsubscribe.pkid != 0 && !topics.is_empty() && topics.iter().all(|topic| is_text(topic))
+            unsubscribe.pkid != 0 && !topics.is_empty() && topics.iter().all(|topic| is_filter(topic))
         }
         Packet::PingReq | Packet::Disconnect => true,
         _ => false,
     }
+}
+
+/// Checks a topic filter: a wildcard fills its level, and `#` is the last one.
+fn is_filter(filter: &str) -> bool {
+    let is_alone = filter.split('/').all(|level| level.len() == 1 || !level.contains(['+', '#']));
+    let is_last = !filter.strip_suffix('#').unwrap_or(filter).contains('#');
+    !filter.is_empty() && !filter.contains('\0') && is_alone && is_last
 }
 
 /// Returns whether the packet, written again, is what was read.
@@ -195,13 +203,20 @@ mod tests {
     }
 
     #[test]
-    fn packet_id_0_topics_that_are_none_qos_2_and_what_only_a_server_sends_are_refused() {
+    fn packet_id_0_topics_and_filters_that_are_none_qos_2_and_what_only_a_server_sends_are_refused() {
         for bytes in [
             &b"\x32\x06\x00\x01t\x00\x00x"[..],
             b"\x40\x02\x00\x00",
             b"\x82\x06\x00\x00\x00\x01t\x01",
             b"\xa2\x05\x00\x00\x00\x01t",
             b"\xa2\x02\x00\x07",
+            b"\x82\x05\x00\x07\x00\x00\x01",
+            b"\xa2\x04\x00\x07\x00\x00",
+            b"\x82\x07\x00\x07\x00\x02a#\x01",
+            b"\x82\x07\x00\x07\x00\x02+a\x01",
+            b"\x82\x08\x00\x07\x00\x03#/a\x01",
+            b"\xa2\x06\x00\x07\x00\x02##",
+            b"\x38\x04\x00\x01tx",
             b"\x30\x03\x00\x00x",
             b"\x30\x04\x00\x01#x",
             b"\x30\x04\x00\x01+x",
@@ -212,6 +227,16 @@ mod tests {
             b"\x90\x03\x00\x07\x01",
         ] {
             assert_eq!(taken(bytes), Err(Refused::Malformed), "{bytes:02x?}");
+        }
+    }
+
+    #[test]
+    fn a_filter_has_a_wildcard_for_a_whole_level_and_a_hash_at_its_end() {
+        for filter in ["a", "#", "+", "a/#", "+/b/+/#", "/", "$iothub/twin/res/#", "devices/d/messages/devicebound/+"] {
+            assert!(is_filter(filter), "{filter}");
+        }
+        for filter in ["", "a#", "a/b+", "#/a", "##", "++", "a/#/b", "a\0"] {
+            assert!(!is_filter(filter), "{filter}");
         }
     }
 
