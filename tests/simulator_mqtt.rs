@@ -499,3 +499,233 @@ fn bytes_that_are_no_mqtt_are_too_many_or_come_too_slowly_end_the_connection() {
     client.link.write(b"\x10\x0c\x00\x04MQTT\x04\x02\x00\x00\x00\x00");
     assert!(client.is_closed(), "a second CONNECT");
 }
+
+/// Returns the packet with this first byte instead of its own.
+fn with_first(mut packet: Vec<u8>, first: u8) -> Vec<u8> {
+    packet[0] = first;
+    packet
+}
+
+/// Returns the short packet with these bytes behind it, and counts them in its length.
+fn with_tail(mut packet: Vec<u8>, tail: &[u8]) -> Vec<u8> {
+    packet[1] += u8::try_from(tail.len()).expect("short");
+    packet.extend(tail);
+    assert!(packet[1] < 128 && packet.len() == usize::from(packet[1]) + 2, "{packet:02x?}");
+    packet
+}
+
+/// Checks that a device at its hub is cut off without an answer when it sends this packet.
+fn is_cut_off(sim: &Simulator, key: &DeviceKey, packet: &[u8]) {
+    let mut client = connected(sim, key);
+    let before = sim.records().len();
+    client.send(packet);
+    assert!(client.is_closed(), "{packet:02x?}");
+    assert_eq!(sim.records().len(), before, "{packet:02x?}");
+}
+
+/// Packets of a device with a message that it may acknowledge, and whether they are answered.
+fn sound_packets() -> [(Vec<u8>, bool); 4] {
+    [
+        (mqtt_client::subscribe(7, DEVICE_BOUND, QoS::Level1), true),
+        (mqtt_client::unsubscribe(7, DEVICE_BOUND), true),
+        (mqtt_client::puback(7), false),
+        (mqtt_client::pingreq(), true),
+    ]
+}
+
+#[test]
+fn a_packet_with_other_flags_than_its_own_is_not_answered_and_ends_the_connection() {
+    let (sim, key) = assigned();
+    for (packet, is_answered) in sound_packets() {
+        let own = packet[0];
+        for flags in 0..16 {
+            let changed = with_first(packet.clone(), own & 0xf0 | flags);
+            if changed != packet {
+                is_cut_off(&sim, &key, &changed);
+            }
+        }
+        let mut client = connected(&sim, &key);
+        client.send(&packet);
+        assert!(client.receive().is_some() == is_answered && !client.is_closed(), "{packet:02x?}");
+    }
+}
+
+#[test]
+fn a_packet_with_bytes_that_are_left_over_or_reserved_bits_is_not_answered_and_ends_the_connection() {
+    let (sim, key) = assigned();
+    for (packet, _) in sound_packets() {
+        is_cut_off(&sim, &key, &with_tail(packet, b"x"));
+    }
+    let subscribe = mqtt_client::subscribe(7, DEVICE_BOUND, QoS::Level1);
+    for qos in [3, 4, 0x81] {
+        let mut changed = subscribe.clone();
+        *changed.last_mut().expect("a QoS") = qos;
+        is_cut_off(&sim, &key, &changed);
+    }
+}
+
+#[test]
+fn a_packet_id_of_0_and_a_subscription_to_nothing_are_not_answered_and_end_the_connection() {
+    let (sim, key) = assigned();
+    for packet in [
+        mqtt_client::subscribe(0, DEVICE_BOUND, QoS::Level1),
+        mqtt_client::unsubscribe(0, DEVICE_BOUND),
+        mqtt_client::puback(0),
+        mqtt_client::publish(0, TELEMETRY, QoS::Level1, "no"),
+        b"\x82\x02\x00\x07".to_vec(),
+        b"\xa2\x02\x00\x07".to_vec(),
+        b"\x82\x05\x00\x07\x00\x00\x01".to_vec(),
+        b"\xa2\x04\x00\x07\x00\x00".to_vec(),
+        b"\x82\x06\x00\x07\x00\x01\0\x01".to_vec(),
+        b"\xa2\x05\x00\x07\x00\x01\0".to_vec(),
+        b"\x82\x0d\x00\x07\x00\x08devices#\x01".to_vec(),
+        b"\x82\x0f\x00\x07\x00\x0adevices/#/\x01".to_vec(),
+        b"\xa2\x0e\x00\x07\x00\x0adevices/++".to_vec(),
+    ] {
+        is_cut_off(&sim, &key, &packet);
+    }
+    assert!(telemetry(&sim).is_empty());
+}
+
+#[test]
+fn a_message_to_no_topic_to_a_wildcard_or_with_a_qos_that_is_none_is_not_taken() {
+    let (sim, key) = assigned();
+    // `%` stands for a byte that a topic must not have.
+    let topic = "devices/dev-01/messages/events/%";
+    for first in [0x30, 0x32] {
+        let message = |topic: &str| {
+            let qos = if first == 0x30 { QoS::Level0 } else { QoS::Level1 };
+            mqtt_client::publish(7, topic, qos, "no")
+        };
+        for byte in *b"+#\0" {
+            let mut changed = message(topic);
+            let place = changed.iter().position(|byte| *byte == b'%').expect("the mark");
+            changed[place] = byte;
+            is_cut_off(&sim, &key, &changed);
+        }
+        is_cut_off(&sim, &key, &with_first(message(TELEMETRY), first | 0x06));
+    }
+    is_cut_off(&sim, &key, b"\x30\x04\x00\x00no");
+    is_cut_off(&sim, &key, b"\x32\x06\x00\x00\x00\x07no");
+    // A message of QoS 0 is never sent again.
+    is_cut_off(&sim, &key, &with_first(mqtt_client::publish(7, TELEMETRY, QoS::Level0, "no"), 0x38));
+    // No string ends behind its packet.
+    is_cut_off(&sim, &key, b"\x30\x05\x00\x09no!");
+    assert!(telemetry(&sim).is_empty());
+    let mut client = connected(&sim, &key);
+    client.publish(topic, QoS::Level1, "yes");
+    assert_eq!(client.receive(), Some(Packet::PubAck(MESSAGE)));
+}
+
+#[test]
+fn a_message_that_is_acknowledged_in_a_wrong_way_is_delivered_again() {
+    let (sim, key) = assigned();
+    let device_id = DeviceId::new("dev-01").expect("valid");
+    assert!(sim.send_to_device(&device_id, b"open the door"));
+    let flags = |packet: Vec<u8>| with_first(packet, 0x42);
+    let tail = |packet: Vec<u8>| with_tail(packet, &[0]);
+    let acknowledge: [&dyn Fn(Vec<u8>) -> Vec<u8>; 2] = [&flags, &tail];
+    for wrong in acknowledge {
+        let mut client = connected(&sim, &key);
+        client.subscribe(DEVICE_BOUND, QoS::Level1);
+        let message = client.message();
+        assert_eq!(message.payload, b"open the door");
+        client.send(&wrong(mqtt_client::puback(message.packet_id.expect("QoS 1"))));
+        assert!(client.is_closed());
+    }
+    let mut client = connected(&sim, &key);
+    client.subscribe(DEVICE_BOUND, QoS::Level1);
+    let message = client.message();
+    client.acknowledge(&message);
+    let mut client = connected(&sim, &key);
+    client.subscribe(DEVICE_BOUND, QoS::Level1);
+    assert!(client.receive().is_none(), "it was acknowledged at last");
+}
+
+#[test]
+fn what_only_a_server_sends_ends_the_connection() {
+    let (sim, key) = assigned();
+    for packet in [
+        &b"\x20\x02\x00\x00"[..],
+        b"\x90\x03\x00\x07\x01",
+        b"\xb0\x02\x00\x07",
+        b"\xd0\x00",
+        b"\x00\x00",
+        b"\xf0\x00",
+        // The steps of QoS 2, which there is not.
+        b"\x50\x02\x00\x07",
+        b"\x62\x02\x00\x07",
+        b"\x70\x02\x00\x07",
+    ] {
+        is_cut_off(&sim, &key, packet);
+    }
+}
+
+#[test]
+fn a_connect_that_breaks_the_protocol_is_not_answered_and_connects_nobody() {
+    /// The places of bytes in a short CONNECT.
+    const NAME: usize = 7;
+    const FLAGS: usize = 9;
+    const USER_NAME: u8 = 0x80;
+    let sim = Simulator::builder().build();
+    let sound = mqtt_client::connect("dev-01", &scope_user("2021-06-01"), "x", 0);
+    let with = |place: usize, byte: u8| {
+        let mut changed = sound.clone();
+        changed[place] = byte;
+        changed
+    };
+    let flags = sound[FLAGS];
+    let refused = [
+        with(FLAGS, flags | 0x01),
+        // A password without a user name: the user name is the password then.
+        with(FLAGS, flags & !USER_NAME),
+        // The QoS and the retaining of a will that there is not.
+        with(FLAGS, flags | 0x08),
+        with(FLAGS, flags | 0x20),
+        with(NAME, b'X'),
+        with_tail(sound.clone(), b"x"),
+    ];
+    for connect in refused.into_iter().chain((1..16).map(|flags| with(0, 0x10 | flags))) {
+        let mut client = open(&sim);
+        client.send(&connect);
+        assert!(client.is_closed(), "{connect:02x?}");
+    }
+    let mut client = open(&sim);
+    client.send(&sound);
+    let accepted = Packet::ConnAck { code: ConnectReturnCode::ConnectionAccepted, session_present: false };
+    assert!(client.receive() == Some(accepted) && !client.is_closed());
+}
+
+#[test]
+fn a_client_of_another_version_is_refused_with_its_code_and_connects_nobody() {
+    let (sim, key) = assigned();
+    let before = sim.records().len();
+    let login = mqtt_client::connect("dev-01", &hub_user("dev-01"), &hub_token(&sim, &key), 60);
+    let level = login.windows(4).position(|name| name == b"MQTT").expect("the name") + 4;
+    for other in [3, 5, 6] {
+        let mut connect = login.clone();
+        connect[level] = other;
+        let mut client = open(&sim);
+        client.send(&connect);
+        let refused = Packet::ConnAck { code: ConnectReturnCode::UnacceptableProtocolVersion, session_present: false };
+        assert_eq!(client.receive(), Some(refused), "level {other}");
+        assert!(client.is_closed(), "level {other}");
+    }
+    // A CONNECT of MQTT 5, which has properties.
+    let mut client = open(&sim);
+    client.send(b"\x10\x11\x00\x04MQTT\x05\x02\x00\x3c\x03\x21\x00\x0a\x00\x01a");
+    let refused = Packet::ConnAck { code: ConnectReturnCode::UnacceptableProtocolVersion, session_present: false };
+    assert!(client.receive() == Some(refused) && client.is_closed());
+    assert_eq!(sim.records().len(), before);
+}
+
+#[test]
+fn what_comes_before_a_packet_that_breaks_the_protocol_is_carried_out_and_what_comes_behind_it_is_not() {
+    let (sim, key) = assigned();
+    let mut client = connected(&sim, &key);
+    let message = |packet_id, body| mqtt_client::publish(packet_id, TELEMETRY, QoS::Level1, body);
+    client.send(&[message(1, "before"), with_first(mqtt_client::pingreq(), 0xc1), message(2, "behind")].concat());
+    assert_eq!(client.receive(), Some(Packet::PubAck(1)));
+    assert!(client.is_closed());
+    assert_eq!(telemetry(&sim), [b"before"]);
+}
