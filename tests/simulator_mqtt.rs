@@ -666,7 +666,6 @@ fn a_connect_that_breaks_the_protocol_is_not_answered_and_connects_nobody() {
     /// The places of bytes in a short CONNECT.
     const NAME: usize = 7;
     const FLAGS: usize = 9;
-    const USER_NAME: u8 = 0x80;
     let sim = Simulator::builder().build();
     let sound = mqtt_client::connect("dev-01", &scope_user("2021-06-01"), "x", 0);
     let with = |place: usize, byte: u8| {
@@ -677,8 +676,8 @@ fn a_connect_that_breaks_the_protocol_is_not_answered_and_connects_nobody() {
     let flags = sound[FLAGS];
     let refused = [
         with(FLAGS, flags | 0x01),
-        // A password without a user name: the user name is the password then.
-        with(FLAGS, flags & !USER_NAME),
+        // A password without a user name.
+        b"\x10\x15\x00\x04MQTT\x04\x42\x00\x3c\x00\x06dev-01\x00\x01x".to_vec(),
         // The QoS and the retaining of a will that there is not.
         with(FLAGS, flags | 0x08),
         with(FLAGS, flags | 0x20),
