@@ -19,7 +19,7 @@ use azure_iot_dps::error::{TransportError, TransportErrorKind as Kind};
 use azure_iot_dps::protocol::{Request, Response, mqtt};
 use azure_iot_dps::registration::{Registration, RegistrationSettings, Step};
 use azure_iot_dps::transport::mqtt::Exchange;
-use azure_iot_dps::{Error, Event, FileStore, ProvisioningClient, Transport};
+use azure_iot_dps::{Error, Event, ProvisioningClient, Transport};
 use azure_iot_dps_simulator::{Record, Simulator};
 use bytes::BytesMut;
 use common::{at, id, key, scope, seconds, settings};
@@ -360,7 +360,7 @@ fn a_look_up_is_refused_clearly_and_a_client_that_would_look_up_first_registers(
     assert!(matches!(&error, Error::Transport(error) if error.kind() == Kind::Unsupported), "{error:?}");
     assert!(!error.is_transient() && error.remedy().contains("HTTPS"));
     assert!(sim.records().is_empty(), "nothing was asked");
-    let mut store = FileStore::new(common::folder("mqtt_look_up").join("assignment.json"));
+    let mut store = common::Memory::default();
     client.look_up_or_register(&mut store).expect("assigned");
 }
 
