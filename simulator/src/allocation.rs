@@ -14,7 +14,7 @@ use azure_iot_dps::identity::{HostName, RegistrationId};
 /// ```
 /// use azure_iot_dps::identity::HostName;
 /// use azure_iot_dps_simulator::{Allocation, AllocationRequest, Simulator};
-/// # use azure_iot_dps::{ProvisioningClient, RegistrationId};
+/// # use azure_iot_dps::{DeviceKey, ProvisioningClient, RegistrationId};
 ///
 /// fn allocate(request: &AllocationRequest<'_>) -> Allocation {
 ///     let is_large = request.payload_json().is_some_and(|json| json.contains("large"));
@@ -28,7 +28,7 @@ use azure_iot_dps::identity::{HostName, RegistrationId};
 /// let builder = Simulator::builder().hub(HostName::new("small.example")?);
 /// let sim = builder.hub(HostName::new("large.example")?).allocation(allocate).build();
 /// # let id = RegistrationId::new("my-device")?;
-/// # let key = sim.device_key(&id).ok_or("no key")?;
+/// # let key = DeviceKey::from_base64(&sim.device_key(&id).ok_or("no key")?)?;
 /// # let client = ProvisioningClient::builder(sim.id_scope(), id, key);
 /// let client = client.payload(&serde_json::json!({ "size": "large" }))?;
 /// let assignment = client.build_with(sim.transport(), sim.clock()).register()?;
@@ -66,12 +66,12 @@ impl<'a> AllocationRequest<'a> {
 ///
 /// ```
 /// use azure_iot_dps_simulator::{Allocation, AllocationRequest, Simulator};
-/// # use azure_iot_dps::{ProvisioningClient, RegistrationId};
+/// # use azure_iot_dps::{DeviceKey, ProvisioningClient, RegistrationId};
 ///
 /// let full = |_: &AllocationRequest<'_>| Allocation::failed(400_209, "All hubs are full.");
 /// let sim = Simulator::builder().allocation(full).build();
 /// # let id = RegistrationId::new("my-device")?;
-/// # let key = sim.device_key(&id).ok_or("no key")?;
+/// # let key = DeviceKey::from_base64(&sim.device_key(&id).ok_or("no key")?)?;
 /// # let builder = ProvisioningClient::builder(sim.id_scope(), id, key);
 /// # let mut client = builder.build_with(sim.transport(), sim.clock());
 /// let result = client.register();

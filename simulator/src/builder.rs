@@ -14,13 +14,13 @@ use azure_iot_dps::identity::{HostName, IdScope};
 ///
 /// ```
 /// use azure_iot_dps::identity::HostName;
-/// use azure_iot_dps_simulator::{EnrollmentGroup, Limits, Simulator};
-/// use azure_iot_dps::{GroupKey, IdScope};
+/// use azure_iot_dps_simulator::{EnrollmentGroup, Limits, Simulator, SymmetricKey};
+/// use azure_iot_dps::IdScope;
 /// use std::time::Duration;
 ///
 /// let sim = Simulator::builder()
 ///     .id_scope(IdScope::new("0ne00000001")?)
-///     .group(EnrollmentGroup::new("line-7", &GroupKey::from_bytes(&[1; 64])?))
+///     .group(EnrollmentGroup::new("line-7", SymmetricKey::from_bytes(&[1; 64])?))
 ///     .hub(HostName::new("my-hub.azure-devices.net")?)
 ///     .assigning_polls(2)
 ///     .retry_after(Duration::from_secs(5))

@@ -17,12 +17,12 @@ use azure_iot_dps::identity::RegistrationId;
 ///
 /// ```
 /// # use azure_iot_dps_simulator::Simulator;
-/// # use azure_iot_dps::RegistrationId;
+/// # use azure_iot_dps::{DeviceKey, RegistrationId};
 /// # let (sim, id) = (Simulator::builder().build(), RegistrationId::new("my-device")?);
 /// // Throttles the device twice, then closes the connection in the middle of an answer.
 /// sim.device(&id).answer(429).header("Retry-After", "5").times(2);
 /// sim.device(&id).cut_after(40);
-/// # let key = sim.device_key(&id).ok_or("no key")?;
+/// # let key = DeviceKey::from_base64(&sim.device_key(&id).ok_or("no key")?)?;
 /// # let builder = azure_iot_dps::ProvisioningClient::builder(sim.id_scope(), id, key);
 /// # let mut client = builder.build_with(sim.transport(), sim.clock());
 /// client.register()?; // Succeeds at the fourth attempt.

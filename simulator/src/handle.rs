@@ -22,16 +22,15 @@ use azure_iot_dps::time::{Clock, Now, UnixTime};
 /// A simulated DPS with an IoT hub behind it.
 ///
 /// It runs in the process of the test, without a network and in virtual time. With the feature
-/// `simulator-server`, `Simulator::serve` puts it on the network. Clones are handles to the same
-/// service.
+/// `server`, `Simulator::serve` puts it on the network. Clones are handles to the same service.
 ///
 /// ```
 /// use azure_iot_dps_simulator::Simulator;
-/// use azure_iot_dps::{ProvisioningClient, RegistrationId};
+/// use azure_iot_dps::{DeviceKey, ProvisioningClient, RegistrationId};
 ///
 /// let sim = Simulator::builder().build();
 /// let id = RegistrationId::new("my-device")?;
-/// let device_key = sim.device_key(&id).ok_or("no key")?;
+/// let device_key = DeviceKey::from_base64(&sim.device_key(&id).ok_or("no key")?)?;
 ///
 /// let builder = ProvisioningClient::builder(sim.id_scope(), id, device_key);
 /// let assignment = builder.build_with(sim.transport(), sim.clock()).register()?;
@@ -218,11 +217,11 @@ impl Simulator {
 /// ```
 /// use azure_iot_dps::error::TransportErrorKind;
 /// use azure_iot_dps_simulator::Simulator;
-/// use azure_iot_dps::{ProvisioningClient, RegistrationId};
+/// use azure_iot_dps::{DeviceKey, ProvisioningClient, RegistrationId};
 ///
 /// let sim = Simulator::builder().build();
 /// let id = RegistrationId::new("my-device")?;
-/// let key = sim.device_key(&id).ok_or("no key")?;
+/// let key = DeviceKey::from_base64(&sim.device_key(&id).ok_or("no key")?)?;
 /// sim.device(&id).drop_before_answer().times(1000);
 /// let builder = ProvisioningClient::builder(sim.id_scope(), id, key);
 /// let result = builder.build_with(sim.transport(), sim.clock()).register();

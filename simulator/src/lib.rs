@@ -9,12 +9,12 @@
 //!
 //! ```
 //! use azure_iot_dps_simulator::Simulator;
-//! use azure_iot_dps::{ProvisioningClient, RegistrationId};
+//! use azure_iot_dps::{DeviceKey, ProvisioningClient, RegistrationId};
 //!
 //! let sim = Simulator::builder().assigning_polls(2).build();
 //! let registration_id = RegistrationId::new("my-device")?;
 //! // Without any enrollment, the simulator has a demo group.
-//! let device_key = sim.device_key(&registration_id).ok_or("no key")?;
+//! let device_key = DeviceKey::from_base64(&sim.device_key(&registration_id).ok_or("no key")?)?;
 //!
 //! let builder = ProvisioningClient::builder(sim.id_scope(), registration_id, device_key);
 //! let mut client = builder.build_with(sim.transport(), sim.clock());
@@ -32,10 +32,10 @@
 //!
 //! ```
 //! # use azure_iot_dps_simulator::{Record, Simulator};
-//! # use azure_iot_dps::{ProvisioningClient, RegistrationId};
+//! # use azure_iot_dps::{DeviceKey, ProvisioningClient, RegistrationId};
 //! # let sim = Simulator::builder().build();
 //! # let registration_id = RegistrationId::new("my-device")?;
-//! # let device_key = sim.device_key(&registration_id).ok_or("no key")?;
+//! # let device_key = DeviceKey::from_base64(&sim.device_key(&registration_id).ok_or("no key")?)?;
 //! sim.device(&registration_id).answer(503).times(2);
 //! sim.device(&registration_id).cut_after(40);
 //! # let builder = ProvisioningClient::builder(sim.id_scope(), registration_id, device_key);

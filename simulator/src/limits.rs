@@ -10,10 +10,10 @@ use std::time::Duration;
 ///
 /// ```
 /// use azure_iot_dps_simulator::{Limits, Record, Simulator};
-/// # use azure_iot_dps::{Assignment, ProvisioningClient, RegistrationId};
+/// # use azure_iot_dps::{Assignment, DeviceKey, ProvisioningClient, RegistrationId};
 /// # fn register(sim: &Simulator, name: &str) -> Result<Assignment, Box<dyn std::error::Error>> {
 /// #     let id = RegistrationId::new(name)?;
-/// #     let key = sim.device_key(&id).ok_or("no key")?;
+/// #     let key = DeviceKey::from_base64(&sim.device_key(&id).ok_or("no key")?)?;
 /// #     let builder = ProvisioningClient::builder(sim.id_scope(), id, key);
 /// #     Ok(builder.build_with(sim.transport(), sim.clock()).register()?)
 /// # }

@@ -130,11 +130,11 @@ impl fmt::Debug for SimulatorMqtt {
 ///
 /// ```
 /// use azure_iot_dps_simulator::Simulator;
-/// use azure_iot_dps::{ProvisioningClient, RegistrationId};
+/// use azure_iot_dps::{DeviceKey, ProvisioningClient, RegistrationId};
 ///
 /// let sim = Simulator::builder().build();
 /// let id = RegistrationId::new("my-device")?;
-/// let key = sim.device_key(&id).ok_or("no key")?;
+/// let key = DeviceKey::from_base64(&sim.device_key(&id).ok_or("no key")?)?;
 /// let builder = ProvisioningClient::builder(sim.id_scope(), id, key);
 /// let assignment = builder.build_with(sim.mqtt_transport(), sim.clock()).register()?;
 /// assert_eq!(assignment.device_id().as_str(), "my-device");
