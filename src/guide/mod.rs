@@ -26,7 +26,7 @@
 //!
 //! # Tests and measurements
 //!
-//! - [`testing`]: unit tests in virtual time, the simulator as a server, and a real scope.
+//! - [`testing`]: the simulated service, a real scope, and the tests of this crate.
 //! - [`performance`]: speed, size, memory and bytes on the wire.
 
 #[doc = include_str!("async_code.md")]

@@ -51,20 +51,13 @@ use crate::error::StoreError;
 ///         self.0.erase().map_err(StoreError::new)
 ///     }
 /// }
-/// # #[cfg(feature = "simulator")] {
-/// # use azure_iot_dps::{ProvisioningClient, RegistrationId, simulator::Simulator};
 /// # let mut store = FlashStore(Flash([0xFF; PAGE]));
-/// # let sim = Simulator::builder().build();
-/// # let id = RegistrationId::new("d")?;
-/// # let key = sim.device_key(&id).ok_or("the simulator has no key for the device")?;
-/// # let builder = ProvisioningClient::builder(sim.id_scope(), id, key);
-/// # let mut client = builder.build_with(sim.transport(), sim.clock());
-/// # client.load_or_register(&mut store)?;
-/// # let requests = sim.records().len();
-/// # assert_eq!(client.load_or_register(&mut store)?.device_id().as_str(), "d");
-/// # assert_eq!(sim.records().len(), requests);
-/// # }
-/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # store.save(b"record")?;
+/// # assert!(store.load()?.starts_with(b"record"));
+/// # assert!(store.save(&[0; PAGE + 1]).is_err());
+/// # store.clear()?;
+/// # assert_eq!(store.load()?, [0xFF; PAGE].as_slice());
+/// # Ok::<(), StoreError>(())
 /// ```
 pub trait AssignmentStore {
     /// Returns the record that was saved last.
