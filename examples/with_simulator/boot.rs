@@ -1,8 +1,7 @@
 //! Boots a gateway: loads the stored assignment or registers, and finds a hub that has moved.
 //!
 //! It takes the variables of `register` and its arguments that name the device. With nothing set it
-//! starts a simulated service and hub inside the process (feature `simulator-server`). The function
-//! `boot` is meant to be copied.
+//! starts a simulated service and hub inside the process. The function `boot` is meant to be copied.
 
 mod support;
 

@@ -1,10 +1,10 @@
 //! Provisions a device, shows the progress on standard error, and prints the result.
 //!
-//! With nothing set it starts a simulated service inside the process (feature `simulator-server`)
-//! and registers there, over TLS. With the variables of the official samples it uses a real ID
-//! scope: `PROVISIONING_HOST` (default: the global endpoint), `PROVISIONING_IDSCOPE`,
-//! `PROVISIONING_REGISTRATION_ID`, `PROVISIONING_SYMMETRIC_KEY`, and `PROVISIONING_CA_CERT` for a
-//! service with its own certificate authority.
+//! With nothing set it starts a simulated service inside the process and registers there, over TLS.
+//! With the variables of the official samples it uses a real ID scope: `PROVISIONING_HOST`
+//! (default: the global endpoint), `PROVISIONING_IDSCOPE`, `PROVISIONING_REGISTRATION_ID`,
+//! `PROVISIONING_SYMMETRIC_KEY`, and `PROVISIONING_CA_CERT` for a service with its own certificate
+//! authority.
 
 mod support;
 

@@ -1,8 +1,7 @@
 //! Provisions a device and sends messages to its hub over HTTPS.
 //!
-//! With nothing set it starts a simulated service and hub inside the process (feature
-//! `simulator-server`). With the variables of the official samples (see `register`) it uses the
-//! real ones.
+//! With nothing set it starts a simulated service and hub inside the process. With the variables of
+//! the official samples (see `register`) it uses the real ones.
 //!
 //! This crate is not an IoT Hub SDK. The code in `support/hub.rs` sends the messages. Firmware
 //! would pass the credentials to an MQTT client (see `HubCredentials`).

@@ -1,6 +1,6 @@
 """Tests the board in QEMU against the simulator: it provisions itself, stores its assignment, boots
 again, sends a message to its hub, recovers from faults, and refuses servers that it must not trust.
-Needs the example `dps_simulator`, built with all features.
+Needs the program `dps-simulator`, built.
 
     python3 examples/bare_metal/host/run.py            runs and measures all scenarios
     python3 examples/bare_metal/host/run.py NAME...    runs these scenarios

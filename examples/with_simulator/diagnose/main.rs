@@ -5,7 +5,7 @@
 //!
 //! It takes the arguments and variables of the other examples. Without an ID scope, a registration
 //! ID and a key, the credential is skipped. With nothing set it checks a simulated service inside
-//! the process (feature `simulator-server`), or else the global endpoint.
+//! the process.
 
 mod certificates;
 mod credential;
