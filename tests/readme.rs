@@ -1,16 +1,30 @@
-//! Tests the statements of the README. Its code is compiled with the crate's documentation.
+//! Tests the statements of the two READMEs and of the guide's tables. Their code is compiled with the
+//! documentation of the crates, except that of the simulator's which needs a transport over TLS.
 #![cfg(feature = "https")]
 #![allow(clippy::expect_used, reason = "a test may panic")]
 
 mod common;
+/// The code of the simulator's page `testing`.
+#[cfg(all(feature = "bundled-roots", feature = "ring"))]
+#[allow(unreachable_pub, reason = "as in a program's library")]
+#[rustfmt::skip]
+#[path = "../simulator/src/testing/over_tls.rs"]
+mod over_tls;
 
+use azure_iot_dps::RegistrationId;
 use azure_iot_dps::error::TransportErrorKind;
 use azure_iot_dps::registration::{RegistrationSettings, Session};
+use azure_iot_dps_simulator::Simulator;
 use common::{Drive, assigned, at, drive, key, seconds, settings};
 
 const README: &str = include_str!("../README.md");
 const MANIFEST: &str = include_str!("../Cargo.toml");
 const TESTS: &str = include_str!("Cargo.toml");
+const WITH_SIMULATOR: &str = include_str!("../examples/with_simulator/Cargo.toml");
+const WITH_REQWEST: &str = include_str!("../examples/with_reqwest/Cargo.toml");
+const SIMULATOR: &str = include_str!("../simulator/Cargo.toml");
+const SIMULATOR_README: &str = include_str!("../simulator/README.md");
+const PROGRAM: &str = include_str!("../simulator/src/bin/dps-simulator/main.rs");
 const FEATURES: &str = include_str!("../src/guide/features.md");
 const EXAMPLES: &str = include_str!("../src/guide/examples.md");
 const PROVISIONING: &str = include_str!("../src/guide/provisioning.md");
@@ -45,10 +59,7 @@ fn every_file_that_is_linked_is_in_the_package() {
 fn the_first_commands_are_the_main_job_and_the_tests() {
     let commands: Vec<&str> =
         README.split("```text\n").skip(1).filter_map(|block| block.split_once("\n```")).map(|it| it.0).collect();
-    assert_eq!(
-        commands[..2],
-        ["cargo run --example register --features simulator-server", "cargo test --all-features"]
-    );
+    assert_eq!(commands[..2], ["cargo run --example register", "cargo test --all-features"]);
 }
 
 /// Returns the first column of the first table after a text.
@@ -80,8 +91,18 @@ fn every_feature_is_in_the_table_and_no_other() {
 }
 
 #[test]
-fn the_tests_have_the_features_of_the_library() {
+fn the_tests_and_the_examples_have_the_features_of_the_library() {
     assert_eq!(declared(TESTS), declared(MANIFEST));
+    assert_eq!(declared(WITH_SIMULATOR), declared(MANIFEST));
+}
+
+/// Without a feature that is named, the commands of the README provision.
+#[test]
+fn the_tests_and_the_examples_have_the_default_features_of_the_library() {
+    let default = |manifest: &'static str| manifest.lines().find(|line| line.starts_with("default = ["));
+    assert!(default(MANIFEST).is_some());
+    assert_eq!(default(TESTS), default(MANIFEST));
+    assert_eq!(default(WITH_SIMULATOR), default(MANIFEST));
 }
 
 /// A suite that the manifest does not list would never run.
@@ -104,14 +125,30 @@ fn the_minimum_supported_rust_version_is_the_manifests() {
     assert_eq!(section.split(". ").next(), version.split('"').next());
 }
 
+/// The name and the required features of each example in a manifest.
+fn examples(manifest: &'static str) -> impl Iterator<Item = (&'static str, &'static str)> {
+    manifest.split("[[example]]\nname = \"").skip(1).map(|it| {
+        let (name, rest) = it.split_once('"').expect("the end of a name");
+        let rest = rest.split("\n\n").next().unwrap_or_default();
+        let features = rest.split_once("required-features = [").and_then(|(_, it)| it.split(']').next());
+        (name, features.unwrap_or_default())
+    })
+}
+
 #[test]
-fn every_example_is_in_the_table_and_no_other() {
-    let manifests = [MANIFEST, TESTS].into_iter().flat_map(|it| it.split("[[example]]\nname = \"").skip(1));
-    let mut declared: Vec<_> = manifests.filter_map(|it| it.split('"').next()).collect();
+fn every_example_is_in_the_table_with_its_features_and_no_other() {
+    let manifests = [MANIFEST, WITH_SIMULATOR, WITH_REQWEST, TESTS];
+    let mut declared: Vec<_> = manifests.into_iter().flat_map(examples).collect();
     let mut documented = rows(EXAMPLES, "example programs");
     declared.sort_unstable();
     documented.sort_unstable();
-    assert_eq!(documented, declared);
+    let names: Vec<_> = declared.iter().map(|it| it.0).collect();
+    assert_eq!(documented, names);
+    for (name, features) in declared {
+        let row = EXAMPLES.lines().find(|line| line.starts_with(&format!("| `{name}` |"))).expect("a row");
+        let expected = if features.is_empty() { "none".to_owned() } else { features.replace('"', "`") };
+        assert_eq!(row.trim_end_matches(" |").rsplit(" | ").next(), Some(expected.as_str()), "{name}");
+    }
 }
 
 #[test]
@@ -120,6 +157,62 @@ fn what_it_does_not_do_is_said() {
     for word in ["X.509", "TPM", "SDK", "AMQP"] {
         assert!(section.contains(word), "{word}");
     }
+}
+
+// The simulator
+
+#[test]
+fn every_flag_of_the_simulator_is_in_its_readme_and_no_other() {
+    // An argument stands on the first line after its attribute that is neither one nor a comment.
+    let arguments = PROGRAM.split("#[arg(long").skip(1).filter_map(|it| it.split(")]\n    ").nth(1));
+    let mut flags: Vec<_> = arguments.filter_map(|it| it.split(':').next()).map(|it| it.replace('_', "-")).collect();
+    let mut documented: Vec<_> = rows(SIMULATOR_README, "## Flags")
+        .into_iter()
+        .map(|row| row.split(' ').next().unwrap_or_default().trim_matches('`').trim_start_matches("--").to_owned())
+        .collect();
+    flags.sort_unstable();
+    documented.sort_unstable();
+    assert_eq!(documented, flags);
+    assert_eq!(flags.len(), PROGRAM.matches("#[arg(").count());
+}
+
+/// The values that the programs of the README contain.
+#[test]
+fn the_scope_and_the_key_in_the_simulators_readme_are_those_of_its_demo() {
+    let sim = Simulator::builder().build();
+    let key = sim.device_key(&RegistrationId::new("my-device").expect("an ID")).expect("a key");
+    assert!(SIMULATOR_README.contains(&format!("ID scope {}\n", sim.id_scope())));
+    assert!(SIMULATOR_README.contains(&format!("device my-device, key {key}\n")), "{key}");
+    assert!(SIMULATOR_README.contains(&format!("symmetric_key=\"{key}\"")));
+    let group = format!("group demo, key {}", &Simulator::demo_group_key()[..40]);
+    assert!(SIMULATOR_README.contains(&group), "{group}");
+}
+
+#[test]
+fn every_feature_of_the_simulator_is_in_its_readme_and_no_other() {
+    assert_eq!(rows(SIMULATOR_README, "## In a Rust test"), declared(SIMULATOR));
+}
+
+/// What is left out has no part in what goes over the wire.
+#[test]
+fn every_crate_that_reads_or_writes_the_wire_is_in_the_simulators_readme() {
+    const OTHERS: [&str; 8] =
+        ["bytes", "clap", "http-body-util", "hyper-util", "rustls-pki-types", "serde", "thiserror", "tokio"];
+    let (_, section) = SIMULATOR_README.split_once("## Which crate plays which part").expect("the heading");
+    let (section, _) = section.split_once("\n## ").expect("its end");
+    let words: Vec<_> = section.split(|c: char| !c.is_ascii_alphanumeric() && c != '-' && c != '_').collect();
+    let (_, dependencies) = SIMULATOR.split_once("[dependencies]\n").expect("dependencies");
+    let (dependencies, _) = dependencies.split_once("\n[").expect("their end");
+    let names = dependencies.lines().filter_map(|line| line.split_once(" = ")).map(|it| it.0);
+    for name in names.filter(|name| !OTHERS.contains(name)) {
+        assert!(words.contains(&name) || words.contains(&format!("rustls-{name}").as_str()), "{name}");
+    }
+}
+
+#[cfg(all(feature = "bundled-roots", feature = "ring"))]
+#[test]
+fn the_code_of_the_page_on_testing_registers_over_tls() {
+    over_tls::register_over_tls().expect("registers");
 }
 
 // The table of defaults
