@@ -13,7 +13,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "interop"))
-from support import TARGET, find, flash, skip  # noqa: E402
+from support import HANGS, TARGET, find, flash, skip  # noqa: E402
 
 ARM = ["qemu-system-arm", "-semihosting-config", "enable=on,target=native", "-machine"]
 BOARDS = {
@@ -40,7 +40,7 @@ def build(target, features, *more, check=True):
 
 def run(target, image):
     qemu = [find(BOARDS[target][0], "qemu-system-arm" if "arm" in BOARDS[target][0] else "qemu-system-misc"), *BOARDS[target][1:]]
-    ran = subprocess.run([*qemu, "-icount", "shift=6", "-nographic", "-kernel", image], capture_output=True, text=True, timeout=120,
+    ran = subprocess.run([*qemu, "-icount", "shift=6", "-nographic", "-kernel", image], capture_output=True, text=True, timeout=HANGS,
                          stdin=subprocess.DEVNULL)
     if ran.returncode or not ran.stdout.endswith("done\n"):
         sys.exit(f"{target} has failed:\n{ran.stdout}{ran.stderr}")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "interop"))
-from support import TARGET, Simulator, find, install, skip  # noqa: E402
+from support import HANGS, TARGET, Simulator, find, install, skip  # noqa: E402
 
 # For each target: the C compiler and its package, the package of the C library, the emulator, and
 # the path of the C library. A static program needs no C library.
@@ -72,7 +72,7 @@ def main():
                 program = build(target)
                 library = ["-L", root] if root else []
                 ran = subprocess.run([find(emulator, "qemu-user"), *library, program], capture_output=True, text=True, env=environment,
-                                     timeout=120)
+                                     timeout=HANGS)
                 right = ran.returncode == 0 and ran.stdout == "localhost dev-01\n"
                 print(f"{target}: {'right' if right else 'wrong'}, {program.stat().st_size / 1e6:.2f} MB", flush=True)
                 problems += [] if right else [ran.stdout + ran.stderr]

@@ -9,10 +9,9 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
-from support import EXAMPLES, find, openssl, server_certificate, skip
+from support import EXAMPLES, HANGS, find, listens, openssl, server_certificate, skip
 
 PORT = 18443
 KINDS = ("ECDSA", "RSA-2048", "RSA-4096")
@@ -66,9 +65,9 @@ def make_chain(folder, kind, intermediates):
 
 def register(folder, devices):
     environment = {**os.environ, "PROVISIONING_HOST": f"localhost:{PORT}", "PROVISIONING_IDSCOPE": "0ne00002193"}
-    command = [EXAMPLES / "register", "--json", "--deadline", "5", "--ca-cert", folder / "server-ca.pem"]
+    command = [EXAMPLES / "register", "--json", "--deadline", "600", "--ca-cert", folder / "server-ca.pem"]
     command += ["--certificate", devices / "chain.pem", "--private-key", devices / "dev-01.key"]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment)
+    return subprocess.run(command, capture_output=True, text=True, timeout=600 + HANGS, env=environment)
 
 
 def main():
@@ -92,7 +91,8 @@ def main():
                 CONFIGURATION.format(folder=folder, port=PORT, protocol=protocol, body=json.dumps(ASSIGNED)))
             with subprocess.Popen([nginx, "-c", configuration, "-e", folder / "error.log"], stderr=subprocess.PIPE) as server:
                 try:
-                    time.sleep(1)
+                    if not listens(PORT, server):
+                        sys.exit(f"nginx does not start: {(folder / 'error.log').read_text()}")
                     for case, chain in chains.items():
                         ran = register(folder, chain)
                         right = ran.returncode == 0 and json.loads(ran.stdout)["assignedHub"] == "hub.example"

@@ -10,10 +10,9 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
-from support import Simulator, find, openssl, server_certificate, skip
+from support import Simulator, comes_true, find, listens, openssl, server_certificate, skip
 
 TRANSPORTS = ("https", "mqtt", "mqtt-ws", "mqtt-auto")
 NAME = "ada"
@@ -78,14 +77,8 @@ class Proxy:
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def __enter__(self):
-        for _ in range(200):
-            try:
-                socket.create_connection(("127.0.0.1", self.port)).close()
-                return self
-            except OSError:
-                if self.process.poll() is not None:
-                    break
-                time.sleep(0.05)
+        if listens(self.port, self.process):
+            return self
         self.process.kill()
         sys.exit(f"{self.process.args[0]} does not start")
 
@@ -98,11 +91,7 @@ class Proxy:
         return sum("CONNECT localhost:" in line for line in self.log.read_text().splitlines())
 
     def has_been_asked(self, times):
-        for _ in range(100):
-            if self.asked() >= times:
-                break
-            time.sleep(0.05)
-        return self.asked() == times
+        return comes_true(lambda: self.asked() >= times) and self.asked() == times
 
 
 class Cases:

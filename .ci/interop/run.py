@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from support import TARGET, Simulator, skip
+from support import HANGS, TARGET, Simulator, skip
 
 HERE = Path(__file__).parent
 ROOM = TARGET / "interop"
@@ -49,7 +49,7 @@ def install():
     ]
     for command in commands:
         try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+            done = subprocess.run(command, capture_output=True, text=True, timeout=HANGS)
         except (OSError, subprocess.TimeoutExpired) as error:
             return str(error)
         if done.returncode:
@@ -106,7 +106,7 @@ def run(simulator, client, case):
         folder = simulator.ca.parent / "certificates"
         command += [certificate(folder, name, what["certificate"]), folder / f"{name}-key.pem"]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=HANGS, env=environment)
         outcome = json.loads(done.stdout.strip().splitlines()[-1])
     except subprocess.TimeoutExpired:
         return "it did not end"

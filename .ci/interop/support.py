@@ -1,18 +1,25 @@
-"""Code that the scripts share: finds programs, and runs the simulator and the example `register`."""
+"""Code that the scripts share: finds programs, and runs the simulator and the example `register`.
+
+A time limit on this machine's clock only ends what hangs. It is so long that a busy machine does not reach it, and no result depends on it.
+"""
 
 import base64
 import hashlib
 import hmac
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR", Path(__file__).parent / "../../target")).resolve()
-EXAMPLES = TARGET / "debug/examples"
+PROGRAMS = TARGET / "debug"
+EXAMPLES = PROGRAMS / "examples"
 SKIPPED = 77
+# In seconds.
+HANGS = 1800
 
 
 def find(program, package):
@@ -29,7 +36,7 @@ def install(package):
         return
     for command in (["apt-get", "update"], ["apt-get", "install", "-y", "--no-install-recommends", package]):
         try:
-            subprocess.run(command, capture_output=True, timeout=300, check=False)
+            subprocess.run(command, capture_output=True, timeout=HANGS, check=False)
         except (OSError, subprocess.TimeoutExpired):
             return
 
@@ -38,6 +45,26 @@ def flash(image):
     """Returns the flash that an image needs, in bytes: text and data."""
     columns = subprocess.run(["size", image], check=True, capture_output=True, text=True).stdout.splitlines()[1].split()
     return int(columns[0]) + int(columns[1])
+
+
+def comes_true(condition):
+    """Waits until a condition is true, and returns whether it became true."""
+    until = time.monotonic() + HANGS
+    while not (true := condition()) and time.monotonic() < until:
+        time.sleep(0.05)
+    return true
+
+
+def listens(port, process):
+    """Waits until a process listens on a port of this machine, and returns whether it does. Returns early if the process ends."""
+    def is_done():
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+            return True
+        except OSError:
+            return process.poll() is not None
+
+    return comes_true(is_done) and process.poll() is None
 
 
 def skip(why):
@@ -62,14 +89,14 @@ def server_certificate(folder, name):
 
 
 class Simulator:
-    """The example `dps_simulator`, which runs in the background with one enrollment group."""
+    """The program `dps-simulator`, which runs in the background with one enrollment group."""
 
     group_key = base64.b64encode(bytes(range(64))).decode()
 
     def __init__(self, folder, listen, mqtt_listen, more=()):
         self.ca = folder / "ca.pem"
         self.log = folder / "simulator.log"
-        command = [EXAMPLES / "dps_simulator", "--listen", listen, "--mqtt-listen", mqtt_listen, "--ca-out", self.ca]
+        command = [PROGRAMS / "dps-simulator", "--listen", listen, "--mqtt-listen", mqtt_listen, "--ca-out", self.ca]
         command += ["--group", f"keys={self.group_key}", *more]
         self.process = subprocess.Popen(command, stdout=self.log.open("w"))
         while not self.port("https"):
@@ -88,7 +115,7 @@ class Simulator:
         mac = hmac.new(base64.b64decode(self.group_key), registration_id.encode(), hashlib.sha256)
         return base64.b64encode(mac.digest()).decode()
 
-    def register(self, transport, ca_cert=None, variables=(), deadline=60):
+    def register(self, transport, ca_cert=None, variables=(), deadline=600):
         """Runs the example `register` with this simulator, these variables, and no other proxy variables."""
         environment = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
         environment |= {
@@ -101,4 +128,4 @@ class Simulator:
         }
         command = [EXAMPLES / "register", "--json", "--transport", transport, "--deadline", str(deadline)]
         command += ["--websocket-port", self.port("https")]
-        return subprocess.run(command, capture_output=True, text=True, timeout=deadline + 60, env=environment)
+        return subprocess.run(command, capture_output=True, text=True, timeout=deadline + HANGS, env=environment)

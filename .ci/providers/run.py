@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "interop"))
-from support import TARGET, Simulator, find, openssl, skip
+from support import HANGS, TARGET, Simulator, find, openssl, skip
 
 HERE = Path(__file__).parent
 HUB = "localhost"
@@ -28,7 +28,7 @@ def build(*features):
 
 def run(program, *more):
     """Returns what the program says of each subject."""
-    done = subprocess.run([program, *arguments, *more], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([program, *arguments, *more], capture_output=True, text=True, timeout=HANGS)
     assert done.returncode == 0, done
     return dict(line.split(": ", 1) for line in done.stdout.splitlines())
 

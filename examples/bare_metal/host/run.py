@@ -25,7 +25,7 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parents[2] / ".ci/interop")]
 import certificates  # noqa: E402
 from front import Front, chunked, relay, truncated  # noqa: E402
-from support import TARGET, Simulator, find, flash, skip  # noqa: E402
+from support import HANGS, TARGET, Simulator, comes_true, find, flash, skip  # noqa: E402
 
 MACHINE = "thumbv7em-none-eabi"
 DEVICE = "my-device"
@@ -34,6 +34,10 @@ QEMU = ["-machine", "mps2-an386", "-nographic", "-semihosting-config", "enable=o
         # An instruction takes 8 ns, so the board's time does not depend on the host's load. A reset
         # ends the run.
         "-icount", "shift=3", "-no-reboot"]
+# The emulator's processor time after which a run has failed, in seconds. A board never idles, so this
+# time is proportional to the board's: it does not depend on the host's load. The longest run takes
+# 60 s of it. A board that hangs is reset by its watchdog long before.
+PROCESSOR_TIME = 900
 FIGURES = re.compile(r"heap: (\d+) bytes in (\d+) allocations, stack: (\d+) bytes")
 YEAR = 365 * 24 * 60 * 60
 # The limits of the image that registers over HTTPS, in bytes. Heap and stack depend on the server's
@@ -90,13 +94,16 @@ class Board:
     def boot(self, good=True):
         """Powers the board on, and returns what it prints until it exits."""
         (self.folder / "factory.txt").write_text("".join(f"{name} {value}\n" for name, value in self.settings.items()))
-        with subprocess.Popen([BOARD_EMULATOR, *QEMU, "-kernel", self.image], cwd=self.folder, stdin=subprocess.DEVNULL, text=True,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as qemu:
+        # The system kills the emulator at the limit of its processor time.
+        command = ["sh", "-c", 'ulimit -t "$0" && exec "$@"', str(PROCESSOR_TIME), BOARD_EMULATOR, *QEMU, "-kernel", self.image]
+        with subprocess.Popen(command, cwd=self.folder, stdin=subprocess.DEVNULL, text=True, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT) as qemu:
             try:
-                said, _ = qemu.communicate(timeout=240)
+                said, _ = qemu.communicate(timeout=HANGS)
             except subprocess.TimeoutExpired:
                 qemu.kill()
-                raise Failed(f"the board is not done after 240 s:\n{qemu.communicate()[0]}") from None
+                raise Failed(f"the board hangs:\n{qemu.communicate()[0]}") from None
+        check(qemu.returncode >= 0, f"the board is not done after {PROCESSOR_TIME} s of processor time:\n{said}")
         check((qemu.returncode == 0) == good, f"ended with {qemu.returncode}:\n{said}")
         return said
 
@@ -118,9 +125,7 @@ def saw(sim, what, times):
     """Checks how many lines of the simulator contain a text. The simulator may print the last one
     after the board has exited."""
     count = lambda: sum(what in line for line in sim.lines())  # noqa: E731
-    until = time.monotonic() + 5
-    while count() < times and time.monotonic() < until:
-        time.sleep(0.05)
+    comes_true(lambda: count() >= times)
     check(count() == times, f"{count()} times `{what}` and not {times}:\n" + "\n".join(sim.lines()))
 
 

@@ -15,7 +15,7 @@ use super::{http, mqtt};
 /// The time that open requests have to end when the server stops.
 const GRACE: Duration = Duration::from_millis(500);
 /// The time that a client has for its TLS handshake.
-const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
+const HANDSHAKE_LIMIT: Duration = Duration::from_secs(60);
 
 /// The protocol of a port.
 #[derive(Clone, Copy, Debug)]
