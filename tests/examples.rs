@@ -582,3 +582,25 @@ fn a_modems_stack_and_an_async_loop_provision_a_device_too() {
     let ran = run_with("async_blocking", &[], &[], "");
     assert!(ran.code == Some(0) && ran.out.starts_with(assigned) && ran.out.contains("\ncancelled: "), "{ran:?}");
 }
+
+#[cfg(all(feature = "mqtt-websocket", feature = "simulator-server"))]
+#[test]
+fn register_through_a_websocket_has_the_same_result() {
+    let https = run_with("register", &[], &[], "");
+    for transport in ["mqtt-ws", "mqtt-auto"] {
+        let ran = run_with("register", &["--transport", transport], &[], "");
+        assert_eq!((ran.code, &ran.out), (Some(0), &https.out), "{ran:?}");
+    }
+}
+
+#[cfg(feature = "simulator-server")]
+#[test]
+fn mqtt_hub_with_nothing_set_exchanges_messages_with_a_simulated_hub() {
+    let ran = run_with("mqtt_hub", &["--count", "2"], &[], "");
+    let mut said: Vec<&str> = ran.out.lines().collect();
+    said.sort_unstable();
+    assert_eq!(
+        (ran.code, said),
+        (Some(0), vec!["received hello, device", "sent message 1 of 2", "sent message 2 of 2"])
+    );
+}
