@@ -52,7 +52,7 @@ def ask(proxy, host_itself, number, no_proxy, host):
 
 def main():
     if not shutil.which("curl"):
-        print("skipped: there is no curl")
+        print("cannot run: there is no curl")
         sys.exit(SKIPPED)
     lines = TABLE.read_text().splitlines()
     cases = [(at, [cell.strip() for cell in line.split("|")]) for at, line in enumerate(lines) if not line.startswith("#")]
