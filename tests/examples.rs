@@ -583,7 +583,7 @@ fn a_modems_stack_and_an_async_loop_provision_a_device_too() {
     assert!(ran.code == Some(0) && ran.out.starts_with(assigned) && ran.out.contains("\ncancelled: "), "{ran:?}");
 }
 
-#[cfg(all(feature = "mqtt-websocket", feature = "simulator-server"))]
+#[cfg(feature = "mqtt-websocket")]
 #[test]
 fn register_through_a_websocket_has_the_same_result() {
     let https = run_with("register", &[], &[], "");
@@ -593,7 +593,6 @@ fn register_through_a_websocket_has_the_same_result() {
     }
 }
 
-#[cfg(feature = "simulator-server")]
 #[test]
 fn mqtt_hub_with_nothing_set_exchanges_messages_with_a_simulated_hub() {
     let ran = run_with("mqtt_hub", &["--count", "2"], &[], "");
