@@ -489,7 +489,7 @@ fn bytes_that_are_no_mqtt_are_too_many_or_come_too_slowly_end_the_connection() {
         assert_eq!(client.link.read(Duration::MAX).as_deref(), Some(&[][..]));
         sim.clock().elapsed() - before
     };
-    assert_eq!((wait(b""), wait(b"\x10\x7f\x00\x04MQTT")), (seconds(10), seconds(10)));
+    assert_eq!((wait(b""), wait(b"\x10\x7f\x00\x04MQTT")), (seconds(60), seconds(30)));
     let mut client = at_service(&sim, "x");
     let before = sim.clock().elapsed();
     client.link.write(b"\x30\x7f\x00\x01a");

@@ -197,6 +197,13 @@ fn what_breaks_the_rules_is_told_by_the_code_of_the_close_frame() {
         (&[0x81, 0x81, 0, 0, 0, 0, b'x'][..], CloseCode::Unsupported),
         (&[0x82, 0x01, 0x10], CloseCode::Protocol),
         (&[0x82, 0x82, 0, 0, 0, 0, 0xff, 0x00], CloseCode::Normal),
+        // A close code that is never sent, a reason that is not UTF-8, and a code of one byte.
+        (&[0x88, 0x82, 0, 0, 0, 0, 0x03, 0xed], CloseCode::Protocol),
+        (&[0x88, 0x83, 0, 0, 0, 0, 0x03, 0xe8, 0xff], CloseCode::Protocol),
+        (&[0x88, 0x81, 0, 0, 0, 0, 0x03], CloseCode::Protocol),
+        // A frame of 2 MiB, and a continuation of nothing.
+        (&[0x82, 0xff, 0, 0, 0, 0, 0, 0x20, 0, 0, 0, 0, 0, 0], CloseCode::Size),
+        (&[0x80, 0x81, 0, 0, 0, 0, 0x10], CloseCode::Protocol),
     ] {
         let mut socket = open(&server);
         socket.socket.get_mut().write_all(bytes).expect("is sent");

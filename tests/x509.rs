@@ -304,9 +304,12 @@ fn enrollments_of_nothing_are_errors() {
     // No block is passed over: not one that is glued to the last, not one that cannot be read.
     let glued = format!("{}{root}", root.trim_end());
     assert_eq!(certificates_from_pem(glued.as_bytes()).map(|read| read.len()), Ok(2));
-    for (pem, number) in
-        [(empty.to_owned(), 1), (root.clone() + empty, 2), (format!("{root}-----BEGIN CERTIFICATE-----\nAAAA"), 2)]
-    {
+    for (pem, number) in [
+        (empty.to_owned(), 1),
+        (root.clone() + empty, 2),
+        (format!("{root}-----BEGIN CERTIFICATE-----\nAAAA"), 2),
+        (format!("{root}-----BEGIN CERTIFICATE-----\n!!!!\n-----END CERTIFICATE-----\n{root}"), 2),
+    ] {
         let error = certificates_from_pem(pem.as_bytes()).err();
         assert_eq!(error, Some(EnrollmentError::Certificate { number }), "{pem}");
     }

@@ -1,4 +1,4 @@
-//! Code that the examples share: reads keys and devices, shows errors and progress.
+//! Code that the examples share: reads keys and files, and shows results and errors.
 #![allow(dead_code, unreachable_pub, reason = "each example uses a part")]
 
 use std::env::{self, VarError};

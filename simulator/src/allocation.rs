@@ -3,11 +3,10 @@
 use std::fmt;
 use std::sync::Arc;
 
+use azure_iot_dps::identity::{HostName, RegistrationId};
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 use sha2::{Digest, Sha256};
-
-use azure_iot_dps::identity::{HostName, RegistrationId};
 
 /// The input of a custom allocation policy.
 ///
@@ -37,9 +36,9 @@ use azure_iot_dps::identity::{HostName, RegistrationId};
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct AllocationRequest<'a> {
-    pub(super) registration_id: &'a RegistrationId,
-    pub(super) payload: Option<&'a RawValue>,
-    pub(super) hubs: &'a [HostName],
+    pub(crate) registration_id: &'a RegistrationId,
+    pub(crate) payload: Option<&'a RawValue>,
+    pub(crate) hubs: &'a [HostName],
 }
 
 impl<'a> AllocationRequest<'a> {
@@ -80,15 +79,15 @@ impl<'a> AllocationRequest<'a> {
 /// ```
 #[derive(Clone, Debug)]
 pub struct Allocation {
-    pub(super) outcome: Result<HostName, Failure>,
-    pub(super) payload: Option<Box<RawValue>>,
+    pub(crate) outcome: Result<HostName, Failure>,
+    pub(crate) payload: Option<Box<RawValue>>,
 }
 
 /// The reason why no hub was found for a device.
 #[derive(Clone, Debug)]
-pub(super) struct Failure {
-    pub(super) code: u32,
-    pub(super) message: String,
+pub(crate) struct Failure {
+    pub(crate) code: u32,
+    pub(crate) message: String,
 }
 
 impl Allocation {
@@ -122,14 +121,14 @@ type Webhook = dyn Fn(&AllocationRequest<'_>) -> Allocation + Send + Sync;
 
 /// The policy that spreads devices over the linked hubs.
 #[derive(Clone)]
-pub(super) enum Policy {
+pub(crate) enum Policy {
     /// Spreads devices evenly by a stable hash: a device gets the same hub each time.
     Even,
     Custom(Arc<Webhook>),
 }
 
 impl Policy {
-    pub(super) fn allocate(&self, request: &AllocationRequest<'_>) -> Allocation {
+    pub(crate) fn allocate(&self, request: &AllocationRequest<'_>) -> Allocation {
         match self {
             Self::Custom(webhook) => webhook(request),
             Self::Even => {

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use azure_iot_dps::identity::{HostName, IdScope};
+
 use crate::allocation::{Allocation, AllocationRequest, Policy};
 use crate::enrollment::{EnrollmentGroup, IndividualEnrollment};
 use crate::handle::Simulator;
 use crate::limits::Limits;
 use crate::settings::Settings;
-use azure_iot_dps::identity::{HostName, IdScope};
 
 /// A builder of a [`Simulator`]: its enrollments, hubs, limits and pace.
 ///

@@ -2,11 +2,12 @@
 
 use std::fmt;
 
+use azure_iot_dps::identity::{DeviceId, HostName, RegistrationId};
+
 use crate::error::EnrollmentError;
 use crate::key::SymmetricKey;
 use crate::pem::checked;
 use crate::token::Token;
-use azure_iot_dps::identity::{DeviceId, HostName, RegistrationId};
 
 /// The policy for a device that registers again and is allocated to another hub.
 ///
@@ -33,10 +34,10 @@ pub enum Reprovisioning {
 
 /// The settings that individual enrollments and groups share.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Terms {
-    pub(super) hub: Option<HostName>,
-    pub(super) reprovisioning: Reprovisioning,
-    pub(super) disabled: bool,
+pub(crate) struct Terms {
+    pub(crate) hub: Option<HostName>,
+    pub(crate) reprovisioning: Reprovisioning,
+    pub(crate) disabled: bool,
 }
 
 /// Declares the methods that set the [`Terms`].
@@ -88,7 +89,7 @@ macro_rules! terms {
 pub struct EnrollmentGroup {
     name: Box<str>,
     proof: Proof,
-    pub(super) terms: Terms,
+    pub(crate) terms: Terms,
 }
 
 /// The credentials that an enrollment accepts.
@@ -168,28 +169,29 @@ impl EnrollmentGroup {
         &self.name
     }
 
-    pub(super) fn device_key(&self, registration_id: &RegistrationId) -> Option<SymmetricKey> {
-        Some(self.proof.keys().next()?.derive(registration_id.as_str()))
+    pub(crate) fn device_key(&self, registration_id: &RegistrationId) -> Option<SymmetricKey> {
+        self.proof.keys().next()?.derive(registration_id.as_str())
     }
 
     /// Returns whether the devices of the group have symmetric keys.
-    pub(super) fn has_keys(&self) -> bool {
+    pub(crate) fn has_keys(&self) -> bool {
         self.proof.keys().next().is_some()
     }
 
     /// Returns the authorities that issue the certificates of the devices.
-    pub(super) fn authorities(&self) -> &[Vec<u8>] {
+    pub(crate) fn authorities(&self) -> &[Vec<u8>] {
         self.proof.certificates()
     }
 
     /// Returns whether a key of this group signed the token.
     ///
     /// The key may be derived from the registration ID as it is written here, or in lower case.
-    pub(super) fn signed(&self, token: &Token<'_>, registration_id: &RegistrationId) -> bool {
+    pub(crate) fn signed(&self, token: &Token<'_>, registration_id: &RegistrationId) -> bool {
         let written = registration_id.as_str();
         let lower_case = written.to_ascii_lowercase();
+        let spellings = [written, lower_case.as_str()];
         let mut device_keys =
-            self.proof.keys().flat_map(|key| [written, lower_case.as_str()].map(|spelling| key.derive(spelling)));
+            self.proof.keys().flat_map(|key| spellings.into_iter().filter_map(|spelling| key.derive(spelling)));
         device_keys.any(|key| token.is_signed_with(&key))
     }
 }
@@ -222,7 +224,7 @@ pub struct IndividualEnrollment {
     registration_id: RegistrationId,
     proof: Proof,
     device_id: Option<DeviceId>,
-    pub(super) terms: Terms,
+    pub(crate) terms: Terms,
 }
 
 impl IndividualEnrollment {
@@ -268,24 +270,24 @@ impl IndividualEnrollment {
     /// Returns whether this enrollment is for the registration ID.
     ///
     /// The service compares registration IDs without regard to case.
-    pub(super) fn is_for(&self, registration_id: &RegistrationId) -> bool {
+    pub(crate) fn is_for(&self, registration_id: &RegistrationId) -> bool {
         self.registration_id.as_str().eq_ignore_ascii_case(registration_id.as_str())
     }
 
-    pub(super) fn device_key(&self) -> Option<SymmetricKey> {
+    pub(crate) fn device_key(&self) -> Option<SymmetricKey> {
         self.proof.keys().next().cloned()
     }
 
-    pub(super) fn signed(&self, token: &Token<'_>) -> bool {
+    pub(crate) fn signed(&self, token: &Token<'_>) -> bool {
         self.proof.keys().any(|key| token.is_signed_with(key))
     }
 
     /// Returns whether this is a certificate of the device, byte for byte.
-    pub(super) fn has_certificate(&self, der: &[u8]) -> bool {
+    pub(crate) fn has_certificate(&self, der: &[u8]) -> bool {
         self.proof.certificates().iter().any(|certificate| certificate == der)
     }
 
-    pub(super) fn own_device_id(&self) -> Option<&DeviceId> {
+    pub(crate) fn own_device_id(&self) -> Option<&DeviceId> {
         self.device_id.as_ref()
     }
 }

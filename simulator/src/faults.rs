@@ -1,14 +1,14 @@
 //! Handles with which a test scripts faults.
 
 use std::sync::Arc;
-
 use std::sync::Mutex;
 use std::time::Duration;
+
+use azure_iot_dps::identity::RegistrationId;
 
 use crate::lock::lock;
 use crate::script::{Effect, Fault};
 use crate::state::State;
-use azure_iot_dps::identity::RegistrationId;
 
 /// A handle with which a test scripts faults for one device.
 ///
@@ -35,7 +35,7 @@ pub struct DeviceHandle {
 }
 
 impl DeviceHandle {
-    pub(super) fn new(state: Arc<Mutex<State>>, registration_id: &RegistrationId) -> Self {
+    pub(crate) fn new(state: Arc<Mutex<State>>, registration_id: &RegistrationId) -> Self {
         Self { state, key: registration_id.as_str().to_ascii_lowercase().into() }
     }
 
@@ -61,7 +61,7 @@ impl DeviceHandle {
         self.add(Effect::DropBefore)
     }
 
-    /// Closes the connection after so many bytes of the answer to the next request of the device.
+    /// Closes the connection after this many bytes of the answer to the next request of the device.
     ///
     /// The service processes the request. Over HTTP the count includes the head of the answer, over
     /// MQTT the acknowledgement.
@@ -82,7 +82,7 @@ impl DeviceHandle {
         self.add(Effect::Slow(delay))
     }
 
-    /// Shifts the `Date` of the answer to the next request of the device by so many seconds.
+    /// Shifts the `Date` of the answer to the next request of the device by this many seconds.
     ///
     /// A positive number is ahead of the service's clock, a negative one behind.
     #[allow(clippy::must_use_candidate, reason = "the fault is pending already")]

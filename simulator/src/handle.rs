@@ -1,9 +1,14 @@
 //! The handle of a simulator, its HTTP transport and its clock.
 
 use std::sync::Arc;
-
 use std::sync::Mutex;
 use std::time::Duration;
+
+use azure_iot_dps::Transport;
+use azure_iot_dps::error::{TransportError, TransportErrorKind};
+use azure_iot_dps::identity::{DeviceId, HostName, IdScope, RegistrationId};
+use azure_iot_dps::protocol::{Request, Response};
+use azure_iot_dps::time::{Clock, Now, UnixTime};
 
 use crate::faults::DeviceHandle;
 use crate::front::http::{HttpAnswer, HttpRequest};
@@ -13,11 +18,6 @@ use crate::service::Service;
 use crate::settings::{DEMO_KEY, Settings};
 use crate::state::{Delivery, Reply, State};
 use crate::wire::base64_encode;
-use azure_iot_dps::Transport;
-use azure_iot_dps::error::{TransportError, TransportErrorKind};
-use azure_iot_dps::identity::{DeviceId, HostName, IdScope, RegistrationId};
-use azure_iot_dps::protocol::{Request, Response};
-use azure_iot_dps::time::{Clock, Now, UnixTime};
 
 /// A simulated DPS with an IoT hub behind it.
 ///
@@ -40,17 +40,17 @@ use azure_iot_dps::time::{Clock, Now, UnixTime};
 /// ```
 #[derive(Clone, Debug)]
 pub struct Simulator {
-    pub(super) state: Arc<Mutex<State>>,
+    pub(crate) state: Arc<Mutex<State>>,
     journal: Arc<Journal>,
     /// The virtual time that has passed for the users of [`Simulator::clock`].
     time: Arc<Mutex<Duration>>,
 }
 
 /// The start of virtual time: 2026-01-01T00:00:00Z.
-pub(super) const BEGINNING: Duration = Duration::from_secs(1_767_225_600);
+pub(crate) const BEGINNING: Duration = Duration::from_secs(1_767_225_600);
 
 impl Simulator {
-    pub(super) fn new(settings: Settings) -> Self {
+    pub(crate) fn new(settings: Settings) -> Self {
         let journal = Arc::new(Journal::default());
         let state = State::new(Service::new(settings, Arc::clone(&journal)), Arc::clone(&journal));
         Self { state: Arc::new(Mutex::new(state)), journal, time: Arc::default() }
@@ -173,17 +173,17 @@ impl Simulator {
         devices.map(|it| (it.registration_id.clone(), it.device_id.clone(), it.hub().cloned())).collect()
     }
 
-    pub(super) fn deliver(&self, request: &HttpRequest<'_>, unix: Duration) -> Delivery {
+    pub(crate) fn deliver(&self, request: &HttpRequest<'_>, unix: Duration) -> Delivery {
         let (question, known) = request.question();
         lock(&self.state).deliver(&question, known, unix)
     }
 
-    pub(super) fn http_answer(&self, reply: Reply) -> HttpAnswer {
+    pub(crate) fn http_answer(&self, reply: Reply) -> HttpAnswer {
         HttpAnswer::from_reply(reply, lock(&self.state).service().settings().id_scope.as_str())
     }
 
     /// Returns the time since 1970 by [`Simulator::clock`].
-    pub(super) fn unix(&self) -> Duration {
+    pub(crate) fn unix(&self) -> Duration {
         BEGINNING.saturating_add(self.elapsed())
     }
 

@@ -1,7 +1,6 @@
 //! The state of the hub: the messages from the cloud, and the connections.
 
 use std::collections::{BTreeMap, VecDeque};
-
 use std::fmt;
 use std::time::Duration;
 
@@ -37,7 +36,7 @@ pub(crate) struct Mailboxes {
     /// The newest connection of each MQTT client ID.
     connections: BTreeMap<String, u64>,
     connected: u64,
-    /// Are called when there may be a message for a connection.
+    /// Called when there may be a message for a connection.
     alarms: Vec<Box<dyn Fn() -> bool + Send>>,
 }
 

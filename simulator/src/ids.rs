@@ -9,20 +9,20 @@ use sha2::{Digest, Sha256};
 use crate::wire::base64_encode;
 
 /// Returns a GUID in quotes, in base64.
-pub(super) fn etag(parts: &[&[u8]]) -> String {
+pub(crate) fn etag(parts: &[&[u8]]) -> String {
     base64_encode(format!("\"{}\"", uuid(parts)).as_bytes())
 }
 
 /// Returns an operation ID such as `5.316aac5bdc130deb.b1e02da8-c3a0-4ff2-a121-7ea7a6b7f550`.
 ///
 /// It differs for each number.
-pub(super) fn operation_id(key: &str, number: u64) -> String {
+pub(crate) fn operation_id(key: &str, number: u64) -> String {
     let hash = hex(&[b"operation", key.as_bytes()]);
     let prefix = hash.get(..16).unwrap_or_default();
     format!("5.{prefix}.{}", uuid(&[key.as_bytes(), &number.to_be_bytes()]))
 }
 
-pub(super) fn uuid(parts: &[&[u8]]) -> String {
+pub(crate) fn uuid(parts: &[&[u8]]) -> String {
     let hash = hex(parts);
     let part = |range| hash.get(range).unwrap_or_default();
     format!("{}-{}-4{}-a{}-{}", part(0..8), part(8..12), part(13..16), part(17..20), part(20..32))

@@ -1,17 +1,16 @@
 //! The records of what has happened, to read and to wait for.
 
 use std::collections::VecDeque;
-
-use std::sync::Arc;
-
 use std::fmt;
+use std::sync::Arc;
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 use std::time::Instant;
 
-use crate::lock::lock;
 use azure_iot_dps::identity::{DeviceId, HostName, RegistrationId};
 use azure_iot_dps::time::UnixTime;
+
+use crate::lock::lock;
 
 /// The most requests that are kept. Older records are dropped.
 const KEPT_REQUESTS: usize = 1024;
@@ -139,7 +138,7 @@ pub enum Record {
         /// The HTTP status of the answer; `None` if a fault kept the answer from arriving whole.
         status: Option<u16>,
     },
-    /// A device was told its hub, for the first time or again.
+    /// The service told a device its hub, for the first time or again.
     Assigned {
         /// The time by the clock of the service.
         at: UnixTime,
@@ -202,18 +201,18 @@ impl Entries {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Journal {
+pub(crate) struct Journal {
     entries: Mutex<Entries>,
     written: Condvar,
 }
 
 impl Journal {
-    pub(super) fn write(&self, record: Record) {
+    pub(crate) fn write(&self, record: Record) {
         lock(&self.entries).push(record);
         self.written.notify_all();
     }
 
-    pub(super) fn read(&self) -> Vec<Record> {
+    pub(crate) fn read(&self) -> Vec<Record> {
         lock(&self.entries).kept.iter().cloned().collect()
     }
 
@@ -245,7 +244,7 @@ pub struct Watch {
 }
 
 impl Watch {
-    pub(super) fn new(journal: Arc<Journal>) -> Self {
+    pub(crate) fn new(journal: Arc<Journal>) -> Self {
         let next = journal.end();
         Self { journal, next }
     }

@@ -38,16 +38,14 @@ impl SymmetricKey {
 
     /// Creates a key from standard base64, as the service shows it.
     ///
+    /// White space around the text is ignored.
+    ///
     /// # Errors
     ///
     /// Returns [`EnrollmentError::KeyNotBase64`] if the text is not base64, and
     /// [`EnrollmentError::KeyLength`] if it is not that of 16 to 64 bytes.
     pub fn from_base64(text: &str) -> Result<Self, EnrollmentError> {
         Self::from_bytes(&base64_decode(text.trim()).ok_or(EnrollmentError::KeyNotBase64)?)
-    }
-
-    pub(crate) fn as_bytes(&self) -> &[u8] {
-        &self.0
     }
 
     pub(crate) fn to_base64(&self) -> String {
@@ -57,10 +55,16 @@ impl SymmetricKey {
     /// Returns the key of a device of the group whose key this is.
     ///
     /// Source: Microsoft, "Symmetric key attestation", section "Group enrollments".
-    pub(crate) fn derive(&self, registration_id: &str) -> Self {
-        // HMAC takes a key of any length.
-        let mac = Hmac::<Sha256>::new_from_slice(&self.0).map(|mac| mac.chain_update(registration_id));
-        Self(mac.map(|mac| mac.finalize().into_bytes().as_slice().into()).unwrap_or_default())
+    pub(crate) fn derive(&self, registration_id: &str) -> Option<Self> {
+        Some(Self(self.hmac(&[registration_id])?.finalize().into_bytes().as_slice().into()))
+    }
+
+    /// Returns the HMAC-SHA256 of these parts, to finish or to verify.
+    ///
+    /// It takes a key of any length, so it is always there.
+    pub(crate) fn hmac(&self, parts: &[&str]) -> Option<Hmac<Sha256>> {
+        let mac = Hmac::new_from_slice(&self.0).ok()?;
+        Some(parts.iter().fold(mac, Mac::chain_update))
     }
 }
 

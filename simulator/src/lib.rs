@@ -33,17 +33,19 @@ mod server;
 mod service;
 mod settings;
 mod state;
+#[cfg(test)]
+mod tests;
+mod token;
+mod virtual_mqtt;
+mod wire;
+
+// The code over TLS needs features of the library that this crate must not enable. A test compiles and runs it.
 #[doc = include_str!("testing.md")]
 #[doc = "```rust,ignore"]
 #[doc = include_str!("testing/over_tls.rs")]
 #[doc = "```"]
 #[doc = include_str!("testing/server.md")]
 pub mod testing {}
-#[cfg(test)]
-mod tests;
-mod token;
-mod virtual_mqtt;
-mod wire;
 
 pub use allocation::{Allocation, AllocationRequest};
 pub use builder::SimulatorBuilder;

@@ -1,7 +1,6 @@
 //! The limits of the service.
 
 use std::collections::BTreeMap;
-
 use std::time::Duration;
 
 /// The limits of the service, beyond which it answers 429.
@@ -28,9 +27,9 @@ use std::time::Duration;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    pub(super) registrations_per_minute: Option<u32>,
-    pub(super) polls_per_10_s: Option<u32>,
-    pub(super) retry_after: Option<Duration>,
+    pub(crate) registrations_per_minute: Option<u32>,
+    pub(crate) polls_per_10_s: Option<u32>,
+    pub(crate) retry_after: Option<Duration>,
 }
 
 impl Limits {
@@ -85,19 +84,19 @@ impl Bucket {
 
 /// The tokens that are left of each limit.
 #[derive(Debug, Default)]
-pub(super) struct Meters {
+pub(crate) struct Meters {
     registrations: Option<Bucket>,
     polls: BTreeMap<String, Bucket>,
 }
 
 impl Meters {
-    pub(super) fn register(&mut self, limits: &Limits, now: Duration) -> bool {
+    pub(crate) fn register(&mut self, limits: &Limits, now: Duration) -> bool {
         let Some(size) = limits.registrations_per_minute else { return true };
         let full = Bucket { left: f64::from(size), at: now };
         self.registrations.get_or_insert(full).take(size, Duration::from_secs(60), now)
     }
 
-    pub(super) fn poll(&mut self, limits: &Limits, device: &str, now: Duration) -> bool {
+    pub(crate) fn poll(&mut self, limits: &Limits, device: &str, now: Duration) -> bool {
         let Some(size) = limits.polls_per_10_s else { return true };
         let full = Bucket { left: f64::from(size), at: now };
         self.polls.entry(device.into()).or_insert(full).take(size, Duration::from_secs(10), now)

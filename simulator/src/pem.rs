@@ -9,8 +9,8 @@ use crate::error::EnrollmentError;
 /// # Errors
 ///
 /// Returns [`EnrollmentError::NoCertificate`] if there is none, and
-/// [`EnrollmentError::Certificate`] for the first block that is not read, or not a certificate:
-/// none is passed over.
+/// [`EnrollmentError::Certificate`] for the first block that cannot be read, or that is not a
+/// certificate. No block is skipped.
 ///
 /// # Examples
 ///
@@ -23,13 +23,15 @@ use crate::error::EnrollmentError;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn certificates_from_pem(text: &[u8]) -> Result<Vec<Vec<u8>>, EnrollmentError> {
-    let begun = String::from_utf8_lossy(text).matches("-----BEGIN ").count();
-    // Blocks before the broken one are read, so its position is behind theirs.
-    let blocks: Vec<_> = pem::parse_many(text).unwrap_or_default();
-    if blocks.len() < begun {
-        return Err(EnrollmentError::Certificate { number: blocks.len().saturating_add(1) });
-    }
-    checked(blocks.into_iter().map(pem::Pem::into_contents))
+    const BEGIN: &str = "-----BEGIN ";
+    let text = String::from_utf8_lossy(text);
+    // What stands before the first block is a comment.
+    let blocks = text.split(BEGIN).skip(1).zip(1..);
+    let read = |(block, number)| {
+        let block = pem::parse(format!("{BEGIN}{block}")).map_err(|_| EnrollmentError::Certificate { number })?;
+        Ok(block.into_contents())
+    };
+    checked(blocks.map(read).collect::<Result<Vec<_>, _>>()?)
 }
 
 /// Checks that each of these is a certificate, and that there is one.

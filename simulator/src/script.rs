@@ -4,18 +4,18 @@ use std::time::Duration;
 
 /// The effect of a fault on one request of a device.
 #[derive(Clone, Debug)]
-pub(super) enum Effect {
+pub(crate) enum Effect {
     /// Another answer. Without a body it is an error in the format of the service.
     Answer { status: u16, headers: Vec<(&'static str, String)>, body: Option<Vec<u8>> },
     /// The connection is closed before the service processes the request.
     DropBefore,
-    /// The connection is closed after so many bytes of the answer.
+    /// The connection is closed after this many bytes of the answer.
     CutAfter(usize),
     /// The connection is closed after the whole answer.
     DropAfter,
     /// The answer is delayed.
     Slow(Duration),
-    /// The `Date` of the answer is off by so many seconds.
+    /// The `Date` of the answer is off by this many seconds.
     DateOff(i64),
     /// These bytes replace the answer.
     Garbage(Vec<u8>),
@@ -28,15 +28,15 @@ pub(super) enum Effect {
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Fault {
-    pub(super) number: u64,
-    pub(super) effect: Effect,
-    pub(super) times: u32,
+pub(crate) struct Fault {
+    pub(crate) number: u64,
+    pub(crate) effect: Effect,
+    pub(crate) times: u32,
 }
 
 /// The pending faults of a device, in the order in which they happen.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Script {
+pub(crate) struct Script {
     faults: Vec<Fault>,
     made: u64,
     /// For how long the keys are refused, and since when: since the first request.
@@ -45,24 +45,24 @@ pub(super) struct Script {
 
 impl Script {
     /// Adds a fault and returns its number.
-    pub(super) fn add(&mut self, effect: Effect) -> u64 {
+    pub(crate) fn add(&mut self, effect: Effect) -> u64 {
         self.made = self.made.saturating_add(1);
         self.faults.push(Fault { number: self.made, effect, times: 1 });
         self.made
     }
 
     /// Returns the fault of this number, if it is pending.
-    pub(super) fn find(&mut self, number: u64) -> Option<&mut Fault> {
+    pub(crate) fn find(&mut self, number: u64) -> Option<&mut Fault> {
         self.faults.iter_mut().find(|fault| fault.number == number)
     }
 
     /// Makes the service refuse the keys of the device for this long.
-    pub(super) fn refuse_keys(&mut self, duration: Duration) {
+    pub(crate) fn refuse_keys(&mut self, duration: Duration) {
         self.keys_refused = Some((duration, None));
     }
 
     /// Returns the effect on the next request, which comes at this time since 1970.
-    pub(super) fn next(&mut self, to_service: bool, now: Duration) -> Option<Effect> {
+    pub(crate) fn next(&mut self, to_service: bool, now: Duration) -> Option<Effect> {
         if let Some(effect) = self.take(|effect| !matches!(effect, Effect::RefuseConnection(_))) {
             return Some(effect);
         }
@@ -72,7 +72,7 @@ impl Script {
     }
 
     /// Returns the return code that refuses the next MQTT connection.
-    pub(super) fn next_connection(&mut self) -> Option<u8> {
+    pub(crate) fn next_connection(&mut self) -> Option<u8> {
         match self.take(|effect| matches!(effect, Effect::RefuseConnection(_)))? {
             Effect::RefuseConnection(code) => Some(code),
             _ => None,
@@ -87,7 +87,7 @@ impl Script {
         Some(fault.effect.clone())
     }
 
-    pub(super) fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.faults.clear();
         self.keys_refused = None;
     }

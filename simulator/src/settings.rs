@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
+use azure_iot_dps::identity::{HostName, IdScope};
+
 use crate::allocation::Policy;
 use crate::enrollment::{EnrollmentGroup, IndividualEnrollment};
 use crate::key::SymmetricKey;
 use crate::limits::Limits;
-use azure_iot_dps::identity::{HostName, IdScope};
 
 /// The versions of the device API that the service accepts.
-pub(super) const API_VERSIONS: [&str; 8] = [
+pub(crate) const API_VERSIONS: [&str; 8] = [
     "2018-11-01",
     "2019-01-15",
     "2019-03-31",
@@ -21,25 +22,25 @@ pub(super) const API_VERSIONS: [&str; 8] = [
 ];
 
 /// The key of the group of a simulator without any enrollment. It is public.
-pub(super) const DEMO_KEY: &[u8; 64] = b"a key for tests that everybody knows, and so is worth nothing...";
+pub(crate) const DEMO_KEY: &[u8; 64] = b"a key for tests that everybody knows, and so is worth nothing...";
 
 #[derive(Clone, Debug)]
-pub(super) struct Settings {
-    pub(super) id_scope: IdScope,
-    pub(super) groups: Vec<EnrollmentGroup>,
-    pub(super) individuals: Vec<IndividualEnrollment>,
-    pub(super) hubs: Vec<HostName>,
-    pub(super) allocation: Policy,
-    pub(super) assigning_polls: u32,
-    pub(super) retry_after: Option<Duration>,
-    pub(super) limits: Limits,
-    pub(super) hub_quota: Option<u64>,
-    pub(super) api_versions: Vec<String>,
-    pub(super) bare_errors: bool,
+pub(crate) struct Settings {
+    pub(crate) id_scope: IdScope,
+    pub(crate) groups: Vec<EnrollmentGroup>,
+    pub(crate) individuals: Vec<IndividualEnrollment>,
+    pub(crate) hubs: Vec<HostName>,
+    pub(crate) allocation: Policy,
+    pub(crate) assigning_polls: u32,
+    pub(crate) retry_after: Option<Duration>,
+    pub(crate) limits: Limits,
+    pub(crate) hub_quota: Option<u64>,
+    pub(crate) api_versions: Vec<String>,
+    pub(crate) bare_errors: bool,
 }
 
 impl Settings {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             // The example of Microsoft's documentation, which is a valid ID scope.
             id_scope: IdScope::new("0ne00002193").unwrap_or_else(|_| unreachable!()),
@@ -57,7 +58,7 @@ impl Settings {
     }
 
     /// Adds an enrollment if there is none, and a hub if there is none.
-    pub(super) fn completed(mut self) -> Self {
+    pub(crate) fn completed(mut self) -> Self {
         if self.groups.is_empty() && self.individuals.is_empty() {
             let key = SymmetricKey::from_bytes(DEMO_KEY).ok();
             self.groups.extend(key.map(|key| EnrollmentGroup::new("demo", key)));

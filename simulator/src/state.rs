@@ -1,21 +1,20 @@
 //! The service and the faults between it and its devices.
 
 use std::collections::BTreeMap;
-
 use std::sync::Arc;
-
 use std::time::Duration;
+
+use azure_iot_dps::time::UnixTime;
 
 use crate::hub_state::Mailboxes;
 use crate::journal::{Asked, Journal, Record};
 use crate::script::{Effect, Script};
 use crate::service::{Addressee, Answer, Question, Service, Unknown};
-use azure_iot_dps::time::UnixTime;
 
 /// An answer and how it arrives.
 #[derive(Debug)]
 #[cfg_attr(not(feature = "server"), allow(dead_code, reason = "only a real connection can be cut in the middle"))]
-pub(super) enum Delivery {
+pub(crate) enum Delivery {
     /// The answer arrives after a delay, and then the connection is closed or not.
     Whole { reply: Reply, after: Duration, close: bool },
     /// The answer arrives before the acknowledgement of the request.
@@ -30,13 +29,13 @@ pub(super) enum Delivery {
 
 /// An answer, with the headers and the body that a test has scripted.
 #[derive(Debug)]
-pub(super) struct Reply {
-    pub(super) answer: Answer,
+pub(crate) struct Reply {
+    pub(crate) answer: Answer,
     /// Headers of HTTP.
-    pub(super) headers: Vec<(&'static str, String)>,
-    pub(super) body: Option<Vec<u8>>,
+    pub(crate) headers: Vec<(&'static str, String)>,
+    pub(crate) body: Option<Vec<u8>>,
     /// The answer lacks the header that repeats the error code.
-    pub(super) bare: bool,
+    pub(crate) bare: bool,
 }
 
 impl Reply {
@@ -47,36 +46,36 @@ impl Reply {
 
 /// The service and the pending faults of each device.
 #[derive(Debug)]
-pub(super) struct State {
+pub(crate) struct State {
     service: Service,
     /// By registration ID in lower case.
     scripts: BTreeMap<String, Script>,
     /// The messages of the hub for its devices.
-    pub(super) mailboxes: Mailboxes,
+    pub(crate) mailboxes: Mailboxes,
     journal: Arc<Journal>,
 }
 
 impl State {
-    pub(super) fn new(service: Service, journal: Arc<Journal>) -> Self {
+    pub(crate) fn new(service: Service, journal: Arc<Journal>) -> Self {
         Self { service, scripts: BTreeMap::new(), mailboxes: Mailboxes::default(), journal }
     }
 
-    pub(super) fn service(&self) -> &Service {
+    pub(crate) fn service(&self) -> &Service {
         &self.service
     }
 
     #[cfg(feature = "server")]
-    pub(super) fn service_mut(&mut self) -> &mut Service {
+    pub(crate) fn service_mut(&mut self) -> &mut Service {
         &mut self.service
     }
 
     /// Returns the script of a device.
-    pub(super) fn script(&mut self, key: &str) -> &mut Script {
+    pub(crate) fn script(&mut self, key: &str) -> &mut Script {
         self.scripts.entry(key.into()).or_default()
     }
 
     /// Answers a question that comes at this time since 1970, and returns how the answer arrives.
-    pub(super) fn deliver(&mut self, question: &Question<'_>, known: Result<(), Unknown>, now: Duration) -> Delivery {
+    pub(crate) fn deliver(&mut self, question: &Question<'_>, known: Result<(), Unknown>, now: Duration) -> Delivery {
         let key = self.service.device_of(&question.asked);
         let to_service = matches!(question.to, Addressee::Service { .. });
         let effect = self.scripts.get_mut(&key).and_then(|script| script.next(to_service, now));
@@ -115,13 +114,13 @@ impl State {
     }
 
     /// Returns the return code that refuses the MQTT connection of the device that asks this.
-    pub(super) fn next_connection(&mut self, asked: &Asked) -> Option<u8> {
+    pub(crate) fn next_connection(&mut self, asked: &Asked) -> Option<u8> {
         let key = self.service.device_of(asked);
         self.scripts.get_mut(&key)?.next_connection()
     }
 
     /// Writes the request into the journal.
-    pub(super) fn note(&self, asked: Asked, body: &[u8], status: Option<u16>, now: Duration) {
+    pub(crate) fn note(&self, asked: Asked, body: &[u8], status: Option<u16>, now: Duration) {
         let at = UnixTime::from_secs(now.as_secs());
         self.journal.write(Record::Request { at, asked, body: body.into(), status });
     }

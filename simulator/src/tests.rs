@@ -1,14 +1,15 @@
 //! Tests of the service over HTTP, in virtual time: what it accepts and what it refuses.
 
+use azure_iot_dps::identity::RegistrationId;
+use azure_iot_dps::sas::Resource;
+use azure_iot_dps::time::UnixTime;
+use azure_iot_dps::{DeviceKey, GroupKey, KeyDerivation, SasToken};
+
 use crate::front::http::{HttpAnswer, HttpRequest};
 use crate::handle::BEGINNING;
 use crate::settings::API_VERSIONS;
 use crate::state::Delivery;
 use crate::{IndividualEnrollment, Simulator, SymmetricKey};
-use azure_iot_dps::identity::RegistrationId;
-use azure_iot_dps::sas::Resource;
-use azure_iot_dps::time::UnixTime;
-use azure_iot_dps::{DeviceKey, GroupKey, KeyDerivation, SasToken};
 
 /// Returns a service with one device, and a token of the device.
 fn service() -> (Simulator, String) {

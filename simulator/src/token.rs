@@ -4,8 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use hmac::{Hmac, KeyInit, Mac};
-use sha2::Sha256;
+use hmac::Mac;
 
 use crate::key::SymmetricKey;
 use crate::wire::{base64_decode, percent_decode};
@@ -51,9 +50,7 @@ impl<'a> Token<'a> {
     }
 
     pub(crate) fn is_signed_with(&self, key: &SymmetricKey) -> bool {
-        let message = [self.resource, "\n", self.expiry];
-        // HMAC takes a key of any length.
-        let Ok(mac) = Hmac::<Sha256>::new_from_slice(key.as_bytes()) else { return false };
-        message.iter().fold(mac, Mac::chain_update).verify_slice(&self.signature).is_ok()
+        let mac = key.hmac(&[self.resource, "\n", self.expiry]);
+        mac.is_some_and(|mac| mac.verify_slice(&self.signature).is_ok())
     }
 }

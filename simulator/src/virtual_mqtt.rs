@@ -1,17 +1,17 @@
 //! MQTT in virtual time: a connection as bytes in and bytes out, and a transport on top of it.
 
 use std::collections::VecDeque;
-
 use std::fmt;
 use std::time::Duration;
 
-use crate::front::mqtt::{Action, Session};
-use crate::handle::Simulator;
-use crate::lock::lock;
 use azure_iot_dps::Transport;
 use azure_iot_dps::error::{TransportError, TransportErrorKind};
 use azure_iot_dps::protocol::{Request, Response};
 use azure_iot_dps::transport::mqtt::Exchange;
+
+use crate::front::mqtt::{Action, Session};
+use crate::handle::Simulator;
+use crate::lock::lock;
 
 /// An MQTT connection to the simulator, in virtual time.
 ///

@@ -1,4 +1,4 @@
-//! The encodings of the wire, by other crates than those of the client under test where there are any.
+//! The encodings of the wire, by general crates.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -27,17 +27,19 @@ pub(crate) fn percent_decode(text: &str) -> String {
     percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
+/// The end of the year 9999, the last time that both formats can write.
+const LAST: Duration = Duration::from_secs(253_402_300_799);
+
 /// Formats a time since 1970 for the header `Date`.
 pub(crate) fn http_date(unix: Duration) -> String {
-    // A clock past the year 9999 cannot be written in HTTP.
-    let last = Duration::from_secs(253_402_300_799);
-    httpdate::fmt_http_date(UNIX_EPOCH.checked_add(unix.min(last)).unwrap_or(UNIX_EPOCH))
+    httpdate::fmt_http_date(UNIX_EPOCH.checked_add(unix.min(LAST)).unwrap_or(UNIX_EPOCH))
 }
 
 /// Formats a time since 1970 with up to seven digits of fraction, without trailing zeros.
 ///
 /// Examples: `2022-08-31T22:02:50.5163352Z`, `…36.949507Z`.
 pub(crate) fn timestamp(unix: Duration) -> String {
+    let unix = unix.min(LAST);
     let seconds = i64::try_from(unix.as_secs()).ok().and_then(|seconds| UtcDateTime::from_unix_timestamp(seconds).ok());
     let form = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]");
     let whole = seconds.and_then(|time| time.format(form).ok()).unwrap_or_default();
@@ -57,6 +59,6 @@ mod tests {
         assert_eq!(timestamp(new_year + Duration::from_nanos(516_335_299)), "2026-01-01T00:00:00.5163352Z");
         assert_eq!(timestamp(new_year + Duration::from_micros(949_507)), "2026-01-01T00:00:00.949507Z");
         assert_eq!(http_date(Duration::MAX), "Fri, 31 Dec 9999 23:59:59 GMT");
-        assert_eq!(timestamp(Duration::from_secs(u64::MAX)), "Z", "no calendar goes that far");
+        assert_eq!(timestamp(Duration::MAX), "9999-12-31T23:59:59Z");
     }
 }

@@ -1,10 +1,11 @@
 //! The HTTP side of the simulator: turns a request into a question, and an answer into a response.
 
+use azure_iot_dps::protocol::Response;
+
 use crate::journal::Asked;
 use crate::service::{Addressee, Answer, Credentials, ErrorCode, Question, Unknown};
 use crate::state::Reply;
 use crate::wire::{http_date, percent_decode};
-use azure_iot_dps::protocol::Response;
 
 /// The hub, asked by a device rather than a module.
 const HUB: Addressee<'_> = Addressee::Hub { module_id: None };

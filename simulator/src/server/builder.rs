@@ -1,12 +1,12 @@
 //! The builder of a server.
 
-use std::sync::Arc;
-
 use std::io;
 use std::net::TcpListener;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
+use azure_iot_dps::identity::{Endpoint, HostName};
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
@@ -16,7 +16,6 @@ use super::listener::{Listener, Protocol};
 use super::{ServeError, SimulatorServer};
 use crate::handle::Simulator;
 use crate::lock::lock;
-use azure_iot_dps::identity::{Endpoint, HostName};
 
 /// A builder of a [`SimulatorServer`]: its addresses and its names.
 ///

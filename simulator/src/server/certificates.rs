@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
+use azure_iot_dps::identity::HostName;
+use azure_iot_dps::identity::RegistrationId;
 use rcgen::CertificateSigningRequestParams;
 use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose};
+use time::{OffsetDateTime, SignedDuration};
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::CertificateDer;
@@ -12,9 +15,6 @@ use tokio_rustls::rustls::pki_types::PrivatePkcs8KeyDer;
 use crate::server::optional_certificate::OptionalCertificate;
 use crate::service::Issuer;
 use crate::wire::{base64_decode, base64_encode};
-use azure_iot_dps::identity::HostName;
-use azure_iot_dps::identity::RegistrationId;
-use time::{OffsetDateTime, SignedDuration};
 
 pub(super) struct Credentials {
     pub(super) ca_pem: String,

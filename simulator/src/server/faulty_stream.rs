@@ -1,9 +1,8 @@
 //! A stream that can be broken at a given byte.
 
-use std::sync::Arc;
-
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::Mutex;
 use std::task::{Context, Poll, ready};
 

@@ -4,7 +4,7 @@
 //! together: their content is one stream of bytes. Source: RFC 6455, section 5.
 
 use soketto::Parsing;
-use soketto::base::{Codec, Header, OpCode};
+use soketto::base::{Codec, Error, Header, OpCode};
 
 /// More than a packet may have.
 const MAX_FRAME: usize = 1024 * 1024;
@@ -17,6 +17,8 @@ pub(super) const GOING_AWAY: u16 = 1001;
 const PROTOCOL_ERROR: u16 = 1002;
 /// The close code for a text frame; MQTT needs binary frames.
 const UNSUPPORTED: u16 = 1003;
+/// The close code for a frame that is too long.
+const TOO_BIG: u16 = 1009;
 
 /// A complete frame that a client sent.
 #[derive(Debug, PartialEq, Eq)]
@@ -50,12 +52,12 @@ impl Frames {
 
     /// Takes the next frame, if it is complete. A violation is a close code.
     pub(super) fn next(&mut self) -> Result<Option<Frame>, u16> {
-        let header = match self.codec.decode_header(&self.input) {
+        let (header, offset) = match self.codec.decode_header(&self.input) {
             Ok(Parsing::Done { value, offset }) => (value, offset),
             Ok(Parsing::NeedMore(_)) => return Ok(None),
+            Err(Error::PayloadTooLarge { .. }) => return Err(TOO_BIG),
             Err(_) => return Err(PROTOCOL_ERROR),
         };
-        let (header, offset) = header;
         self.check(&header)?;
         let end = offset.saturating_add(header.payload_len());
         if self.input.len() < end {
@@ -86,13 +88,16 @@ impl Frames {
     }
 }
 
-/// Returns the code of a close frame. A reason may follow it.
+/// Returns the code of a close frame. A reason in UTF-8 may follow it.
+///
+/// Sources: RFC 6455, sections 5.5.1 and 7.4, and IANA's registry of close codes.
 fn close_code(content: &[u8]) -> Result<Option<u16>, u16> {
-    match content.split_first_chunk() {
-        Some((code, _)) => Ok(Some(u16::from_be_bytes(*code))),
-        None if content.is_empty() => Ok(None),
-        None => Err(PROTOCOL_ERROR),
-    }
+    let Some((code, reason)) = content.split_first_chunk() else {
+        return if content.is_empty() { Ok(None) } else { Err(PROTOCOL_ERROR) };
+    };
+    let code = u16::from_be_bytes(*code);
+    let may_be_sent = matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999);
+    if may_be_sent && std::str::from_utf8(reason).is_ok() { Ok(Some(code)) } else { Err(PROTOCOL_ERROR) }
 }
 
 /// Encodes a frame of a server, which has no mask.

@@ -1,7 +1,6 @@
 //! A connection over HTTP.
 
 use std::sync::Arc;
-
 use std::sync::Mutex;
 use std::time::{SystemTime, UNIX_EPOCH};
 

@@ -12,18 +12,16 @@ mod mqtt;
 mod optional_certificate;
 mod websocket;
 
-use std::sync::Arc;
-
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
+use azure_iot_dps::identity::Endpoint;
 pub use builder::SimulatorServerBuilder;
 use tokio::sync::watch;
-
-use azure_iot_dps::identity::Endpoint;
 
 /// The error of a server that could not be started.
 ///

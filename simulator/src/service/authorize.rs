@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use azure_iot_dps::identity::{DeviceId, RegistrationId};
+
 use crate::enrollment::{EnrollmentGroup, Terms};
 use crate::service::Credentials;
 use crate::service::answer::{NOT_FOUND, Refused, UNAUTHORIZED};
 use crate::service::description::CertificateDescription;
 use crate::service::{Question, Service};
 use crate::token::Token;
-use azure_iot_dps::identity::{DeviceId, RegistrationId};
 
 /// An authorized device, with the settings of its enrollment.
 pub(super) struct Caller {

@@ -1,14 +1,13 @@
 //! A device that has registered.
 
 use std::collections::VecDeque;
-
 use std::time::Duration;
 
+use azure_iot_dps::identity::{DeviceId, HostName, RegistrationId};
 use serde_json::value::RawValue;
 
 use crate::allocation::Failure;
 use crate::service::description::CertificateDescription;
-use azure_iot_dps::identity::{DeviceId, HostName, RegistrationId};
 
 /// A device that has registered.
 #[derive(Debug)]

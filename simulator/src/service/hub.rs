@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
+use azure_iot_dps::identity::DeviceId;
+use azure_iot_dps::time::UnixTime;
+
 use crate::hub_state::Mailboxes;
 use crate::journal::{Asked, Record};
 use crate::service::answer::Answer;
 use crate::service::hub_refused::{HubRefused, NOT_FOUND, UNAUTHORIZED, error, refuse_unknown};
 use crate::service::{Credentials, Question, Service, Unknown};
 use crate::token::Token;
-use azure_iot_dps::identity::DeviceId;
-use azure_iot_dps::time::UnixTime;
 
 /// The largest message that a hub accepts, in bytes.
 const MAX_MESSAGE: usize = 256 * 1024;

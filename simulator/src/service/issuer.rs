@@ -1,8 +1,7 @@
 //! The issuer of certificates to devices.
 
-use std::sync::Arc;
-
 use std::fmt;
+use std::sync::Arc;
 
 use azure_iot_dps::identity::RegistrationId;
 

@@ -14,13 +14,12 @@ mod question;
 mod register;
 
 use std::collections::BTreeMap;
-
 use std::sync::Arc;
-
 use std::time::Duration;
 
 pub(super) use answer::{Answer, ErrorCode};
 use answer::{BAD_REQUEST, METHOD_NOT_ALLOWED, NOT_FOUND, NOT_JSON, Refused, THROTTLED, UNAUTHORIZED};
+use azure_iot_dps::identity::RegistrationId;
 use device::Device;
 pub(super) use hub::HubCaller;
 use hub_refused::HubRefused;
@@ -34,7 +33,6 @@ use crate::key::SymmetricKey;
 use crate::limits::Meters;
 use crate::settings::Settings;
 use crate::token::Token;
-use azure_iot_dps::identity::RegistrationId;
 
 /// The state of the simulated service.
 #[derive(Debug)]

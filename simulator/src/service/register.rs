@@ -1,11 +1,11 @@
 //! The registration of devices.
 
 use std::borrow::Cow;
-
 use std::collections::BTreeMap;
-
 use std::time::Duration;
 
+use azure_iot_dps::identity::{DeviceId, HostName};
+use azure_iot_dps::time::UnixTime;
 use serde_json::value::RawValue;
 
 use crate::allocation::{AllocationRequest, Failure};
@@ -18,8 +18,6 @@ use crate::service::answer::{
 use crate::service::authorize::Caller;
 use crate::service::device::{Device, Outcome};
 use crate::service::{Question, Service};
-use azure_iot_dps::identity::{DeviceId, HostName};
-use azure_iot_dps::time::UnixTime;
 
 /// The first version of the device API with certificate signing requests.
 const CSR_API_VERSION: &str = "2026-11-01";

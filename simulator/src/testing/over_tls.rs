@@ -1,6 +1,7 @@
+use std::time::Duration;
+
 use azure_iot_dps::{DeviceKey, HttpsTransport, ProvisioningClient, RegistrationId, Roots};
 use azure_iot_dps_simulator::Simulator;
-use std::time::Duration;
 
 pub fn register_over_tls() -> Result<(), Box<dyn std::error::Error>> {
     let sim = Simulator::builder().retry_after(Duration::ZERO).build();

@@ -174,13 +174,9 @@ fn x509(arguments: &Arguments, mut builder: SimulatorBuilder) -> Result<Simulato
 
 /// Returns whether no enrollment is given, so that the simulator creates one.
 fn is_demo(arguments: &Arguments) -> bool {
-    if !(arguments.x509_group.is_empty()
-        && arguments.x509_individual.is_empty()
-        && arguments.demo_certificates.is_none())
-    {
-        return false;
-    }
-    arguments.group.is_empty() && arguments.individual.is_empty()
+    let Arguments { group, individual, x509_group, x509_individual, demo_certificates, .. } = arguments;
+    let given = [group, individual, x509_group, x509_individual];
+    given.into_iter().all(Vec::is_empty) && demo_certificates.is_none()
 }
 
 /// Starts the server, without MQTT if another program uses its default port.

@@ -3,7 +3,6 @@
 //! Source: Microsoft, "Communicate with an IoT hub using the MQTT protocol".
 
 use std::collections::BTreeMap;
-
 use std::time::Duration;
 
 use rumqttc::mqttbytes::QoS;
@@ -11,7 +10,7 @@ use rumqttc::mqttbytes::v4::Publish;
 
 use super::codec::append;
 use super::login::{HubLogin, Proof};
-use super::output::{Action, End, acknowledgement, message, next_id, send};
+use super::output::{Action, End, acknowledgement, message, next_id, send, send_bytes};
 use crate::journal::Asked;
 use crate::service::{Addressee, Question};
 use crate::state::{Delivery, State};
@@ -88,7 +87,7 @@ impl HubSession {
             let Some(given) = state.mailboxes.give(device_id, now) else { return };
             let to = format!("/devices/{device_id}/messages/devicebound");
             let topic = format!("devices/{device_id}/messages/devicebound/%24.to={}", percent_encode(&to));
-            let packet_id = (qos == QoS::AtLeastOnce).then(|| next_id(&mut self.last_id));
+            let packet_id = (qos == QoS::AtLeastOnce).then(|| self.free_id());
             send(actions, &message(topic, &given.body, packet_id));
             match packet_id {
                 Some(packet_id) => {
@@ -97,6 +96,16 @@ impl HubSession {
                 None => {
                     state.mailboxes.complete(device_id, &given.lock_token);
                 }
+            }
+        }
+    }
+
+    /// Returns a packet ID that no message in flight has.
+    fn free_id(&mut self) -> u16 {
+        loop {
+            let id = next_id(&mut self.last_id);
+            if !self.in_flight.contains_key(&id) {
+                return id;
             }
         }
     }
@@ -153,20 +162,21 @@ impl HubSession {
             Delivery::OutOfOrder(reply) | Delivery::Whole { reply, close: false, after: Duration::ZERO }
                 if reply.answer.status < 300 =>
             {
-                actions.push(Action::Send(bytes));
+                send_bytes(actions, bytes);
                 Ok(())
             }
             Delivery::Whole { reply, close, after } if reply.answer.status < 300 => {
-                actions.extend([Action::Wait(after), Action::Send(bytes)]);
+                actions.push(Action::Wait(after));
+                send_bytes(actions, bytes);
                 if close { Err(End) } else { Ok(()) }
             }
             Delivery::Cut { bytes: whole, .. } => {
                 bytes.truncate(whole);
-                actions.push(Action::Send(bytes));
+                send_bytes(actions, bytes);
                 Err(End)
             }
             Delivery::Garbage(bytes) => {
-                actions.push(Action::Send(bytes));
+                send_bytes(actions, bytes);
                 Err(End)
             }
             // MQTT cannot express a refusal, so the hub closes the connection.

@@ -27,6 +27,10 @@ pub(super) fn send(actions: &mut Vec<Action>, packet: &Packet) {
 
 /// Appends bytes to the bytes to send.
 pub(super) fn send_bytes(actions: &mut Vec<Action>, bytes: Vec<u8>) {
+    // Over WebSocket, nothing would be a frame as well.
+    if bytes.is_empty() {
+        return;
+    }
     if let Some(Action::Send(before)) = actions.last_mut() {
         before.extend(bytes);
     } else {

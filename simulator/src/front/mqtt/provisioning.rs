@@ -6,7 +6,7 @@ use rumqttc::mqttbytes::v4::{Packet, Publish};
 
 use super::codec::append;
 use super::login::{Proof, ProvisioningLogin};
-use super::output::{Action, End, acknowledgement, message, next_id};
+use super::output::{Action, End, acknowledgement, message, next_id, send_bytes};
 use crate::journal::Asked;
 use crate::service::{Addressee, Question};
 use crate::state::{Delivery, Reply, State};
@@ -62,19 +62,19 @@ impl ProvisioningSession {
         match delivery {
             Delivery::Nothing => return Err(End),
             Delivery::Garbage(bytes) => {
-                actions.push(Action::Send(bytes));
+                send_bytes(actions, bytes);
                 return Err(End);
             }
             Delivery::OutOfOrder(reply) => {
                 self.with_answer(&reply, rid, |answer| put(Some(answer)));
                 put(acknowledgement.as_ref());
-                actions.push(Action::Send(bytes));
+                send_bytes(actions, bytes);
             }
             Delivery::Cut { reply, bytes: whole } => {
                 put(acknowledgement.as_ref());
                 self.with_answer(&reply, rid, |answer| put(Some(answer)));
                 bytes.truncate(whole);
-                actions.push(Action::Send(bytes));
+                send_bytes(actions, bytes);
                 return Err(End);
             }
             Delivery::Whole { reply, after, close } => {
@@ -83,7 +83,7 @@ impl ProvisioningSession {
                 }
                 put(acknowledgement.as_ref());
                 self.with_answer(&reply, rid, |answer| put(Some(answer)));
-                actions.push(Action::Send(bytes));
+                send_bytes(actions, bytes);
                 if close {
                     return Err(End);
                 }

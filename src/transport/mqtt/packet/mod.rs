@@ -1,8 +1,8 @@
 //! The MQTT 3.1.1 packets of a device and its service: [`FromClient`] and [`FromServer`].
 //!
-//! A client encodes the former and decodes the latter. Every length is checked before memory is allocated for it. Decoded
-//! packets borrow from the bytes that were read. Source: OASIS, "MQTT Version 3.1.1"; section
-//! numbers below refer to it.
+//! A client encodes the former and decodes the latter. Every length is checked before memory is
+//! allocated for it. Decoded packets borrow from the bytes that were read. Source: OASIS, "MQTT
+//! Version 3.1.1"; section numbers below refer to it.
 #![cfg_attr(
     test,
     allow(dead_code, unused_imports, reason = "`tests/mqtt_codec.rs` includes this module and tests all of it")
