@@ -63,11 +63,11 @@ def make_chain(folder, kind, intermediates):
     (folder / "chain.pem").write_text(chain)
 
 
-def register(folder, devices):
+def register(folder, devices, deadline=600):
     environment = {**os.environ, "PROVISIONING_HOST": f"localhost:{PORT}", "PROVISIONING_IDSCOPE": "0ne00002193"}
-    command = [EXAMPLES / "register", "--json", "--deadline", "600", "--ca-cert", folder / "server-ca.pem"]
+    command = [EXAMPLES / "register", "--json", "--deadline", str(deadline), "--ca-cert", folder / "server-ca.pem"]
     command += ["--certificate", devices / "chain.pem", "--private-key", devices / "dev-01.key"]
-    return subprocess.run(command, capture_output=True, text=True, timeout=600 + HANGS, env=environment)
+    return subprocess.run(command, capture_output=True, text=True, timeout=deadline + HANGS, env=environment)
 
 
 def main():
@@ -98,7 +98,8 @@ def main():
                         right = ran.returncode == 0 and json.loads(ran.stdout)["assignedHub"] == "hub.example"
                         print(f"{protocol}, {case}: {'right' if right else 'wrong'}")
                         problems += [] if right else [ran.stderr]
-                    ran = register(folder, folder / "stranger")
+                    # It tries again until its deadline, and fails on a slow machine too.
+                    ran = register(folder, folder / "stranger", deadline=5)
                     right = ran.returncode != 0 and "hub.example" not in ran.stdout
                     print(f"{protocol}, a stranger: {'right' if right else 'wrong'}")
                     problems += [] if right else [ran.stderr]
