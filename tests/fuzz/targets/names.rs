@@ -1,6 +1,8 @@
 //! Compares names with an independent implementation of their rules.
 #![no_main]
 
+use std::net::Ipv6Addr;
+
 use azure_iot_dps::identity::{DeviceId, Endpoint, HostName, HubName, IdScope, ModuleId, Product, RegistrationId};
 use libfuzzer_sys::fuzz_target;
 
@@ -10,7 +12,9 @@ fn all(text: &str, length: std::ops::RangeInclusive<usize>, allowed: &str) -> bo
 
 fn is_host(text: &str) -> bool {
     let is_label = |label: &str| all(label, 1..=63, "-") && !label.starts_with('-') && !label.ends_with('-');
-    text.len() <= 253 && text.split('.').all(is_label)
+    let is_name = text.len() <= 253 && text.split('.').all(is_label);
+    let in_brackets = text.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
+    is_name || in_brackets.is_some_and(|address| address.parse::<Ipv6Addr>().is_ok())
 }
 
 fuzz_target!(|text: &str| {
@@ -23,7 +27,11 @@ fuzz_target!(|text: &str| {
     let printable = (1..=128).contains(&text.len()) && text.bytes().all(|byte| (0x20..0x7F).contains(&byte));
     assert_eq!(Product::new(text).is_ok(), printable && text.trim_matches(' ') == text);
 
-    let (host, port) = text.rsplit_once(':').map_or((text, None), |(host, port)| (host, Some(port)));
+    // The colons of an IPv6 address are within brackets.
+    let (host, port) = match text.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+        _ => (text, None),
+    };
     let is_port = |port: &str| {
         !port.is_empty()
             && port.bytes().all(|it| it.is_ascii_digit())

@@ -87,7 +87,7 @@ impl HubSession {
             let Some(given) = state.mailboxes.give(device_id, now) else { return };
             let to = format!("/devices/{device_id}/messages/devicebound");
             let topic = format!("devices/{device_id}/messages/devicebound/%24.to={}", percent_encode(&to));
-            let packet_id = (qos == QoS::AtLeastOnce).then(|| self.free_id());
+            let packet_id = (qos == QoS::AtLeastOnce).then(|| free_id(&self.in_flight, &mut self.last_id));
             send(actions, &message(topic, &given.body, packet_id));
             match packet_id {
                 Some(packet_id) => {
@@ -96,16 +96,6 @@ impl HubSession {
                 None => {
                     state.mailboxes.complete(device_id, &given.lock_token);
                 }
-            }
-        }
-    }
-
-    /// Returns a packet ID that no message in flight has.
-    fn free_id(&mut self) -> u16 {
-        loop {
-            let id = next_id(&mut self.last_id);
-            if !self.in_flight.contains_key(&id) {
-                return id;
             }
         }
     }
@@ -181,6 +171,16 @@ impl HubSession {
             }
             // MQTT cannot express a refusal, so the hub closes the connection.
             Delivery::Whole { .. } | Delivery::OutOfOrder(_) | Delivery::Nothing => Err(End),
+        }
+    }
+}
+
+/// Returns a packet ID that no message in flight has.
+fn free_id(in_flight: &BTreeMap<u16, String>, last: &mut u16) -> u16 {
+    loop {
+        let id = next_id(last);
+        if !in_flight.contains_key(&id) {
+            return id;
         }
     }
 }
