@@ -18,9 +18,7 @@ use azure_iot_dps::transport::FnTransport;
 use azure_iot_dps::{
     Assignment, Attestation, DeviceKey, Error, Event, HubCredentials, ProvisioningClient, SasToken, Transport,
 };
-use common::{
-    NEW_YEAR, answer, assigned, assigning, at, events, id, key, refused, scope, seconds, settings, step_with,
-};
+use common::{NEW_YEAR, answer, assigned, assigning, at, id, key, refused, scope, seconds, settings, step_with};
 
 fn other_key() -> DeviceKey {
     DeviceKey::from_bytes(&[7; 32]).expect("a key")
@@ -87,7 +85,7 @@ fn a_certificate_needs_no_signature_and_its_requests_carry_no_token() {
             _ => assigned().map_err(Into::into),
         }
     });
-    let client = ProvisioningClient::builder(scope(), id("dev-01"), Attestation::X509);
+    let client = ProvisioningClient::builder(scope(), id("dev-01"), Attestation::x509());
     let assignment = client.build_with(transport, Virtual(0)).register().expect("assigned");
     assert_eq!((assignment.key_used(), assignment.requests()), (None, 2));
 }
@@ -96,7 +94,7 @@ fn a_certificate_needs_no_signature_and_its_requests_carry_no_token() {
 fn a_certificate_that_is_refused_is_final_whatever_the_clock_and_in_whatever_words() {
     let late = refused(401, 401_002).map(|answer| answer.with_header("Date", "Fri, 01 Jan 2100 00:00:00 GMT"));
     for answer in [unauthorized(), refused(401, 401_002), late] {
-        let outcome = register(&Attestation::X509, Session::default(), vec![answer]);
+        let outcome = register(&Attestation::x509(), Session::default(), vec![answer]);
         let error = outcome.result.expect_err("refused");
         assert_eq!((error.status(), error.is_transient()), (Some(401), false));
         assert_eq!(outcome.signed_by, [None]);
@@ -105,7 +103,7 @@ fn a_certificate_that_is_refused_is_final_whatever_the_clock_and_in_whatever_wor
 
 #[test]
 fn a_device_with_a_certificate_is_remembered_as_one_across_a_boot() {
-    let outcome = register(&Attestation::X509, Session::default(), vec![assigned()]);
+    let outcome = register(&Attestation::x509(), Session::default(), vec![assigned()]);
     let record = outcome.result.expect("assigned").to_record(&settings());
     let restored = Assignment::from_record(&record, &settings()).expect("whole").expect("is there");
     assert_eq!(restored.key_used(), None);
@@ -119,7 +117,7 @@ fn a_device_with_a_certificate_is_remembered_as_one_across_a_boot() {
 
 #[test]
 fn a_certificate_signs_nothing() {
-    assert!(Attestation::X509.sign(KeySlot::Primary, b"m").is_err());
+    assert!(Attestation::x509().sign(KeySlot::Primary, b"m").is_err());
     assert!(!AttestationKind::X509.uses_tokens() && AttestationKind::SymmetricKey.uses_tokens());
 }
 
@@ -191,7 +189,7 @@ fn from_the_second_change_of_keys_on_the_backoff_is_waited_first() {
                 step => panic!("{step:?}"),
             }
         }
-        registration.receive(next.map_err(Into::into), now).expect("goes on");
+        registration.receive(next.map_err(Into::into), now);
     }
     assert_eq!(waits, [WaitReason::Assigning, WaitReason::Refused { status: 401 }]);
 }
@@ -232,7 +230,9 @@ fn what_is_to_be_signed_stays_the_same_while_somebody_is_signing_it() {
     let mut registration = Registration::new(&settings, AttestationKind::SymmetricKey);
     let mut messages = Vec::new();
     for uptime in [0, 5, 60] {
-        let Ok(Step::Sign(request)) = registration.step(at(uptime)) else { panic!("it asks for a signature") };
+        let Ok(Step::Sign(request)) = common::act(&mut registration, at(uptime)) else {
+            panic!("it asks for a signature")
+        };
         assert_eq!(request.key(), KeySlot::Primary);
         messages.push(request.message().to_vec());
     }
@@ -240,7 +240,7 @@ fn what_is_to_be_signed_stays_the_same_while_somebody_is_signing_it() {
     assert_eq!(messages.len(), 1);
     registration.signed(key().sign(&messages[0]));
     // The time limit counts from when the request is handed out, so a slow chip does not shorten it.
-    let Ok(Step::Send(request)) = registration.step(at(90)) else { panic!("it sends") };
+    let Ok(Step::Send(request)) = common::act(&mut registration, at(90)) else { panic!("it sends") };
     assert_eq!(request.time_limit(), seconds(70));
     let token = SasToken::parse(request.token().expect("a token").as_str()).expect("a token");
     assert!(token.verify(&key()) && token.expires_at() == UnixTime::from_secs(NEW_YEAR + 3600));
@@ -251,11 +251,11 @@ fn a_signature_that_nobody_asked_for_is_ignored() {
     let settings = settings();
     let mut registration = Registration::new(&settings, AttestationKind::SymmetricKey);
     registration.signed(Err(SignerError::new("too early")));
-    let Ok(Step::Sign(request)) = registration.step(at(0)) else { panic!("it asks for a signature") };
+    let Ok(Step::Sign(request)) = common::act(&mut registration, at(0)) else { panic!("it asks for a signature") };
     let signature = key().sign(request.message());
     registration.signed(signature);
     registration.signed(Err(SignerError::new("too late")));
-    assert!(matches!(registration.step(at(0)), Ok(Step::Send(_))));
+    assert!(matches!(common::act(&mut registration, at(0)), Ok(Step::Send(_))));
 }
 
 #[test]
@@ -263,10 +263,10 @@ fn a_clock_that_jumps_at_every_reading_does_not_keep_a_device_signing_for_ever()
     let settings = settings();
     let mut registration = Registration::new(&settings, AttestationKind::SymmetricKey);
     let jumping = |reading: u64| Now { unix: Some(UnixTime::from_secs(reading * 1_000_000)), uptime: seconds(0) };
-    let Ok(Step::Sign(request)) = registration.step(jumping(1)) else { panic!("it asks for a signature") };
+    let Ok(Step::Sign(request)) = common::act(&mut registration, jumping(1)) else { panic!("it asks for a signature") };
     let signature = key().sign(request.message());
     registration.signed(signature);
-    assert!(matches!(registration.step(jumping(2)), Ok(Step::Send(_))), "one signature, one request");
+    assert!(matches!(common::act(&mut registration, jumping(2)), Ok(Step::Send(_))), "one signature, one request");
 }
 
 #[test]
@@ -340,20 +340,37 @@ fn a_protocol_that_lacks_an_operation_ends_it_at_once() {
 // Events
 
 #[test]
-fn events_are_drained_before_the_step_and_before_the_error_and_those_that_are_not_are_dropped() {
+fn events_come_before_the_step_and_before_the_error_and_each_comes_once() {
     let settings = settings();
     let mut registration = Registration::new(&settings, AttestationKind::X509);
-    registration.advance(at(0)).expect("goes on");
-    assert_eq!(events(&mut registration), [Event::Registering { request: 1 }]);
+    let event = |registration: &mut Registration<'_>| match registration.step(at(0)) {
+        Ok(Step::Event(event)) => event,
+        other => panic!("no event: {other:?}"),
+    };
+    assert_eq!(event(&mut registration), Event::Registering { request: 1 });
     assert!(matches!(registration.step(at(0)), Ok(Step::Send(_))));
-    assert_eq!(events(&mut registration), [], "a request that is handed out again is told once");
-    let error = registration.receive(Ok(refused(400, 400_000).expect("an answer")), at(0)).expect_err("final");
+    assert!(matches!(registration.step(at(0)), Ok(Step::Send(_))), "handed out again without an event");
+    registration.receive(Ok(refused(400, 400_000).expect("a response")), at(0));
+    assert_eq!(event(&mut registration), Event::Answered { status: 400 });
+    let error = registration.step(at(0)).expect_err("final");
     assert_eq!(error.status(), Some(400));
-    assert_eq!(events(&mut registration), [Event::Answered { status: 400 }], "told before the error is returned");
+    assert!(matches!(registration.step(at(0)), Err(Error::Ended)));
 
     let mut registration = Registration::new(&settings, AttestationKind::X509);
-    assert!(matches!(registration.step(at(0)), Ok(Step::Send(_))));
-    registration.receive(Ok(assigned().expect("an answer")), at(0)).expect("goes on");
+    assert!(matches!(common::act(&mut registration, at(0)), Ok(Step::Send(_))));
+    registration.receive(Ok(assigned().expect("a response")), at(0));
+    assert_eq!(event(&mut registration), Event::Answered { status: 200 });
+    assert_eq!(event(&mut registration), Event::Assigned);
     assert!(matches!(registration.step(at(0)), Ok(Step::Done(_))));
-    assert_eq!(events(&mut registration), [], "the next step drops them");
+}
+
+#[test]
+fn a_request_that_its_event_holds_back_is_not_sent_yet() {
+    let settings = settings();
+    let mut registration = Registration::new(&settings, AttestationKind::X509);
+    assert!(matches!(registration.step(at(0)), Ok(Step::Event(Event::Registering { request: 1 }))));
+    registration.receive(Ok(refused(400, 400_000).expect("a response")), at(0));
+    let late = at(850);
+    let Ok(Step::Send(request)) = registration.step(late) else { panic!("the response was not asked for") };
+    assert_eq!(request.time_limit(), seconds(50), "it counts from when the request is handed out");
 }

@@ -352,7 +352,7 @@ fn a_whole_registration_over_mqtt_leaves_neither_the_key_nor_the_signature_on_th
                 return;
             }
             let response = over_mqtt(&mut None, &request, 1, 200, common::ASSIGNED.as_bytes());
-            registration.receive(Ok(response), common::at(0)).expect("goes on");
+            registration.receive(Ok(response), common::at(0));
         });
         assert_eq!(found, 0);
     }
@@ -445,9 +445,10 @@ fn cost_of_a_registration(
                 Step::Send(request) => {
                     let (rid, body) = answers.next().expect("three requests");
                     let response = carry(&request, rid, body);
-                    registration.receive(Ok(response), common::at(uptime)).expect("goes on");
+                    registration.receive(Ok(response), common::at(uptime));
                 }
                 Step::Wait(pause) => uptime += pause.duration().as_secs(),
+                Step::Event(_) => {}
                 Step::Done(assignment) => break assignment,
             }
         }

@@ -247,6 +247,7 @@ impl Device {
                     self.registrations += 1;
                     assignment = self.client.register_and_store(&mut self.store).unwrap_or(assignment);
                 }
+                other => panic!("{other:?}"),
             }
         }
         Err(assignment.hub().clone())

@@ -132,6 +132,7 @@ fn storm(name: &str, until: Duration, hub: Hub) -> Storm {
                 *asked = true;
                 seconds(4)
             }
+            other => panic!("{other:?}"),
         };
         agenda.push(Reverse((at + again, device, Do::Connect)));
     }
@@ -226,7 +227,8 @@ fn a_fleet_whose_enrollment_is_disabled_for_a_day_leaves_half_of_the_services_li
             Ok(Step::Send(_)) => {
                 requests.push(at);
                 let disabled = answer(200, r#"{"operationId":"5.3","status":"disabled"}"#);
-                fleet[device].receive(Ok(disabled), now(at)).expect_err("disabled")
+                fleet[device].receive(Ok(disabled), now(at));
+                common::act(&mut fleet[device], now(at)).expect_err("disabled")
             }
             Ok(_) => panic!("it is never assigned"),
             Err(error) => error,

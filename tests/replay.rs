@@ -13,7 +13,7 @@ use azure_iot_dps::error::ServiceErrorKind;
 use azure_iot_dps::protocol::{Response, mqtt};
 use azure_iot_dps::registration::{Registration, Step, WaitReason};
 use azure_iot_dps::{Assignment, Error, Event};
-use common::{assigning, at, events, key, refused, settings, step};
+use common::{act_telling, assigning, at, key, refused, settings, step};
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Asked {
@@ -436,7 +436,7 @@ fn outcome(case: &Case, over: Over) -> String {
     }
     assert!(matches!(step(&mut registration, &key, now), Ok(Step::Send(_))));
     if case.asked == Poll {
-        registration.receive(assigning().map_err(Into::into), now).expect("goes on");
+        registration.receive(assigning().map_err(Into::into), now);
         now = at(2);
         assert!(matches!(step(&mut registration, &key, now), Ok(Step::Send(_))));
     }
@@ -453,22 +453,23 @@ fn outcome(case: &Case, over: Over) -> String {
             answer.into_response()
         }
     };
-    let received = registration.receive(Ok(response), now);
-    let told = events(&mut registration);
-    let next = received.and_then(|()| match step(&mut registration, &key, now)? {
-        Step::Done(assignment) => Ok(assigned(&assignment)),
-        Step::Wait(wait) => Ok(match wait.reason() {
+    registration.receive(Ok(response), now);
+    let mut told = Vec::new();
+    let next = act_telling(&mut registration, now, &mut told);
+    let next = next.map(|next| match next {
+        Step::Done(assignment) => assigned(&assignment),
+        Step::Wait(wait) => match wait.reason() {
             WaitReason::Assigning => format!("polls in {} s", wait.duration().as_secs()),
             WaitReason::Refused { status } => format!("tries again: refused with {status}"),
             WaitReason::UnexpectedAnswer { .. } => "tries again: no answer of the service".into(),
             reason => format!("{reason:?}"),
-        }),
-        Step::Send(_) if told.contains(&Event::OperationLost) => Ok("registers anew".into()),
-        Step::Send(_) if told.iter().any(|event| matches!(event, Event::ClockCorrected { .. })) => {
-            Ok("signs again by the service's time".into())
+        },
+        Step::Sign(_) | Step::Send(_) if told.contains(&Event::OperationLost) => "registers anew".into(),
+        Step::Sign(_) | Step::Send(_) if told.iter().any(|event| matches!(event, Event::ClockCorrected { .. })) => {
+            "signs again by the service's time".into()
         }
-        Step::Send(_) => Ok("polls at once".into()),
-        other @ Step::Sign(_) => panic!("{other:?}"),
+        Step::Sign(_) | Step::Send(_) => "polls at once".into(),
+        Step::Event(event) => panic!("{event:?}"),
     });
     next.unwrap_or_else(|error| ended(&error))
 }

@@ -714,8 +714,9 @@ fn the_key_that_let_the_device_in_is_remembered_across_a_boot() {
             }
             azure_iot_dps::registration::Step::Send(_) => {
                 let answer = answers.next().expect("two requests").map_err(Into::into);
-                registration.receive(answer, common::at(0)).expect("goes on");
+                registration.receive(answer, common::at(0));
             }
+            azure_iot_dps::registration::Step::Event(_) => {}
             azure_iot_dps::registration::Step::Done(assignment) => break assignment,
             azure_iot_dps::registration::Step::Wait(pause) => assert!(pause.duration().is_zero()),
         }
@@ -748,7 +749,7 @@ fn a_stored_assignment_for_which_the_device_has_no_key_any_more_is_replaced() {
     assert_eq!(boot(secondary.clone().into(), false, &mut store), Some(KeySlot::Primary));
     assert_eq!(boot(secondary.clone().into(), false, &mut store), Some(KeySlot::Primary));
     assert_eq!(*registrations.lock().expect("not poisoned"), 3, "one key: registered once, then stored");
-    assert_eq!(boot(Attestation::X509, false, &mut store), None);
+    assert_eq!(boot(Attestation::x509(), false, &mut store), None);
     assert_eq!(*registrations.lock().expect("not poisoned"), 4);
 }
 

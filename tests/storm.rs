@@ -81,12 +81,10 @@ fn storm(devices: u64, limit: u64, retry_after: Option<&'static str>) -> Outcome
                 } else {
                     Response::new(200, common::ASSIGNED.as_bytes())
                 };
-                match registration.receive(Ok(answer), now(at)) {
-                    Ok(()) => Some(at),
-                    Err(error) => Some(at + again(&mut fleet[device], &settings[device], &error)),
-                }
+                registration.receive(Ok(answer), now(at));
+                Some(at)
             }
-            Ok(Step::Sign(_)) => unreachable!("it was signed"),
+            Ok(Step::Sign(_) | Step::Event(_)) => unreachable!("it was signed"),
             Ok(Step::Wait(pause)) => Some(at + pause.duration()),
             Ok(Step::Done(_)) => {
                 slowest = slowest.max(at);

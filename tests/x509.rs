@@ -280,10 +280,10 @@ fn a_certificate_of_another_device_lets_nobody_in() {
     let root = Authority::root("root");
     let sim = group(&root);
     let other = certificate(&root.device("dev-02"), &[]);
-    let client = ProvisioningClient::builder(sim.id_scope(), id("dev-01"), Attestation::X509);
+    let client = ProvisioningClient::builder(sim.id_scope(), id("dev-01"), Attestation::x509());
     let error = client.build_with(transport(&sim, &other), sim.clock()).register().expect_err("another device");
     assert_eq!((error.status(), error.message()), (Some(401), Some("Invalid certificate.")));
-    let client = ProvisioningClient::builder(sim.id_scope(), id("dev-01"), Attestation::X509);
+    let client = ProvisioningClient::builder(sim.id_scope(), id("dev-01"), Attestation::x509());
     let error = client.build_with(over::transport(&sim), sim.clock()).register().expect_err("no certificate");
     assert_eq!(error.status(), Some(401));
 }
@@ -611,12 +611,13 @@ fn a_certificate_of_another_device_is_refused_before_anything_is_sent() {
     for (transport, endpoint) in transports {
         let settings = settings.clone().endpoint(endpoint);
         let mut registration = Registration::new(&settings, AttestationKind::X509);
-        let Ok(Step::Send(request)) = registration.step(common::at(0)) else { panic!("nothing to sign") };
+        let Ok(Step::Send(request)) = common::act(&mut registration, common::at(0)) else { panic!("nothing to sign") };
         let error = transport.send(&request).map(|_| ()).expect_err("another device");
         let source = std::error::Error::source(&error).expect("a cause").to_string();
         assert!(source.contains("dev-01") && source.contains("dev-02"), "{source}");
         assert!(error.kind() == Kind::WrongCertificate && !error.kind().is_transient());
-        assert!(registration.receive(Err(error), common::at(0)).is_err(), "it is final");
+        registration.receive(Err(error), common::at(0));
+        assert!(common::act(&mut registration, common::at(0)).is_err(), "it is final");
     }
     assert_eq!(site.server.connections(), 0);
 }

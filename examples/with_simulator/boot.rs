@@ -96,13 +96,14 @@ fn boot(device: &Device, arguments: &Arguments) -> Result<()> {
                 watchdog.sleep(&mut clock, after);
                 continue;
             }
-            Advice::LookUp => {
-                eprintln!("{refused}, looking the assignment up");
-                client.look_up_or_register(&mut store)
-            }
             Advice::Register => {
                 eprintln!("{refused}, registering again");
                 client.register_and_store(&mut store)
+            }
+            // Also an advice of a later version.
+            _ => {
+                eprintln!("{refused}, looking the assignment up");
+                client.look_up_or_register(&mut store)
             }
         };
         tell_about_the_store(&client);

@@ -170,12 +170,12 @@ impl Sender<'_> {
                         self.clock.sleep(after);
                     }
                     advice => {
-                        self.assignment = if advice == Advice::LookUp {
-                            eprintln!("{refused}, looking the assignment up");
-                            self.client.look_up_or_register(&mut *self.store)?
-                        } else {
+                        self.assignment = if advice == Advice::Register {
                             eprintln!("{refused}, registering again");
                             self.client.register_and_store(&mut *self.store)?
+                        } else {
+                            eprintln!("{refused}, looking the assignment up");
+                            self.client.look_up_or_register(&mut *self.store)?
                         };
                         warn(&self.client);
                         (credentials, hub) = self.connect()?;

@@ -39,6 +39,7 @@ use crate::key::{Signer, SignerError};
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum KeySlot {
     /// The primary key.
     #[default]
@@ -82,7 +83,7 @@ impl fmt::Display for KeySlot {
 /// ```
 /// use azure_iot_dps::attestation::{Attestation, AttestationKind};
 ///
-/// assert_eq!(Attestation::X509.kind(), AttestationKind::X509);
+/// assert_eq!(Attestation::x509().kind(), AttestationKind::X509);
 /// assert!(!AttestationKind::X509.uses_tokens());
 /// assert!(AttestationKind::SymmetricKeyPair.uses_tokens());
 /// ```
@@ -132,17 +133,15 @@ impl AttestationKind {
 /// assert_eq!(both.kind(), AttestationKind::SymmetricKeyPair);
 /// # Ok::<(), azure_iot_dps::key::KeyError>(())
 /// ```
-#[non_exhaustive]
-pub enum Attestation {
+pub struct Attestation(Proof);
+
+enum Proof {
     /// One or two symmetric keys: an individual enrollment's own, or derived from the keys of an
     /// enrollment group.
     SymmetricKey {
-        /// The signer with the primary key.
         primary: Box<dyn Signer + Send>,
-        /// The signer with the secondary key, which is used if the service refuses the primary key.
         secondary: Option<Box<dyn Signer + Send>>,
     },
-    /// A client certificate that the transport's TLS stack holds and presents.
     X509,
 }
 
@@ -152,16 +151,23 @@ impl Attestation {
     /// If the service refuses one key and the clock is not at fault, the other key is used.
     #[must_use]
     pub fn symmetric_keys(primary: impl Signer + Send + 'static, secondary: impl Signer + Send + 'static) -> Self {
-        Self::SymmetricKey { primary: Box::new(primary), secondary: Some(Box::new(secondary)) }
+        Self(Proof::SymmetricKey { primary: Box::new(primary), secondary: Some(Box::new(secondary)) })
+    }
+
+    /// Creates an attestation with a client certificate, which the transport's TLS stack holds and
+    /// presents.
+    #[must_use]
+    pub const fn x509() -> Self {
+        Self(Proof::X509)
     }
 
     /// Returns the kind of proof.
     #[must_use]
     pub fn kind(&self) -> AttestationKind {
-        match self {
-            Self::SymmetricKey { secondary: None, .. } => AttestationKind::SymmetricKey,
-            Self::SymmetricKey { secondary: Some(_), .. } => AttestationKind::SymmetricKeyPair,
-            Self::X509 => AttestationKind::X509,
+        match self.0 {
+            Proof::SymmetricKey { secondary: None, .. } => AttestationKind::SymmetricKey,
+            Proof::SymmetricKey { secondary: Some(_), .. } => AttestationKind::SymmetricKeyPair,
+            Proof::X509 => AttestationKind::X509,
         }
     }
 
@@ -173,9 +179,9 @@ impl Attestation {
     ///
     /// Returns [`SignerError`] if the signer fails or if there is no symmetric key.
     pub fn sign(&self, key: KeySlot, message: &[u8]) -> Result<[u8; 32], SignerError> {
-        match self {
-            Self::SymmetricKey { primary, secondary } => key.of(primary, secondary.as_ref()).sign(message),
-            Self::X509 => Err(SignerError::new("a device with an X.509 certificate has no symmetric key")),
+        match &self.0 {
+            Proof::SymmetricKey { primary, secondary } => key.of(primary, secondary.as_ref()).sign(message),
+            Proof::X509 => Err(SignerError::new("a device with an X.509 certificate has no symmetric key")),
         }
     }
 }
@@ -186,7 +192,7 @@ impl Attestation {
     /// It consists of eight bytes of a hash of the keys' signatures, which reveal nothing about the
     /// keys.
     pub(crate) fn fingerprint(&self) -> Option<[u8; 8]> {
-        let Self::SymmetricKey { primary, secondary } = self else { return None };
+        let Proof::SymmetricKey { primary, secondary } = &self.0 else { return None };
         let mut keys = [Some(primary), secondary.as_ref()].into_iter().flatten();
         let hash = keys.try_fold(Sha256::new(), |hash, key| {
             Some(hash.chain_update(key.sign(b"azure-iot-dps: which keys are these?").ok()?))
@@ -197,7 +203,7 @@ impl Attestation {
 
 impl<S: Signer + Send + 'static> From<S> for Attestation {
     fn from(signer: S) -> Self {
-        Self::SymmetricKey { primary: Box::new(signer), secondary: None }
+        Self(Proof::SymmetricKey { primary: Box::new(signer), secondary: None })
     }
 }
 

@@ -118,7 +118,7 @@ impl ProvisioningClient {
         certificate: &ClientCertificate,
     ) -> Result<ProvisioningClientBuilder, CertificateError> {
         let registration_id = certificate.registration_id()?;
-        let builder = Self::builder(id_scope, registration_id, Attestation::X509);
+        let builder = Self::builder(id_scope, registration_id, Attestation::x509());
         Ok(ProvisioningClientBuilder { certificate: Some(certificate.clone()), ..builder })
     }
 }

@@ -93,8 +93,7 @@ impl Hooks for () {}
 ///
 /// # Errors
 ///
-/// Returns the errors of [`Registration::step`] and [`Registration::receive`], and
-/// [`Error::Cancelled`] if the wait hook returned [`ControlFlow::Break`].
+/// Returns the errors of [`Registration::step`], and [`Error::Cancelled`] if the wait hook returned [`ControlFlow::Break`].
 pub fn drive(
     registration: &mut Registration<'_>,
     mut sign: impl FnMut(KeySlot, &[u8]) -> Result<[u8; 32], SignerError>,
@@ -106,9 +105,6 @@ pub fn drive(
     let mut hooked = false;
     loop {
         let now = clock.now();
-        let advanced = registration.advance(now);
-        tell(registration, hooks);
-        advanced?;
         match registration.step(now)? {
             Step::Sign(request) => {
                 let signature = sign(request.key(), request.message());
@@ -122,10 +118,8 @@ pub fn drive(
             }
             Step::Send(request) => {
                 hooked = false;
-                let answer = transport.send(&request);
-                let received = registration.receive(answer, clock.now());
-                tell(registration, hooks);
-                received?;
+                let response = transport.send(&request);
+                registration.receive(response, clock.now());
             }
             Step::Wait(wait) => {
                 pass(hooks, &wait)?;
@@ -133,14 +127,9 @@ pub fn drive(
                 let taken = clock.now().uptime.saturating_sub(now.uptime);
                 clock.sleep(wait.duration().saturating_sub(taken).min(SLICE));
             }
+            Step::Event(event) => hooks.event(event),
             Step::Done(assignment) => return Ok(assignment),
         }
-    }
-}
-
-fn tell(registration: &mut Registration<'_>, hooks: &mut (impl Hooks + ?Sized)) {
-    while let Some(event) = registration.next_event() {
-        hooks.event(event);
     }
 }
 

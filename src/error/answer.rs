@@ -21,13 +21,14 @@ use crate::protocol::Response;
 ///
 /// ```
 /// # use azure_iot_dps::{attestation::AttestationKind, protocol::Response, time::Now, Error};
-/// # use azure_iot_dps::registration::{Registration, RegistrationSettings};
+/// # use azure_iot_dps::registration::{Registration, RegistrationSettings, Step};
 /// # let settings = RegistrationSettings::new("0ne00002193".parse()?, "my-device".parse()?);
 /// # let mut registration = Registration::new(&settings, AttestationKind::X509);
 /// # let now = Now { unix: None, uptime: std::time::Duration::ZERO };
-/// # registration.step(now)?;
+/// # while matches!(registration.step(now)?, Step::Event(_)) {}
 /// # let body = &br#"{"status":"assigned","registrationState":{"deviceId":"my-device"}}"#[..];
-/// # let error = registration.receive(Ok(Response::new(200, body)), now).unwrap_err();
+/// # registration.receive(Ok(Response::new(200, body)), now);
+/// # let error = loop { if let Err(error) = registration.step(now) { break error } };
 /// if let Error::UnexpectedAnswer(answer) = &error {
 ///     println!("status {}, field {:?}", answer.status(), answer.field());
 /// }

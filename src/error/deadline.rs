@@ -67,7 +67,7 @@ impl Failure {
 ///
 /// ```
 /// # use azure_iot_dps::{attestation::AttestationKind, time::Now};
-/// # use azure_iot_dps::registration::{Registration, RegistrationSettings};
+/// # use azure_iot_dps::registration::{Registration, RegistrationSettings, Step};
 /// use azure_iot_dps::error::{Error, Failure, TransportErrorKind};
 /// use std::time::Duration;
 ///
@@ -75,9 +75,10 @@ impl Failure {
 /// # let settings = settings.deadline(Duration::from_secs(1));
 /// # let mut registration = Registration::new(&settings, AttestationKind::X509);
 /// # let now = Now { unix: None, uptime: Duration::ZERO };
-/// # registration.step(now)?;
+/// # while matches!(registration.step(now)?, Step::Event(_)) {}
 /// # let answer = Err(TransportErrorKind::TimedOut.into());
-/// # let error = registration.receive(answer, now).unwrap_err();
+/// # registration.receive(answer, now);
+/// # let error = loop { if let Err(error) = registration.step(now) { break error } };
 /// let Error::DeadlineExceeded(exceeded) = error else { unreachable!() };
 /// assert_eq!(exceeded.deadline(), Duration::from_secs(1));
 /// assert!(exceeded.retry_after() >= Duration::from_secs(1));

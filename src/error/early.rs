@@ -16,13 +16,14 @@ use crate::time::ceil_secs;
 ///
 /// ```
 /// # use azure_iot_dps::{attestation::AttestationKind, protocol::Response, time::Now, Error};
-/// # use azure_iot_dps::registration::{Registration, RegistrationSettings};
+/// # use azure_iot_dps::registration::{Registration, RegistrationSettings, Step};
 /// # let settings = RegistrationSettings::new("0ne00002193".parse()?, "my-device".parse()?);
 /// # let mut registration = Registration::new(&settings, AttestationKind::X509);
 /// # let now = Now { unix: None, uptime: std::time::Duration::ZERO };
-/// # registration.step(now)?;
+/// # while matches!(registration.step(now)?, Step::Event(_)) {}
 /// # let refusal = Response::new(403, &br#"{"errorCode":403001}"#[..]);
-/// # registration.receive(Ok(refusal), now).unwrap_err();
+/// # registration.receive(Ok(refusal), now);
+/// # while registration.step(now).is_ok() {}
 /// # let session = registration.into_session();
 /// # let mut registration = Registration::resume(&settings, AttestationKind::X509, session);
 /// # let error = registration.step(now).unwrap_err();

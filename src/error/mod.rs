@@ -51,15 +51,16 @@ use crate::key::SignerError;
 ///
 /// ```
 /// # use azure_iot_dps::{attestation::AttestationKind, protocol::Response, time::Now};
-/// # use azure_iot_dps::registration::{Registration, RegistrationSettings};
+/// # use azure_iot_dps::registration::{Registration, RegistrationSettings, Step};
 /// use azure_iot_dps::Error;
 ///
 /// # let settings = RegistrationSettings::new("0ne00002193".parse()?, "my-device".parse()?);
 /// # let mut registration = Registration::new(&settings, AttestationKind::X509);
 /// # let now = Now { unix: None, uptime: std::time::Duration::ZERO };
-/// # registration.step(now)?;
+/// # while matches!(registration.step(now)?, Step::Event(_)) {}
 /// # let body = &br#"{"errorCode":404204,"message":"The enrollment was not found."}"#[..];
-/// # let error = registration.receive(Ok(Response::new(404, body)), now).unwrap_err();
+/// # registration.receive(Ok(Response::new(404, body)), now);
+/// # let error = loop { if let Err(error) = registration.step(now) { break error } };
 /// match &error {
 ///     Error::Service(refusal) => assert_eq!(refusal.status(), 404),
 ///     Error::DeadlineExceeded(_) => println!("trying again in {:?}", error.retry_after()),

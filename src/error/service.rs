@@ -34,13 +34,14 @@ pub enum ServiceErrorKind {
 ///
 /// ```
 /// # use azure_iot_dps::{attestation::AttestationKind, protocol::Response, time::Now};
-/// # use azure_iot_dps::registration::{Registration, RegistrationSettings};
+/// # use azure_iot_dps::registration::{Registration, RegistrationSettings, Step};
 /// # let settings = RegistrationSettings::new("0ne00002193".parse()?, "my-device".parse()?);
 /// # let mut registration = Registration::new(&settings, AttestationKind::X509);
 /// # let now = Now { unix: None, uptime: std::time::Duration::ZERO };
-/// # registration.step(now)?;
+/// # while matches!(registration.step(now)?, Step::Event(_)) {}
 /// # let body = &br#"{"errorCode":401002,"trackingId":"2cb8f317","message":"Unauthorized"}"#[..];
-/// # let error = registration.receive(Ok(Response::new(401, body)), now).unwrap_err();
+/// # registration.receive(Ok(Response::new(401, body)), now);
+/// # let error = loop { if let Err(error) = registration.step(now) { break error } };
 /// let refusal = error.service().ok_or("not refused")?;
 /// assert_eq!((refusal.status(), refusal.error_code()), (401, Some(401_002)));
 /// assert_eq!(refusal.message(), Some("Unauthorized"));

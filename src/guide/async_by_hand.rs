@@ -21,9 +21,10 @@ pub async fn register(
             }
             Step::Send(request) => {
                 let answer = send(http, &request).await;
-                registration.receive(answer, clock.now())?;
+                registration.receive(answer, clock.now());
             }
             Step::Wait(pause) => tokio::time::sleep(pause.duration()).await,
+            Step::Event(event) => eprintln!("{event}"),
             Step::Done(assignment) => return Ok(assignment),
         }
     }

@@ -65,8 +65,9 @@ impl<C: Clock, S: AssignmentStore> Device<C, S> {
                     self.clock.sleep(after);
                     continue;
                 }
-                Advice::LookUp => self.client.look_up_or_register(&mut self.store),
                 Advice::Register => self.client.register_and_store(&mut self.store),
+                // Also an advice of a later version.
+                _ => self.client.look_up_or_register(&mut self.store),
             };
             match asked {
                 Ok(found) => assignment = found,

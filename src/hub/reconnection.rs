@@ -32,11 +32,13 @@ const FORGIVEN: Duration = Duration::from_secs(2 * 60);
 ///     Advice::Retry { after } => assert!(after >= Duration::from_secs(1)),
 ///     Advice::LookUp => println!("call `client.look_up_or_register(&mut store)`"),
 ///     Advice::Register => println!("call `client.register_and_store(&mut store)`"),
+///     _ => println!("an advice of a later version: look the assignment up"),
 /// }
 /// # Ok::<(), azure_iot_dps::identity::NameError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
+#[non_exhaustive]
 pub enum Advice {
     /// Try the same hub again after this pause.
     Retry {
@@ -92,7 +94,7 @@ pub enum Advice {
 /// let at = |minutes: u64| Now { unix: None, uptime: Duration::from_secs(60 * minutes) };
 /// match reconnection.failed(HubFailure::http(503), at(0)) {
 ///     Advice::Retry { after } => assert!(after < Duration::from_secs(5)),
-///     Advice::LookUp | Advice::Register => unreachable!("the hub exists, but is busy"),
+///     _ => unreachable!("the hub exists, but is busy"),
 /// }
 /// // After 40 minutes without a success, the device may have moved to another hub.
 /// assert_eq!(reconnection.failed(HubFailure::UNREACHABLE, at(40)), Advice::LookUp);

@@ -35,6 +35,7 @@ pub const DEFAULT_PORT: u16 = 443;
 /// # let settings = RegistrationSettings::new("0ne00002193".parse()?, "my-device".parse()?);
 /// # let mut registration = Registration::new(&settings, AttestationKind::X509);
 /// # let now = azure_iot_dps::time::Now { unix: None, uptime: core::time::Duration::ZERO };
+/// # while matches!(registration.step(now)?, Step::Event(_)) {}
 /// # let Step::Send(request) = registration.step(now)? else { panic!("no request") };
 /// let head = request.http();
 /// assert_eq!((head.method(), head.port()), ("PUT", 443));
@@ -106,6 +107,7 @@ impl fmt::Debug for Head<'_> {
 /// # let settings = RegistrationSettings::new("0ne00002193".parse()?, "my-device".parse()?);
 /// # let mut registration = Registration::new(&settings, AttestationKind::X509);
 /// # let now = azure_iot_dps::time::Now { unix: None, uptime: core::time::Duration::ZERO };
+/// # while matches!(registration.step(now)?, Step::Event(_)) {}
 /// # let Step::Send(request) = registration.step(now)? else { panic!("no request") };
 /// let target = request.http().target().to_string();
 /// let expected = "/0ne00002193/registrations/my-device/register?api-version=2021-06-01";

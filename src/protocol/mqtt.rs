@@ -77,6 +77,7 @@ const ANSWER_PREFIX: &str = "$dps/registrations/res/";
 /// # let settings = RegistrationSettings::new("0ne00002193".parse()?, "my-device".parse()?);
 /// # let mut registration = Registration::new(&settings, AttestationKind::X509);
 /// # let now = azure_iot_dps::time::Now { unix: None, uptime: core::time::Duration::ZERO };
+/// # while matches!(registration.step(now)?, Step::Event(_)) {}
 /// # let Step::Send(request) = registration.step(now)? else { panic!("no request") };
 /// let message = request.mqtt();
 /// assert_eq!((message.client_id(), message.port()), ("my-device", 8883));
@@ -159,6 +160,7 @@ impl fmt::Debug for Message<'_> {
 /// # let settings = RegistrationSettings::new("0ne00002193".parse()?, "my-device".parse()?);
 /// # let mut registration = Registration::new(&settings, AttestationKind::X509);
 /// # let now = azure_iot_dps::time::Now { unix: None, uptime: core::time::Duration::ZERO };
+/// # while matches!(registration.step(now)?, Step::Event(_)) {}
 /// # let Step::Send(request) = registration.step(now)? else { panic!("no request") };
 /// let user_name = request.mqtt().user_name().to_string();
 /// let start = "0ne00002193/registrations/my-device/api-version=2021-06-01&ClientVersion=";
@@ -190,6 +192,7 @@ impl fmt::Debug for UserName<'_> {
 /// # let settings = RegistrationSettings::new("0ne00002193".parse()?, "my-device".parse()?);
 /// # let mut registration = Registration::new(&settings, AttestationKind::X509);
 /// # let now = azure_iot_dps::time::Now { unix: None, uptime: core::time::Duration::ZERO };
+/// # while matches!(registration.step(now)?, Step::Event(_)) {}
 /// # let Step::Send(request) = registration.step(now)? else { panic!("no request") };
 /// let topic = request.mqtt().topic(1).map(|topic| topic.to_string());
 /// assert_eq!(topic.as_deref(), Some("$dps/registrations/PUT/iotdps-register/?$rid=1"));

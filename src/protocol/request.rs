@@ -51,6 +51,7 @@ pub enum Operation<'a> {
 /// # let settings = RegistrationSettings::new("0ne00002193".parse()?, "my-device".parse()?);
 /// # let mut registration = Registration::new(&settings, AttestationKind::X509);
 /// # let now = azure_iot_dps::time::Now { unix: None, uptime: core::time::Duration::ZERO };
+/// # while matches!(registration.step(now)?, Step::Event(_)) {}
 /// # let Step::Send(request) = registration.step(now)? else { panic!("no request") };
 /// use azure_iot_dps::protocol::Operation;
 ///

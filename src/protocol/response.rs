@@ -45,7 +45,7 @@ const ERROR_CODE: &str = "x-ms-error-code";
 ///
 /// fn answer<'a>(http: &'a mut Http<'_>) -> Response<'a> {
 ///     // The headers are copied, so the buffer is free for the body.
-///     let names = Response::HEADERS.into_iter();
+///     let names = Response::HEADERS.iter().copied();
 ///     let headers = names.filter_map(|name| Some((name, http.header(name)?)));
 ///     let response = Response::head(http.status(), headers);
 ///     response.with_body(http.read_body())
@@ -80,6 +80,7 @@ pub struct Response<'b> {
 /// assert_eq!(response.retry_after(), Some(delay));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum RetryAfter {
     /// The time to wait after the answer.
     Delay(Duration),
@@ -91,7 +92,8 @@ impl Response<'static> {
     /// The names of the headers that [`with_header`](Self::with_header) keeps.
     ///
     /// They are for HTTP clients that look up headers by name.
-    pub const HEADERS: [&'static str; 6] = [RETRY_AFTER, DATE, CONTENT_TYPE, CONTENT_ENCODING, REQUEST_ID, ERROR_CODE];
+    pub const HEADERS: &'static [&'static str] =
+        &[RETRY_AFTER, DATE, CONTENT_TYPE, CONTENT_ENCODING, REQUEST_ID, ERROR_CODE];
 
     /// Creates a response without a body. Set the body with [`with_body`](Self::with_body).
     ///
@@ -109,7 +111,7 @@ impl Response<'static> {
 }
 
 fn is_taken(name: &str) -> bool {
-    Response::HEADERS.into_iter().any(|header| header.eq_ignore_ascii_case(name))
+    Response::HEADERS.iter().any(|header| header.eq_ignore_ascii_case(name))
 }
 
 impl<'b> Response<'b> {
@@ -352,7 +354,7 @@ mod tests {
         assert_eq!(response.retry_after(), Some(Duration::from_secs(7)));
         assert_eq!((response.request_id(), response.content_type()), (None, Some("application/json")));
         // Each of the constants is kept.
-        for name in Response::HEADERS {
+        for name in Response::HEADERS.iter().copied() {
             let value = if name == DATE { "Sun, 06 Nov 1994 08:49:37 GMT" } else { "1" };
             let with = |value| alloc::format!("{:?}", Fields(&Response::head(200, [(name, value)])));
             assert_ne!(with(value), with(""), "{name}");

@@ -200,7 +200,7 @@ impl fmt::Display for WaitReason {
     }
 }
 
-/// The events that were not drained yet. One step and one answer cause at most four.
+/// The events that no step has returned yet. One response causes at most four.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Events {
     pending: [Option<Event>; 4],
@@ -208,7 +208,9 @@ pub(super) struct Events {
 
 impl Events {
     pub(super) fn push(&mut self, event: Event) {
-        if let Some(free) = self.pending.iter_mut().find(|slot| slot.is_none()) {
+        let free = self.pending.iter_mut().find(|slot| slot.is_none());
+        debug_assert!(free.is_some(), "one response causes at most four events");
+        if let Some(free) = free {
             *free = Some(event);
         }
     }
@@ -216,9 +218,5 @@ impl Events {
     pub(super) fn pop(&mut self) -> Option<Event> {
         self.pending.rotate_left(1);
         self.pending.last_mut().and_then(Option::take)
-    }
-
-    pub(super) fn clear(&mut self) {
-        *self = Self::default();
     }
 }

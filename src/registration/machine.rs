@@ -59,8 +59,8 @@ pub(super) enum Phase {
     New,
     Ready,
     Signing,
-    Signed,
-    SignerFailed(SignerError),
+    /// A request is due, whatever the time does to its token.
+    Due,
     /// The time when the request was handed out.
     Sent(Now),
     Waiting {
@@ -68,6 +68,7 @@ pub(super) enum Phase {
         reason: WaitReason,
     },
     Assigned(Assignment),
+    Failed(Error),
     Ended,
 }
 
@@ -132,16 +133,27 @@ impl<'a> Registration<'a> {
 
     /// Returns the next step at this time.
     ///
-    /// The time limit of a request counts from `now`. A call before the answer was received returns
-    /// the same request, or the rest of the same wait. Events that were not drained are dropped.
+    /// Events come first, then the step or the error that they lead to. The time limit of a request
+    /// counts from `now`. A call before the response was received returns the same request, or the
+    /// rest of the same wait.
     ///
     /// # Errors
     ///
-    /// Returns [`Error::DeadlineExceeded`] if the deadline has passed or the current wait would
-    /// pass it, [`Error::TooEarly`] if a pause after a refusal is not over, [`Error::Signer`] if
-    /// the signer failed, and [`Error::Ended`] if the registration has ended.
+    /// Returns the error that ends the registration: the service's refusal,
+    /// [`Error::DeadlineExceeded`] if the deadline has passed or the current wait would pass it,
+    /// [`Error::TooEarly`] if a pause after a refusal is not over, [`Error::Signer`] if the signer
+    /// failed, and [`Error::Ended`] after the registration has ended.
     pub fn step(&mut self, now: Now) -> Result<Step<'_>, Error> {
-        Ok(match self.next(now)? {
+        if let Some(event) = self.events.pop() {
+            return Ok(Step::Event(event));
+        }
+        let next = self.next(now)?;
+        // A step that has caused an event is held back until the event is out.
+        if let Some(event) = self.events.pop() {
+            self.hold_back(next);
+            return Ok(Step::Event(event));
+        }
+        Ok(match next {
             Next::Sign(unsigned) => {
                 let unsigned = self.unsigned.insert(unsigned);
                 Step::Sign(SignRequest { key: self.session.key, message: unsigned.message() })
@@ -152,21 +164,14 @@ impl<'a> Registration<'a> {
         })
     }
 
-    /// Advances to this time without taking the step.
-    ///
-    /// Call it to drain events before [`step`](Self::step) borrows the registration. A caller that
-    /// ignores events does not need it.
-    ///
-    /// # Errors
-    ///
-    /// Returns the errors of [`step`](Self::step).
-    pub fn advance(&mut self, now: Now) -> Result<(), Error> {
-        match self.next(now)? {
+    /// Keeps a step for the next call. A request that is held back is not sent yet.
+    fn hold_back(&mut self, next: Next<'a>) {
+        match next {
             Next::Sign(unsigned) => self.unsigned = Some(unsigned),
+            Next::Send { .. } => self.phase = Phase::Due,
+            Next::Wait(_) => {}
             Next::Done(assignment) => self.phase = Phase::Assigned(assignment),
-            Next::Send { .. } | Next::Wait(_) => {}
         }
-        Ok(())
     }
 
     /// Takes the signature for the last [`Step::Sign`], or the signer's error.
@@ -179,24 +184,26 @@ impl<'a> Registration<'a> {
         self.phase = match (signature, self.unsigned.take()) {
             (Ok(signature), Some(unsigned)) => {
                 self.tokens.insert(unsigned.finish(signature));
-                Phase::Signed
+                Phase::Due
             }
             (Ok(_), None) => Phase::Ready,
-            (Err(error), _) => Phase::SignerFailed(error),
+            (Err(error), _) => Phase::Failed(error.into()),
         };
     }
 
-    /// Takes the answer to the last [`Step::Send`], or the transport's error.
+    /// Takes the response to the last [`Step::Send`], or the transport's error.
     ///
-    /// An answer that was not asked for is ignored.
-    ///
-    /// # Errors
-    ///
-    /// Returns an error if the service refused for good, or if the next try would come after the
-    /// deadline.
+    /// What follows from it is what the next [`step`](Self::step) returns. A response that was not
+    /// asked for is ignored.
     #[inline(never)] // Its stack frame must not add to that of a transport.
-    pub fn receive(&mut self, answer: Result<Response<'_>, TransportError>, now: Now) -> Result<(), Error> {
-        let Phase::Sent(sent_at) = self.phase else { return Ok(()) };
+    pub fn receive(&mut self, response: Result<Response<'_>, TransportError>, now: Now) {
+        let Phase::Sent(sent_at) = self.phase else { return };
+        if let Err(error) = self.conclude(response, sent_at, now) {
+            self.phase = Phase::Failed(error);
+        }
+    }
+
+    fn conclude(&mut self, answer: Result<Response<'_>, TransportError>, sent_at: Now, now: Now) -> Result<(), Error> {
         self.look_at_the_deadline(now);
         self.session.seen = Some(now);
         (self.phase, self.announced) = (Phase::Ended, false);
@@ -227,15 +234,6 @@ impl<'a> Registration<'a> {
         self.act_on(outcome, retry_after, now)
     }
 
-    /// Returns the next event that was not drained yet.
-    ///
-    /// Drain all events after every [`advance`](Self::advance) and [`receive`](Self::receive),
-    /// before acting on the result or returning the error. At most four are pending. The next step
-    /// drops the rest.
-    pub fn next_event(&mut self) -> Option<Event> {
-        self.events.pop()
-    }
-
     /// Returns what the registration has learned so far, for [`Registration::resume`].
     #[must_use]
     pub fn session(&self) -> &Session {
@@ -250,16 +248,15 @@ impl<'a> Registration<'a> {
 
     #[inline(never)] // As for `receive`.
     fn next(&mut self, now: Now) -> Result<Next<'a>, Error> {
-        self.events.clear();
         self.look_at_the_deadline(now);
         match core::mem::replace(&mut self.phase, Phase::Ended) {
             Phase::New => self.begin(now),
             Phase::Ready | Phase::Signing => self.next_request(now),
             // Independent of the clock: each signature is used for one request.
-            Phase::Signed | Phase::Sent(_) => self.hand_out(now),
-            Phase::SignerFailed(error) => Err(error.into()),
+            Phase::Due | Phase::Sent(_) => self.hand_out(now),
             Phase::Waiting { pause, reason } => self.go_on_waiting(pause, reason, now),
             Phase::Assigned(assignment) => Ok(Next::Done(assignment)),
+            Phase::Failed(error) => Err(error),
             Phase::Ended => Err(Error::Ended),
         }
     }

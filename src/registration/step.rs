@@ -5,9 +5,12 @@ use core::time::Duration;
 use crate::assignment::Assignment;
 use crate::attestation::KeySlot;
 use crate::protocol::Request;
-use crate::registration::event::WaitReason;
+use crate::registration::event::{Event, WaitReason};
 
 /// The next step of a registration.
+///
+/// The enum is exhaustive on purpose: a caller must handle every step, and an arm `_` would turn a
+/// new one into a busy loop.
 ///
 /// ```
 /// use azure_iot_dps::registration::Step;
@@ -17,6 +20,7 @@ use crate::registration::event::WaitReason;
 ///         Step::Sign(request) => format!("sign with the {} key", request.key()),
 ///         Step::Send(request) => format!("send within {:?}", request.time_limit()),
 ///         Step::Wait(wait) => format!("wait for {:?}", wait.duration()),
+///         Step::Event(event) => format!("show: {event}"),
 ///         Step::Done(assignment) => format!("assigned to {}", assignment.hub()),
 ///     }
 /// }
@@ -31,6 +35,8 @@ pub enum Step<'r> {
     Send(Request<'r>),
     /// Wait, then ask for the next step. An early call returns the rest of the same wait.
     Wait(Wait),
+    /// Something has happened. Show it, or ignore it, and ask for the next step.
+    Event(Event),
     /// The device is assigned to a hub. The registration has ended.
     Done(Assignment),
 }

@@ -180,16 +180,16 @@ pub fn step_with<'r>(
     sign: impl Fn(KeySlot, &[u8]) -> Result<[u8; 32], SignerError>,
     now: Now,
 ) -> Result<Step<'r>, Error> {
-    let signature = match registration.step(now)? {
+    let signature = match act(registration, now)? {
         Step::Sign(request) => Some(sign(request.key(), request.message())),
-        Step::Send(_) => None,
         Step::Wait(wait) => return Ok(Step::Wait(wait)),
         Step::Done(assignment) => return Ok(Step::Done(assignment)),
+        Step::Send(_) | Step::Event(_) => None,
     };
     if let Some(signature) = signature {
         registration.signed(signature);
     }
-    registration.step(now)
+    act(registration, now)
 }
 
 /// Sends the first request of a registration, and returns the status of the answer.
@@ -199,9 +199,27 @@ pub fn ask(transport: &mut dyn Transport, settings: &RegistrationSettings) -> Re
     transport.send(&request).map(|answer| answer.status())
 }
 
-/// Returns all pending events.
-pub fn events(registration: &mut Registration<'_>) -> Vec<Event> {
-    std::iter::from_fn(|| registration.next_event()).collect()
+/// Returns the next step that is no event.
+pub fn act<'r>(registration: &'r mut Registration<'_>, now: Now) -> Result<Step<'r>, Error> {
+    act_telling(registration, now, &mut Vec::new())
+}
+
+/// Returns the next step like [`act`], and adds the events before it to `told`.
+pub fn act_telling<'r>(
+    registration: &'r mut Registration<'_>,
+    now: Now,
+    told: &mut Vec<Event>,
+) -> Result<Step<'r>, Error> {
+    loop {
+        match registration.step(now)? {
+            Step::Event(event) => told.push(event),
+            Step::Wait(wait) => return Ok(Step::Wait(wait)),
+            Step::Done(assignment) => return Ok(Step::Done(assignment)),
+            Step::Sign(_) | Step::Send(_) => break,
+        }
+    }
+    // Until it is done, the same step again.
+    registration.step(now)
 }
 
 /// A driver of a registration in virtual time. It takes a script of answers and repeats the last
@@ -227,11 +245,6 @@ impl<S: Signer + ?Sized> Drive<'_, S> {
         let (mut sent, mut told) = (Vec::new(), Vec::new());
         let result = loop {
             assert!(sent.len() < 10_000, "a registration sends no end of requests");
-            let advanced = registration.advance(now);
-            told.extend(events(&mut registration));
-            if let Err(error) = advanced {
-                break Err(error);
-            }
             match registration.step(now) {
                 Ok(Step::Sign(request)) => {
                     let signature = self.signer.sign(request.message());
@@ -254,16 +267,13 @@ impl<S: Signer + ?Sized> Drive<'_, S> {
                     let next = next.expect("the script is not empty");
                     let answer = if latency <= time_limit { next } else { Err(TransportErrorKind::TimedOut) }
                         .map_err(TransportError::new);
-                    let received = registration.receive(answer, now);
-                    told.extend(events(&mut registration));
-                    if let Err(error) = received {
-                        break Err(error);
-                    }
+                    registration.receive(answer, now);
                 }
                 Ok(Step::Wait(wait)) => {
                     assert!(!wait.duration().is_zero(), "a wait of nothing is a busy loop");
                     pass(&mut now, wait.duration());
                 }
+                Ok(Step::Event(event)) => told.push(event),
                 Ok(Step::Done(assignment)) => break Ok(assignment),
                 Err(error) => break Err(error),
             }

@@ -47,7 +47,7 @@ fn client(factory: &Factory, tls: &Arc<ClientConfig>, clock: BoardClock) -> Prov
     };
     #[cfg(not(feature = "mqtt"))]
     let transport = Https::new(tls.clone());
-    let attestation = factory.key.clone().map_or(Attestation::X509, Attestation::from);
+    let attestation = factory.key.clone().map_or(Attestation::x509(), Attestation::from);
     ProvisioningClient::builder(factory.id_scope.clone(), factory.registration_id.clone(), attestation)
         .endpoint(factory.endpoint.clone())
         .deadline(factory.deadline)
@@ -103,8 +103,9 @@ mod telemetry {
             };
             match advice {
                 Advice::Retry { after } => clock.sleep(after),
-                Advice::LookUp => assignment = client.look_up_or_register(&mut Page)?,
                 Advice::Register => assignment = client.register_and_store(&mut Page)?,
+                // Also an advice of a later version.
+                _ => assignment = client.look_up_or_register(&mut Page)?,
             }
         }
     }

@@ -15,7 +15,9 @@
 //! # let settings = RegistrationSettings::new(id_scope, name);
 //! # let mut registration = Registration::new(&settings, AttestationKind::X509);
 //!
-//! if let Step::Send(request) = registration.step(Now { unix: None, uptime })? {
+//! # let now = Now { unix: None, uptime };
+//! # while matches!(registration.step(now)?, Step::Event(_)) {}
+//! if let Step::Send(request) = registration.step(now)? {
 //!     let mut exchange = Exchange::new(&request)?;
 //!     assert_eq!(exchange.output()[0] >> 4, 1); // CONNECT is to be written.
 //!     exchange.written(exchange.output().len(), uptime);

@@ -97,7 +97,7 @@ macro_rules! net_settings {
         /// Sets the client certificate, which proves the device's identity. Default: none.
         ///
         /// It is for a client with
-        /// [`Attestation::X509`](crate::attestation::Attestation::X509), and is presented to a
+        /// [`Attestation::x509`](crate::attestation::Attestation::x509), and is presented to a
         /// server that requests it.
         #[cfg(feature = "x509")]
         #[must_use]

@@ -75,7 +75,8 @@ fuzz_target!(|input: Input| {
     let Ok(Step::Sign(request)) = registration.step(now) else { unreachable!("it signs first") };
     let signature = key.sign(request.message());
     registration.signed(signature);
-    let Ok(Step::Send(request)) = registration.step(now) else { unreachable!("then it sends") };
+    let Ok(Step::Event(_)) = registration.step(now) else { unreachable!("then it says so") };
+    let Ok(Step::Send(request)) = registration.step(now) else { unreachable!("and sends") };
 
     let piece = usize::from(input.piece).max(1);
     let mut exchange = Exchange::new(&request).expect("begins");
