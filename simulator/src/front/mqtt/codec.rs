@@ -169,6 +169,8 @@ mod tests {
             let part = &bytes[..bytes.len() - 1];
             assert_eq!(taken(part), Ok(None), "{part:02x?}");
         }
+        // A will, which neither the service nor the hub needs.
+        assert!(matches!(taken(&connect(0x06, b"\x00\x01t\x00\x01w")), Ok(Some(_))));
         // An empty password, as some clients with a certificate send it.
         assert!(matches!(taken(&connect(0xc2, b"\x00\x01u\x00\x00")), Ok(Some(_))));
     }
