@@ -215,8 +215,8 @@ impl Events {
         }
     }
 
+    /// Returns the oldest event. All are taken before more are added, so they stay in order.
     pub(super) fn pop(&mut self) -> Option<Event> {
-        self.pending.rotate_left(1);
-        self.pending.last_mut().and_then(Option::take)
+        self.pending.iter_mut().find_map(Option::take)
     }
 }
