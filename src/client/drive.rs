@@ -93,7 +93,8 @@ impl Hooks for () {}
 ///
 /// # Errors
 ///
-/// Returns the errors of [`Registration::step`], and [`Error::Cancelled`] if the wait hook returned [`ControlFlow::Break`].
+/// Returns the errors of [`Registration::step`], and [`Error::Cancelled`] if the wait hook returned
+/// [`ControlFlow::Break`].
 pub fn drive(
     registration: &mut Registration<'_>,
     mut sign: impl FnMut(KeySlot, &[u8]) -> Result<[u8; 32], SignerError>,
