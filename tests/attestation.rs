@@ -365,6 +365,20 @@ fn events_come_before_the_step_and_before_the_error_and_each_comes_once() {
 }
 
 #[test]
+fn a_wait_that_an_earlier_call_left_and_that_passes_the_deadline_is_an_event_and_then_the_error() {
+    let settings = settings().deadline(seconds(60));
+    let mut registration = Registration::new(&settings, AttestationKind::X509);
+    assert!(matches!(common::act(&mut registration, at(0)), Ok(Step::Send(_))));
+    let throttled = refused(429, 429_001).map(|answer| answer.with_header("Retry-After", "600"));
+    registration.receive(Ok(throttled.expect("a response")), at(0));
+    while registration.step(at(0)).is_ok() {}
+    let mut next = Registration::resume(&settings, AttestationKind::X509, registration.into_session());
+    assert!(matches!(next.step(at(1)), Ok(Step::Event(Event::Waiting { .. }))));
+    assert!(matches!(next.step(at(1)), Err(Error::DeadlineExceeded(_))));
+    assert!(matches!(next.step(at(1)), Err(Error::Ended)));
+}
+
+#[test]
 fn a_request_that_its_event_holds_back_is_not_sent_yet() {
     let settings = settings();
     let mut registration = Registration::new(&settings, AttestationKind::X509);

@@ -147,13 +147,13 @@ impl<'a> Registration<'a> {
         if let Some(event) = self.events.pop() {
             return Ok(Step::Event(event));
         }
-        let next = self.next(now)?;
-        // A step that has caused an event is held back until the event is out.
+        let next = self.next(now);
+        // A step or an error that has caused an event is held back until the event is out.
         if let Some(event) = self.events.pop() {
             self.hold_back(next);
             return Ok(Step::Event(event));
         }
-        Ok(match next {
+        Ok(match next? {
             Next::Sign(unsigned) => {
                 let unsigned = self.unsigned.insert(unsigned);
                 Step::Sign(SignRequest { key: self.session.key, message: unsigned.message() })
@@ -164,13 +164,14 @@ impl<'a> Registration<'a> {
         })
     }
 
-    /// Keeps a step for the next call. A request that is held back is not sent yet.
-    fn hold_back(&mut self, next: Next<'a>) {
+    /// Keeps a step or an error for the next call. A request that is held back is not sent yet.
+    fn hold_back(&mut self, next: Result<Next<'a>, Error>) {
         match next {
-            Next::Sign(unsigned) => self.unsigned = Some(unsigned),
-            Next::Send { .. } => self.phase = Phase::Due,
-            Next::Wait(_) => {}
-            Next::Done(assignment) => self.phase = Phase::Assigned(assignment),
+            Ok(Next::Sign(unsigned)) => self.unsigned = Some(unsigned),
+            Ok(Next::Send { .. }) => self.phase = Phase::Due,
+            Ok(Next::Wait(_)) => {}
+            Ok(Next::Done(assignment)) => self.phase = Phase::Assigned(assignment),
+            Err(error) => self.phase = Phase::Failed(error),
         }
     }
 
