@@ -192,6 +192,8 @@ fn from_the_second_change_of_keys_on_the_backoff_is_waited_first() {
         registration.receive(next.map_err(Into::into), now);
     }
     assert_eq!(waits, [WaitReason::Assigning, WaitReason::Refused { status: 401 }]);
+    let done = step_with(&mut registration, |key, message| keys.sign(key, message), now);
+    assert!(matches!(done, Ok(Step::Done(_))), "{done:?}");
 }
 
 // The keys for the hub
@@ -266,7 +268,8 @@ fn a_clock_that_jumps_at_every_reading_does_not_keep_a_device_signing_for_ever()
     let Ok(Step::Sign(request)) = common::act(&mut registration, jumping(1)) else { panic!("it asks for a signature") };
     let signature = key().sign(request.message());
     registration.signed(signature);
-    assert!(matches!(common::act(&mut registration, jumping(2)), Ok(Step::Send(_))), "one signature, one request");
+    assert!(matches!(registration.step(jumping(2)), Ok(Step::Event(Event::Registering { request: 1 }))));
+    assert!(matches!(registration.step(jumping(3)), Ok(Step::Send(_))), "one signature, one request");
 }
 
 #[test]
@@ -376,6 +379,56 @@ fn a_wait_that_an_earlier_call_left_and_that_passes_the_deadline_is_an_event_and
     assert!(matches!(next.step(at(1)), Ok(Step::Event(Event::Waiting { .. }))));
     assert!(matches!(next.step(at(1)), Err(Error::DeadlineExceeded(_))));
     assert!(matches!(next.step(at(1)), Err(Error::Ended)));
+}
+
+#[test]
+fn the_most_events_of_one_response_come_in_their_order() {
+    let settings = settings();
+    let keys = both_keys();
+    let mut registration = Registration::new(&settings, keys.kind());
+    // Ten minutes ahead: the token is still good, so the key is at fault.
+    let late = refused(401, 401_002).map(|answer| answer.with_header("Date", "Thu, 01 Jan 2026 00:10:00 GMT"));
+    for answer in [refused(401, 401_002), assigning(), late] {
+        // From the poll on, the wait is over.
+        let step = [at(0), at(9)].map(|now| {
+            let step = step_with(&mut registration, |key, message| keys.sign(key, message), now);
+            matches!(step, Ok(Step::Send(_)))
+        });
+        assert!(step[1]);
+        registration.receive(answer.map_err(Into::into), at(0));
+    }
+    let mut told = Vec::new();
+    let next = common::act_telling(&mut registration, at(0), &mut told);
+    assert!(matches!(next, Ok(Step::Wait(_))), "{next:?}");
+    assert!(
+        matches!(
+            told[..],
+            [
+                Event::Answered { status: 401 },
+                Event::ClockCorrected { .. },
+                Event::KeySwitched { .. },
+                Event::Waiting { .. }
+            ]
+        ),
+        "{told:?}"
+    );
+}
+
+#[test]
+fn a_registration_that_is_dropped_before_it_says_that_it_is_done_polls_again() {
+    let settings = settings();
+    let mut registration = Registration::new(&settings, AttestationKind::X509);
+    for answer in [assigning(), assigned()] {
+        let send = |registration: &mut Registration<'_>| match common::act(registration, at(9)) {
+            Ok(Step::Wait(_)) => matches!(common::act(registration, at(99)), Ok(Step::Send(_))),
+            step => matches!(step, Ok(Step::Send(_))),
+        };
+        assert!(send(&mut registration));
+        registration.receive(answer.map_err(Into::into), at(9));
+    }
+    assert!(matches!(registration.step(at(99)), Ok(Step::Event(Event::Answered { status: 200 }))));
+    let mut next = Registration::resume(&settings, AttestationKind::X509, registration.into_session());
+    assert!(matches!(next.step(at(99)), Ok(Step::Event(Event::Polling { request: 1 }))));
 }
 
 #[test]

@@ -353,6 +353,8 @@ fn a_whole_registration_over_mqtt_leaves_neither_the_key_nor_the_signature_on_th
             }
             let response = over_mqtt(&mut None, &request, 1, 200, common::ASSIGNED.as_bytes());
             registration.receive(Ok(response), common::at(0));
+            let done = common::act(&mut registration, common::at(0));
+            assert!(matches!(done, Ok(azure_iot_dps::registration::Step::Done(_))), "{done:?}");
         });
         assert_eq!(found, 0);
     }

@@ -776,6 +776,7 @@ fn a_wait_for_an_assignment_that_was_cancelled_does_not_hold_up_the_next_registr
     let mut registration = Registration::new(&settings, AttestationKind::SymmetricKey);
     assert!(matches!(step(&mut registration, &key, at(0)), Ok(Step::Send(_))));
     registration.receive(Ok(assigning_after("60").expect("an answer")), at(0));
+    assert!(matches!(step(&mut registration, &key, at(0)), Ok(Step::Wait(_))));
     let mut next = Registration::resume(&settings, AttestationKind::SymmetricKey, registration.session().clone());
     assert!(matches!(step(&mut next, &key, at(1)), Ok(Step::Send(_))));
 }

@@ -127,6 +127,7 @@ fn the_key_that_works_survives_a_reboot_too() {
         registration.signed(signature);
         assert!(matches!(common::act(&mut registration, at(0)), Ok(Step::Send(_))));
         registration.receive(refused(401, 401_002).map_err(Into::into), at(0));
+        assert!(matches!(common::act(&mut registration, at(0)), Ok(Step::Sign(_))), "it tries the other key");
         (slot, registration.into_session())
     };
     let (slot, session) = first_key(Session::default());

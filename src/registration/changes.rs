@@ -16,9 +16,6 @@ impl Registration<'_> {
         match outcome {
             Outcome::Assigned(assignment) => {
                 self.session.forget_refusal();
-                if self.goal == Goal::Register {
-                    self.session.operation = None;
-                }
                 self.tell(Event::Assigned);
                 self.phase = Phase::Assigned(assignment);
                 Ok(())

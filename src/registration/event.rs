@@ -23,12 +23,12 @@ use crate::time::{UnixTime, ceil_secs};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
-    /// A register request is sent.
+    /// A register request is sent next.
     Registering {
         /// The number of the request in this registration, counted from 1.
         request: u32,
     },
-    /// A poll is sent: a request for the status of the registration.
+    /// A poll is sent next: a request for the status of the registration.
     Polling {
         /// The number of the request in this registration, counted from 1.
         request: u32,
@@ -50,7 +50,7 @@ pub enum Event {
         /// The reason for the wait.
         reason: WaitReason,
     },
-    /// A status lookup is sent: a request for the existing assignment of the device.
+    /// A status lookup is sent next: a request for the existing assignment of the device.
     StatusLookup {
         /// The number of the request in this registration, counted from 1.
         request: u32,
@@ -209,7 +209,7 @@ pub(super) struct Events {
 impl Events {
     pub(super) fn push(&mut self, event: Event) {
         let free = self.pending.iter_mut().find(|slot| slot.is_none());
-        debug_assert!(free.is_some(), "one response causes at most four events");
+        debug_assert!(free.is_some(), "one response causes at most four events, and all are taken before the next");
         if let Some(free) = free {
             *free = Some(event);
         }

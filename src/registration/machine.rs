@@ -36,7 +36,7 @@ pub struct Registration<'a> {
     /// The message that [`Step::Sign`] asks to sign.
     unsigned: Option<UnsignedToken<'a>>,
     pub(super) phase: Phase,
-    /// Whether the current request was counted and its event pushed.
+    /// Whether the current request was counted and its event pushed, before it is handed out.
     announced: bool,
     /// The end of the registration. It is set at the first step.
     pub(super) deadline: Option<Pause>,
@@ -147,10 +147,11 @@ impl<'a> Registration<'a> {
         if let Some(event) = self.events.pop() {
             return Ok(Step::Event(event));
         }
+        let was_due = matches!(self.phase, Phase::Due);
         let next = self.next(now);
         // A step or an error that has caused an event is held back until the event is out.
         if let Some(event) = self.events.pop() {
-            self.hold_back(next);
+            self.hold_back(next, was_due);
             return Ok(Step::Event(event));
         }
         Ok(match next? {
@@ -164,15 +165,21 @@ impl<'a> Registration<'a> {
         })
     }
 
-    /// Keeps a step or an error for the next call. A request that is held back is not sent yet.
-    fn hold_back(&mut self, next: Result<Next<'a>, Error>) {
-        match next {
-            Ok(Next::Sign(unsigned)) => self.unsigned = Some(unsigned),
-            Ok(Next::Send { .. }) => self.phase = Phase::Due,
-            Ok(Next::Wait(_)) => {}
-            Ok(Next::Done(assignment)) => self.phase = Phase::Assigned(assignment),
-            Err(error) => self.phase = Phase::Failed(error),
-        }
+    /// Keeps a step or an error for the next call. A request that is held back is not sent yet: its
+    /// token is checked again, unless it was signed for this request.
+    fn hold_back(&mut self, next: Result<Next<'a>, Error>, was_due: bool) {
+        self.phase = match next {
+            Ok(Next::Sign(unsigned)) => {
+                self.unsigned = Some(unsigned);
+                Phase::Ready
+            }
+            Ok(Next::Send { .. }) if was_due => Phase::Due,
+            Ok(Next::Send { .. }) => Phase::Ready,
+            // The phase is the wait already.
+            Ok(Next::Wait(_)) => return,
+            Ok(Next::Done(assignment)) => Phase::Assigned(assignment),
+            Err(error) => Phase::Failed(error),
+        };
     }
 
     /// Takes the signature for the last [`Step::Sign`], or the signer's error.
@@ -194,8 +201,8 @@ impl<'a> Registration<'a> {
 
     /// Takes the response to the last [`Step::Send`], or the transport's error.
     ///
-    /// What follows from it is what the next [`step`](Self::step) returns. A response that was not
-    /// asked for is ignored.
+    /// What follows from it is what the next [`step`](Self::step) returns; the delay of an error
+    /// counts from `now`. A response that was not asked for is ignored.
     #[inline(never)] // Its stack frame must not add to that of a transport.
     pub fn receive(&mut self, response: Result<Response<'_>, TransportError>, now: Now) {
         let Phase::Sent(sent_at) = self.phase else { return };
@@ -256,7 +263,13 @@ impl<'a> Registration<'a> {
             // Independent of the clock: each signature is used for one request.
             Phase::Due | Phase::Sent(_) => self.hand_out(now),
             Phase::Waiting { pause, reason } => self.go_on_waiting(pause, reason, now),
-            Phase::Assigned(assignment) => Ok(Next::Done(assignment)),
+            Phase::Assigned(assignment) => {
+                // Not before: a registration that is dropped polls this operation again.
+                if self.goal == Goal::Register {
+                    self.session.operation = None;
+                }
+                Ok(Next::Done(assignment))
+            }
             Phase::Failed(error) => Err(error),
             Phase::Ended => Err(Error::Ended),
         }
