@@ -1,5 +1,6 @@
 //! The allocation of devices to hubs.
 
+use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
@@ -112,7 +113,7 @@ impl Allocation {
     /// # Errors
     ///
     /// Returns an error if the value cannot be written as JSON.
-    pub fn payload<T: Serialize + ?Sized>(self, payload: &T) -> Result<Self, serde_json::Error> {
+    pub fn payload<T: Serialize + ?Sized>(self, payload: &T) -> Result<Self, Box<dyn Error + Send + Sync>> {
         Ok(Self { payload: Some(to_raw_value(payload)?), ..self })
     }
 }

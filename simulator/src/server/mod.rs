@@ -65,7 +65,8 @@ pub enum ServeError {
 
 /// A simulator on the network, behind TLS.
 ///
-/// [`Simulator::serve`](crate::Simulator::serve) starts it. It stops when it is dropped, and frees its thread and its ports.
+/// [`Simulator::serve`](crate::Simulator::serve) starts it. It stops when it is dropped, and frees
+/// its thread and its ports.
 ///
 /// ```
 /// use azure_iot_dps_simulator::Simulator;
